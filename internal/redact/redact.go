@@ -1,0 +1,76 @@
+// Package redact keeps secrets out of everything that scaleproof writes.
+package redact
+
+import (
+	"net/url"
+	"regexp"
+	"sort"
+	"strings"
+)
+
+// Mask stands where a secret stood.
+const Mask = "xxxxx"
+
+// Secrets replaces known secrets, and passwords in connection strings that it
+// has never seen, by Mask. The zero value knows no secret and is ready to use.
+// It must not be copied or added to while it is in use by others.
+type Secrets struct {
+	known []string
+}
+
+// minSecret is the length below which a secret is not searched for: replacing
+// every "a" would destroy the text and betray the secret at once.
+const minSecret = 4
+
+// Add makes s replace each secret, as written and as URLs escape it.
+func (s *Secrets) Add(secrets ...string) {
+	for _, secret := range secrets {
+		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
+			if len(form) >= minSecret {
+				s.known = append(s.known, form)
+			}
+		}
+	}
+	// The longest first, so that no tail of a secret outlives a shorter one
+	// that it begins with.
+	sort.Slice(s.known, func(i, j int) bool { return len(s.known[i]) > len(s.known[j]) })
+}
+
+// AddDSN adds the password of a Postgres connection string, URL or keywords.
+func (s *Secrets) AddDSN(dsn string) {
+	if u, err := url.Parse(dsn); err == nil && u.User != nil {
+		password, _ := u.User.Password()
+		s.Add(password)
+	}
+	if u, err := url.Parse(dsn); err == nil {
+		s.Add(u.Query().Get("password"))
+	}
+	for _, m := range keywordPassword.FindAllStringSubmatch(dsn, -1) {
+		s.Add(strings.Trim(m[2], `'"`))
+	}
+}
+
+var (
+	urlPassword     = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@?#]*:)([^\s/?#"']*)@`)
+	keywordPassword = regexp.MustCompile(`(?i)\b((?:password|sslpassword)\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&"']+)`)
+	bearerToken     = regexp.MustCompile(`(?i)\b(bearer\s+)([A-Za-z0-9._~+/=-]{8,})`)
+)
+
+// String returns text without secrets.
+func (s *Secrets) String(text string) string {
+	if s != nil {
+		for _, secret := range s.known {
+			text = strings.ReplaceAll(text, secret, Mask)
+		}
+	}
+	text = urlPassword.ReplaceAllString(text, "${1}"+Mask+"@")
+	text = keywordPassword.ReplaceAllString(text, "${1}"+Mask)
+	return bearerToken.ReplaceAllString(text, "${1}"+Mask)
+}
+
+// DSN returns a connection string without its password.
+func DSN(dsn string) string {
+	var s Secrets
+	s.AddDSN(dsn)
+	return s.String(dsn)
+}

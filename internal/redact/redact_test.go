@@ -1,0 +1,53 @@
+package redact
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestNoFormOfThePasswordSurvives(t *testing.T) {
+	for _, dsn := range []string{
+		"postgres://app:hunter2!@db:5432/brownie?sslmode=require",
+		"postgres://app:p%40ss%2Fword@db/brownie",
+		"postgres://db/brownie?user=app&password=hunter2!",
+		"host=db user=app password=hunter2! dbname=brownie",
+		"host=db password = 'two words' user=app",
+	} {
+		got := DSN(dsn)
+		for _, secret := range []string{"hunter2", "p%40ss", "p@ss", "word@", "two words"} {
+			if strings.Contains(got, secret) {
+				t.Errorf("DSN(%q) = %q holds %q", dsn, got, secret)
+			}
+		}
+		if !strings.Contains(got, "db") || !strings.Contains(got, "app") || !strings.Contains(got, Mask) {
+			t.Errorf("DSN(%q) = %q lost what is not secret", dsn, got)
+		}
+	}
+}
+
+func TestKnownSecretsGoEverywhere(t *testing.T) {
+	var s Secrets
+	s.AddDSN("postgres://app:sentinel%2F42@db/brownie")
+	s.Add("token-123")
+	for _, text := range []string{
+		"ERROR: password sentinel/42 refused",
+		"GET /?p=sentinel%2F42",
+		"stdout: token-123\n",
+		"Authorization: Bearer abcdef0123456789",
+	} {
+		got := s.String(text)
+		for _, secret := range []string{"sentinel", "token-123", "abcdef"} {
+			if strings.Contains(got, secret) {
+				t.Errorf("%q became %q", text, got)
+			}
+		}
+	}
+}
+
+func TestANilOrEmptyRedactorKeepsPlainText(t *testing.T) {
+	var none *Secrets
+	const text = "load.api.response.p99 is 80 ms at http://app:8000/health"
+	if got := none.String(text); got != text {
+		t.Errorf("%q became %q", text, got)
+	}
+}

@@ -1,0 +1,54 @@
+package loadgen
+
+import (
+	"scaleproof/internal/unit"
+)
+
+// Config says what load to make. Its YAML form stands in plans under
+// measure.load; the flags of `scaleproof load` fill the same fields.
+type Config struct {
+	// Name is the load's part of metric names: load.<name>.response.p99.
+	Name string `yaml:"name" json:"name,omitempty"`
+	// Targets are requests as vegeta's http format writes them, "GET
+	// http://host/path"; more than one are taken in turn.
+	Targets []string `yaml:"targets" json:"targets,omitempty"`
+	// TargetsFile is a file of requests in vegeta's http or json format.
+	TargetsFile string `yaml:"targets_file" json:"targets_file,omitempty"`
+	// Rate is the arrival rate of the open model. Zero is the closed model:
+	// each connection sends as soon as it has its answer.
+	Rate unit.Rate `yaml:"rate" json:"rate,omitempty"`
+	// Connections is the number of connections of the closed model, and the
+	// most that the open model opens. Zero: 10 in the closed model, 10,000 in
+	// the open one.
+	Connections int `yaml:"connections" json:"connections,omitempty"`
+	// Duration is the length of the measured window. Zero: until the context
+	// ends.
+	Duration unit.Duration `yaml:"duration" json:"duration,omitempty"`
+	// Warmup is load before the window that is not measured.
+	Warmup unit.Duration `yaml:"warmup" json:"warmup,omitempty"`
+	// Arrivals is "constant" (the default) or "poisson".
+	Arrivals string `yaml:"arrivals" json:"arrivals,omitempty"`
+	// Method, Headers ("Name: value") and Body apply to all Targets.
+	Method  string   `yaml:"method" json:"method,omitempty"`
+	Headers []string `yaml:"headers" json:"headers,omitempty"`
+	Body    string   `yaml:"body" json:"body,omitempty"`
+	// Timeout bounds a request from its sending to its end. Zero: 30 s.
+	Timeout unit.Duration `yaml:"timeout" json:"timeout,omitempty"`
+	// SLO is the service level of FindCapacity.
+	SLO SLO `yaml:"slo" json:"slo,omitzero"`
+	// FindCapacity searches for the highest rate that holds SLO.
+	FindCapacity bool `yaml:"find_capacity" json:"find_capacity,omitempty"`
+	// Seed makes arrivals and templates reproducible.
+	Seed uint64 `yaml:"seed" json:"seed,omitempty"`
+}
+
+// SLO is a service level: bounds on the response time's quantiles and on the
+// fraction of requests that fail. A zero bound is none.
+type SLO struct {
+	P50    unit.Duration `yaml:"p50" json:"p50,omitempty"`
+	P90    unit.Duration `yaml:"p90" json:"p90,omitempty"`
+	P95    unit.Duration `yaml:"p95" json:"p95,omitempty"`
+	P99    unit.Duration `yaml:"p99" json:"p99,omitempty"`
+	P999   unit.Duration `yaml:"p999" json:"p999,omitempty"`
+	Errors unit.Fraction `yaml:"errors" json:"errors,omitempty"`
+}

@@ -1,0 +1,97 @@
+// Package loadgen is an HTTP load generator for validation runs: open and
+// closed models, three clocks (intended, sent, end), and a verdict on whether
+// its own numbers can be trusted.
+package loadgen
+
+import (
+	"time"
+
+	"scaleproof/internal/stats"
+)
+
+// Validity says whether a result speaks about the target.
+type Validity string
+
+// The validities. Only a Valid result measures the target's latency;
+// TargetLimited measures its throughput.
+const (
+	Valid            Validity = "valid"
+	TargetLimited    Validity = "target-limited"
+	GeneratorLimited Validity = "generator-limited"
+	Inconclusive     Validity = "inconclusive"
+)
+
+// A Result is what one load run measured, its warm-up left out. Times are
+// seconds.
+type Result struct {
+	Name            string  `json:"name,omitempty"`
+	Engine          string  `json:"engine"`
+	Requests        int64   `json:"requests"` // finished, successes and failures
+	Successes       int64   `json:"successes"`
+	Rate            float64 `json:"rate"`         // finished per second
+	OfferedRate     float64 `json:"offered_rate"` // scheduled per second; 0 in the closed model
+	DurationSeconds float64 `json:"duration_seconds"`
+	// Status counts answers by status code; Errors counts failures by kind
+	// (refused, reset, timeout, status, ...).
+	Status   map[string]int64 `json:"status"`
+	Errors   map[string]int64 `json:"errors"`
+	BytesIn  int64            `json:"bytes_in"`
+	BytesOut int64            `json:"bytes_out"`
+	// ResponseTime is from the intended start, ServiceTime from the sending,
+	// to the end, of successes. Lateness is from the intended start to the
+	// sending, of all.
+	ResponseTime stats.Summary `json:"response_time"`
+	ServiceTime  stats.Summary `json:"service_time"`
+	Lateness     stats.Summary `json:"lateness"`
+
+	Validity       Validity         `json:"validity"`
+	ValidityReason string           `json:"validity_reason"`
+	Warnings       []string         `json:"warnings,omitempty"`
+	Backends       map[string]int64 `json:"backends"` // requests per remote address
+	Capacity       *Capacity        `json:"capacity,omitempty"`
+	WorkloadHash   string           `json:"workload_hash"`
+
+	StartedAt  time.Time   `json:"started_at"`
+	Seconds    []Second    `json:"seconds,omitempty"`
+	Histograms *Histograms `json:"histograms,omitempty"`
+}
+
+// Histograms are the distributions of a run.
+type Histograms struct {
+	Response *stats.Histogram `json:"response"`
+	Service  *stats.Histogram `json:"service"`
+	Lateness *stats.Histogram `json:"lateness"`
+	Failures *stats.Histogram `json:"failures"` // response times of failures
+}
+
+// A Second is one second of a run.
+type Second struct {
+	Offset    float64 `json:"offset"` // seconds from the run's start
+	Requests  int64   `json:"requests"`
+	Errors    int64   `json:"errors"`
+	P50       float64 `json:"p50"` // response times of successes, seconds; 0 without any
+	P99       float64 `json:"p99"`
+	Max       float64 `json:"max"`
+	Scheduled int64   `json:"scheduled"`
+}
+
+// Capacity is the highest rate that held a service level.
+type Capacity struct {
+	Rate float64 `json:"rate"` // requests per second
+	Low  float64 `json:"low"`  // bounds of its interval
+	High float64 `json:"high"`
+	// Limit says what ended the search: "target", "generator" or "bound".
+	Limit string       `json:"limit"`
+	Curve []CurvePoint `json:"curve"`
+}
+
+// A CurvePoint is one probe of a capacity search.
+type CurvePoint struct {
+	Offered    float64 `json:"offered"`
+	Throughput float64 `json:"throughput"`
+	P50        float64 `json:"p50"`
+	P99        float64 `json:"p99"`
+	Errors     float64 `json:"errors"` // fraction of requests
+	Held       bool    `json:"held"`
+	Reason     string  `json:"reason,omitempty"`
+}
