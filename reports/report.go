@@ -1,0 +1,195 @@
+// Package reports compares two snapshots, gives a verdict with its reasons, and
+// writes the result for people and for machines.
+package reports
+
+import (
+	"time"
+
+	"scaleproof/internal/expr"
+	"scaleproof/internal/snapshot"
+	"scaleproof/internal/unit"
+	"scaleproof/loadgen"
+	"scaleproof/scaling"
+)
+
+// SchemaVersion is the version of report.json.
+const SchemaVersion = 1
+
+// A Report is everything about one run: what was measured before and after, what
+// was done, how it compares, and the verdict. It is what every writer takes, and
+// what report.json holds.
+type Report struct {
+	SchemaVersion int       `json:"schema_version"`
+	Tool          string    `json:"tool"`
+	ID            string    `json:"id"`
+	Plan          Plan      `json:"plan"`
+	StartedAt     time.Time `json:"started_at"`
+	FinishedAt    time.Time `json:"finished_at"`
+
+	Verdict    Verdict           `json:"verdict"`
+	Conditions []ConditionResult `json:"conditions"`
+	Comparison Comparison        `json:"comparison"`
+	// Action is nil where nothing was changed (compare, gate, calibrate).
+	Action *scaling.Outcome `json:"action,omitempty"`
+	// Through is the load that went on through the action.
+	Through   *loadgen.Result `json:"through,omitempty"`
+	Markers   []Marker        `json:"markers,omitempty"`
+	Checklist []ChecklistItem `json:"checklist,omitempty"`
+	Warnings  []string        `json:"warnings,omitempty"`
+
+	Before *snapshot.Snapshot `json:"before,omitempty"`
+	After  *snapshot.Snapshot `json:"after,omitempty"`
+}
+
+// Plan identifies the plan of a run.
+type Plan struct {
+	Name       string `json:"name"`
+	Hypothesis string `json:"hypothesis,omitempty"`
+	Hash       string `json:"hash,omitempty"`   // of the plan's text, sha256 in hex
+	Source     string `json:"source,omitempty"` // the text, without secrets
+}
+
+// Word is a verdict in a word.
+type Word string
+
+// The words, with the exit codes that they stand for.
+const (
+	Pass           Word = "pass"            // 0
+	Fail           Word = "fail"            // 1: a condition failed; a rollback, if any, is verified
+	Unsure         Word = "inconclusive"    // 3
+	Broken         Word = "error"           // 4: the measurement or its environment failed
+	RollbackFailed Word = "rollback-failed" // 5: or could not be verified
+	Interrupted    Word = "interrupted"     // 130
+)
+
+// ExitCode returns the exit code that w stands for.
+func (w Word) ExitCode() int {
+	switch w {
+	case Pass:
+		return 0
+	case Fail:
+		return 1
+	case Unsure:
+		return 3
+	case RollbackFailed:
+		return 5
+	case Interrupted:
+		return 130
+	}
+	return 4
+}
+
+// A Verdict is the answer of a run.
+type Verdict struct {
+	Word     Word     `json:"word"`
+	ExitCode int      `json:"exit_code"`
+	Headline string   `json:"headline"` // one sentence
+	Reasons  []string `json:"reasons"`
+}
+
+// ConditionKind says where in the plan a condition stands.
+type ConditionKind string
+
+// The kinds of conditions.
+const (
+	Objective ConditionKind = "objective"
+	Gate      ConditionKind = "gate"
+	Guardrail ConditionKind = "guardrail"
+)
+
+// A ConditionResult is whether one objective, gate or guardrail held.
+type ConditionResult struct {
+	Kind ConditionKind `json:"kind"`
+	Text string        `json:"text"`
+	// Outcome is Pass, Fail or Unsure (also where data is missing).
+	Outcome Word   `json:"outcome"`
+	Reason  string `json:"reason"` // in words, with the figures
+}
+
+// Criteria are what a comparison is judged by.
+type Criteria struct {
+	Objectives []expr.Condition
+	Gates      []GateSpec
+	// MinChange is the smallest change that matters where a gate names none, as
+	// a fraction; zero: 5 %.
+	MinChange unit.Fraction
+	// AllowDifferences compares snapshots of different workloads or environments.
+	AllowDifferences bool
+}
+
+// A GateSpec is a metric that must not regress. Its YAML form stands in plans
+// under gates.
+type GateSpec struct {
+	Metric    string        `yaml:"metric" json:"metric"`
+	MinChange unit.Fraction `yaml:"min_change" json:"min_change,omitempty"`
+}
+
+// A Comparison is what changed from one snapshot to another.
+type Comparison struct {
+	Rows     []Row    `json:"rows"`
+	Warnings []string `json:"warnings,omitempty"`
+	// Refused says why the snapshots can't be compared, or is empty.
+	Refused string `json:"refused,omitempty"`
+}
+
+// Change is what a comparison says of one metric.
+type Change string
+
+// The changes.
+const (
+	Improved     Change = "improved"
+	Equivalent   Change = "equivalent"
+	Regressed    Change = "regressed"
+	Inconclusive Change = "inconclusive"
+)
+
+// A Row compares one metric.
+type Row struct {
+	Metric string             `json:"metric"`
+	Unit   unit.Base          `json:"unit"`
+	Better snapshot.Direction `json:"better"`
+	Gate   bool               `json:"gate,omitempty"` // the verdict depends on it
+
+	Before Side `json:"before"`
+	After  Side `json:"after"`
+	// Ratio is after over before (Hodges-Lehmann on logarithms) with its exact
+	// interval at Confidence; nil where it can't be given.
+	Ratio *Interval `json:"ratio,omitempty"`
+	// P is two-sided, PAdjusted after Benjamini-Hochberg over the gates.
+	P         *float64 `json:"p,omitempty"`
+	PAdjusted *float64 `json:"p_adjusted,omitempty"`
+	MinChange float64  `json:"min_change"` // the smallest change that matters, a fraction
+	// Detectable is the smallest change that these trials could show.
+	Detectable *float64 `json:"detectable,omitempty"`
+
+	Change Change `json:"change"`
+	Reason string `json:"reason"` // in words
+}
+
+// A Side is one metric in one snapshot.
+type Side struct {
+	Median *float64        `json:"median,omitempty"` // nil: not measured
+	Values snapshot.Values `json:"values,omitempty"`
+}
+
+// An Interval is an estimate with its bounds.
+type Interval struct {
+	Value      float64 `json:"value"`
+	Low        float64 `json:"low"`
+	High       float64 `json:"high"`
+	Confidence float64 `json:"confidence"`
+}
+
+// A Marker is an event in the time series of the load.
+type Marker struct {
+	At    time.Time `json:"at"`
+	Label string    `json:"label"`
+}
+
+// A ChecklistItem is one line of the definition of done.
+type ChecklistItem struct {
+	ID       string `json:"id"`
+	Text     string `json:"text"`
+	State    string `json:"state"`              // done, failed or unknown
+	Evidence string `json:"evidence,omitempty"` // what shows it
+}
