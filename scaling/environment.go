@@ -1,0 +1,36 @@
+package scaling
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"scaleproof/internal/redact"
+)
+
+// Environment is what steps act in. Its zero value serves to describe steps, not
+// to run them.
+type Environment struct {
+	// DSNs are the connection strings of the Postgres nodes by name.
+	DSNs map[string]string
+	// Environ is the environment of children, as os.Environ gives it.
+	Environ []string
+	HTTP    *http.Client
+	Now     func() time.Time
+	// Secrets go from everything that steps print and read. Nil knows none.
+	Secrets *redact.Secrets
+}
+
+// primary is the node that a step means when it names none.
+const primary = "primary"
+
+func (e Environment) dsn(node string) (string, error) {
+	if node == "" {
+		node = primary
+	}
+	dsn, ok := e.DSNs[node]
+	if !ok {
+		return "", fmt.Errorf("the environment has no Postgres node %q", node)
+	}
+	return dsn, nil
+}

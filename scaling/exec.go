@@ -1,0 +1,120 @@
+package scaling
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"scaleproof/internal/invalid"
+)
+
+// killGrace is how long a child that was asked to end may take.
+const killGrace = 5 * time.Second
+
+// outputLimit is how much of a child's output is kept: its end.
+const outputLimit = 8 << 10
+
+func (e Exec) validate() error {
+	var faults []error
+	if len(e.Command) == 0 {
+		faults = append(faults, invalid.Field("command", "is missing: a program and its arguments"))
+	}
+	if e.Expect != "" && len(e.Read) == 0 {
+		faults = append(faults, invalid.Field("expect", "needs read, the command that prints the state"))
+	}
+	return errors.Join(faults...)
+}
+
+type execChange struct {
+	Exec
+	env Environment
+}
+
+func (c *execChange) describe() string { return "run " + strings.Join(c.Command, " ") }
+
+func (c *execChange) undoes() string {
+	if len(c.Undo) == 0 {
+		return ""
+	}
+	return "run " + strings.Join(c.Undo, " ")
+}
+
+func (c *execChange) read(ctx context.Context) (string, bool, error) {
+	if len(c.Read) == 0 {
+		return "", false, nil
+	}
+	out, err := c.run(ctx, c.Read)
+	return strings.TrimSpace(out), true, err
+}
+
+func (c *execChange) apply(ctx context.Context) (string, error) { return c.run(ctx, c.Command) }
+
+func (c *execChange) verify(state string) error { return expect(c.Expect, state) }
+
+func (c *execChange) undo(ctx context.Context, prior string) (string, error) {
+	return c.run(ctx, c.Undo, "SCALEPROOF_PRIOR="+prior)
+}
+
+// run runs a program to its end and returns its output. When ctx ends, its whole
+// process group gets SIGTERM and, after a grace, SIGKILL.
+func (c *execChange) run(ctx context.Context, command []string, extra ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Env = append([]string{}, c.env.Environ...)
+	for name, value := range c.Env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	cmd.Env = append(cmd.Env, extra...)
+	var out tail
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = killGrace
+	err := cmd.Run()
+	if cmd.Process != nil {
+		// What the child has started must not outlive it.
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	text := out.String()
+	if err != nil {
+		return text, fmt.Errorf("running %s: %w%s", command[0], err, lastLine(text))
+	}
+	return text, nil
+}
+
+func lastLine(text string) string {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return ""
+	}
+	return ": " + text[strings.LastIndexByte(text, '\n')+1:]
+}
+
+// A tail is a writer that keeps the end of what it is given.
+type tail struct{ buffer bytes.Buffer }
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.buffer.Write(p)
+	if over := t.buffer.Len() - outputLimit; over > 0 {
+		t.buffer.Next(over)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string { return strings.ToValidUTF8(t.buffer.String(), "\uFFFD") }
+
+// expect compares a state with what a step expects of it; no expectation is met
+// by any state.
+func expect(want, state string) error {
+	if want != "" && strings.TrimSpace(want) != state {
+		return fmt.Errorf("the state is %q and should be %q", state, strings.TrimSpace(want))
+	}
+	return nil
+}

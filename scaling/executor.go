@@ -1,0 +1,157 @@
+package scaling
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// An Event tells that a step has changed its status.
+type Event struct {
+	At     time.Time
+	Step   string
+	Status Status
+	Detail string // what it does when it is Pending, why when it Failed
+}
+
+// An Executor runs steps and undoes them. It is not safe for concurrent use.
+type Executor struct {
+	env     Environment
+	journal *Journal
+	onEvent func(Event)
+	steps   []Step
+	states  []states // of the steps, as they were read, secrets included
+}
+
+// states are what a step read before and after it acted.
+type states struct{ before, after string }
+
+// NewExecutor returns an executor that writes ahead to journal, where it is not
+// nil, and tells onEvent what it does.
+func NewExecutor(env Environment, journal *Journal, onEvent func(Event)) *Executor {
+	return &Executor{env: env, journal: journal, onEvent: onEvent}
+}
+
+// Apply runs the steps in order until one fails or ctx ends. It undoes nothing.
+// The outcome is never nil; the error says why it is not Applied.
+func (x *Executor) Apply(ctx context.Context, id string, steps []Step) (*Outcome, error) {
+	x.steps, x.states = steps, make([]states, len(steps))
+	o := &Outcome{ID: id, Status: Applied, StartedAt: x.env.Now()}
+	for _, s := range steps {
+		kind, _ := s.kind()
+		o.Steps = append(o.Steps, StepOutcome{
+			Name: s.title(), Kind: kind, Summary: x.clean(s.change(x.env).describe()), Status: Pending,
+		})
+	}
+	var err error
+	for i := range steps {
+		if err = x.step(ctx, i, &o.Steps[i]); err != nil {
+			o.Status = Failed
+			for j := range o.Steps[i+1:] {
+				o.Steps[i+1+j].Status = Skipped
+			}
+			break
+		}
+	}
+	o.FinishedAt = x.env.Now()
+	return o, err
+}
+
+// step runs one step, with its retries. The prior state is in the journal before
+// anything is changed.
+func (x *Executor) step(ctx context.Context, index int, o *StepOutcome) error {
+	step := x.steps[index]
+	c := step.change(x.env)
+	o.StartedAt = x.env.Now()
+	x.tell(o.Name, Pending, o.Summary)
+	err := x.begin(ctx, index, c, o)
+	if err == nil {
+		for o.Attempts = 1; ; o.Attempts++ {
+			if err = x.attempt(ctx, index, c, o); err == nil || o.Attempts > step.Retry || ctx.Err() != nil {
+				break
+			}
+		}
+	}
+	o.FinishedAt = x.env.Now()
+	o.Status = Applied
+	if err != nil {
+		o.Status, o.Error = Failed, x.clean(err.Error())
+		if o.Attempts == 0 {
+			o.Status = Skipped // nothing was changed
+		}
+		err = fmt.Errorf("step %s: %w", o.Name, errors.Join(err, ctx.Err()))
+	}
+	err = errors.Join(err, x.journal.write(Record{At: o.FinishedAt, Event: string(o.Status), Step: index, Name: o.Name, Error: o.Error}))
+	x.tell(o.Name, o.Status, o.Error)
+	return err
+}
+
+// begin captures the prior state and writes it ahead.
+func (x *Executor) begin(ctx context.Context, index int, c change, o *StepOutcome) error {
+	ctx, cancel := context.WithTimeout(ctx, x.steps[index].timeout())
+	defer cancel()
+	before, _, err := c.read(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the state before: %w", err)
+	}
+	x.states[index].before = before
+	o.Before = x.clean(before)
+	return x.journal.write(Record{
+		At: o.StartedAt, Event: "begin", Step: index, Name: o.Name, Before: o.Before, Undo: x.clean(c.undoes()),
+	})
+}
+
+// attempt applies the step once and verifies it.
+func (x *Executor) attempt(ctx context.Context, index int, c change, o *StepOutcome) error {
+	timeout := x.steps[index].timeout()
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it took longer than its timeout of %v", timeout))
+	defer cancel()
+	output, err := c.apply(ctx)
+	o.Output = x.clean(output)
+	if err != nil {
+		return err
+	}
+	after, _, err := c.read(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the state after: %w", err)
+	}
+	x.states[index].after = after
+	o.After = x.clean(after)
+	return c.verify(after)
+}
+
+func (x *Executor) tell(step string, status Status, detail string) {
+	x.onEvent(Event{x.env.Now(), step, status, detail})
+}
+
+// clean takes the secrets out of a text.
+func (x *Executor) clean(text string) string { return x.env.Secrets.String(text) }
+
+// A PreviewStep is what a step would do.
+type PreviewStep struct {
+	Name, Kind, Summary string
+	State               string // now, or why it can't be read
+	Undo                string
+}
+
+// Preview reads the state that each step would change, and changes nothing.
+func (x *Executor) Preview(ctx context.Context, steps []Step) []PreviewStep {
+	var previews []PreviewStep
+	for _, s := range steps {
+		kind, _ := s.kind()
+		c := s.change(x.env)
+		p := PreviewStep{Name: s.title(), Kind: kind, Summary: x.clean(c.describe()), Undo: x.clean(orDefault(c.undoes(), "can't be undone"))}
+		state, ok, err := c.read(ctx)
+		switch {
+		case err != nil:
+			p.State = "can't be read: " + x.clean(err.Error())
+		case ok:
+			p.State = x.clean(state)
+		default:
+			p.State = "the step names no state to read"
+		}
+		previews = append(previews, p)
+	}
+	return previews
+}

@@ -1,0 +1,98 @@
+package scaling
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"scaleproof/internal/invalid"
+)
+
+func (h HTTP) validate() error {
+	var faults []error
+	for _, f := range []struct{ field, url string }{{"url", h.URL}, {"read", h.Read}, {"undo_url", h.UndoURL}} {
+		if f.url == "" && f.field != "url" {
+			continue
+		}
+		if u, err := url.Parse(f.url); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			faults = append(faults, invalid.Field(f.field, "must be an http or https URL"))
+		}
+	}
+	if h.Expect != "" && h.Read == "" {
+		faults = append(faults, invalid.Field("expect", "needs read, the URL that answers with the state"))
+	}
+	return errors.Join(faults...)
+}
+
+type httpChange struct {
+	HTTP
+	env Environment
+}
+
+func (c *httpChange) method() string { return orDefault(c.Method, http.MethodPost) }
+
+func (c *httpChange) describe() string {
+	return strings.TrimSpace(fmt.Sprintf("%s %s %s", c.method(), c.URL, c.Body))
+}
+
+func (c *httpChange) undoes() string {
+	if c.Read == "" && c.UndoBody == "" && c.UndoMethod == "" && c.UndoURL == "" {
+		return ""
+	}
+	body := orDefault(c.UndoBody, "the state before")
+	return fmt.Sprintf("%s %s with %s", orDefault(c.UndoMethod, c.method()), orDefault(c.UndoURL, c.URL), body)
+}
+
+func (c *httpChange) read(ctx context.Context) (string, bool, error) {
+	if c.Read == "" {
+		return "", false, nil
+	}
+	state, err := c.send(ctx, http.MethodGet, c.Read, "")
+	return strings.TrimSpace(state), true, err
+}
+
+func (c *httpChange) apply(ctx context.Context) (string, error) {
+	return c.send(ctx, c.method(), c.URL, c.Body)
+}
+
+func (c *httpChange) verify(state string) error { return expect(c.Expect, state) }
+
+func (c *httpChange) undo(ctx context.Context, prior string) (string, error) {
+	return c.send(ctx, orDefault(c.UndoMethod, c.method()), orDefault(c.UndoURL, c.URL), orDefault(c.UndoBody, prior))
+}
+
+// send makes one request and returns the answer's body. An answer that is not
+// 2xx is an error.
+func (c *httpChange) send(ctx context.Context, method, url, body string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w", method, url, err)
+	}
+	for name, value := range c.Headers {
+		request.Header.Set(name, value)
+	}
+	answer, err := c.env.HTTP.Do(request)
+	if err != nil {
+		return "", err // it names the method and the URL
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, outputLimit))
+	if err != nil {
+		return "", fmt.Errorf("%s %s: reading the answer: %w", method, url, err)
+	}
+	if answer.StatusCode/100 != 2 {
+		return string(text), fmt.Errorf("%s %s: answered %s%s", method, url, answer.Status, lastLine(string(text)))
+	}
+	return string(text), nil
+}
+
+func orDefault(value, byDefault string) string {
+	if value == "" {
+		return byDefault
+	}
+	return value
+}

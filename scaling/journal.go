@@ -1,0 +1,66 @@
+package scaling
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// A Record is one line of a journal.
+type Record struct {
+	At     time.Time `json:"at"`
+	Event  string    `json:"event"` // begin, or the status that a step came to
+	Step   int       `json:"step"`
+	Name   string    `json:"name"`
+	Before string    `json:"before,omitempty"` // the state that the step found
+	Undo   string    `json:"undo,omitempty"`   // how it would be undone
+	Error  string    `json:"error,omitempty"`
+}
+
+// A Journal is a file of what an executor is about to do and has done. Each
+// record is on the disk before the executor goes on. A nil *Journal keeps none.
+type Journal struct {
+	file *os.File
+}
+
+// OpenJournal makes the journal of an action in dir, for its owner's eyes only.
+func OpenJournal(dir, id string) (*Journal, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("opening the journal: %w", err)
+	}
+	file, err := os.OpenFile(filepath.Join(dir, id+".jsonl"), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the journal: %w", err)
+	}
+	return &Journal{file}, nil
+}
+
+// Path returns the journal's file.
+func (j *Journal) Path() string { return j.file.Name() }
+
+// Close closes the file.
+func (j *Journal) Close() error {
+	if j == nil {
+		return nil
+	}
+	return j.file.Close()
+}
+
+func (j *Journal) write(r Record) error {
+	if j == nil {
+		return nil
+	}
+	line, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("writing the journal: %w", err)
+	}
+	if _, err := j.file.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("writing the journal: %w", err)
+	}
+	if err := j.file.Sync(); err != nil {
+		return fmt.Errorf("syncing the journal: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package scaling
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Rollback undoes what an outcome of this executor has applied, in reverse
+// order. A step that fails does not keep it from the others. Each undo is
+// verified by reading the state again, and what a third party has changed
+// meanwhile is reported and left alone. ctx should outlive the run's own.
+func (x *Executor) Rollback(ctx context.Context, o *Outcome, reason string) *Rollback {
+	r := &Rollback{Reason: x.clean(reason), StartedAt: x.env.Now(), Verified: true}
+	for i := len(o.Steps) - 1; i >= 0; i-- {
+		done := &o.Steps[i]
+		if done.Status != Applied && done.Status != Failed {
+			continue
+		}
+		undone := x.undoStep(ctx, i, done)
+		if undone.Status != RolledBack {
+			r.Verified = false
+			r.Differences = append(r.Differences, undone.Name+": "+undone.Error)
+		}
+		r.Steps = append(r.Steps, undone)
+	}
+	r.FinishedAt = x.env.Now()
+	o.Status = RolledBack
+	if !r.Verified {
+		o.Status = Unverified
+	}
+	return r
+}
+
+func (x *Executor) undoStep(ctx context.Context, index int, done *StepOutcome) StepOutcome {
+	c := x.steps[index].change(x.env)
+	undone := StepOutcome{
+		Name: done.Name, Kind: done.Kind, Summary: x.clean(c.undoes()), StartedAt: x.env.Now(), Before: done.After, Attempts: 1,
+	}
+	ctx, cancel := context.WithTimeout(ctx, x.steps[index].timeout())
+	defer cancel()
+	err := x.undo(ctx, c, index, done.Status, &undone)
+	undone.FinishedAt = x.env.Now()
+	undone.Status = RolledBack
+	if err != nil {
+		undone.Status, undone.Error = Unverified, x.clean(err.Error())
+	}
+	if err := x.journal.write(Record{At: undone.FinishedAt, Event: string(undone.Status), Step: index, Name: done.Name, Error: undone.Error}); err != nil {
+		undone.Status, undone.Error = Unverified, err.Error()
+	}
+	x.tell(done.Name, undone.Status, undone.Error)
+	return undone
+}
+
+// undo goes back from three states: the prior one, what the step made of it, and
+// what is there now.
+func (x *Executor) undo(ctx context.Context, c change, index int, status Status, undone *StepOutcome) error {
+	if c.undoes() == "" {
+		return errors.New("the step can't be undone")
+	}
+	was := x.states[index]
+	now, readable, err := c.read(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the state before undoing: %w", err)
+	}
+	switch {
+	case readable && now == was.before:
+		undone.After = x.clean(now)
+		return nil // it never changed, or has been changed back
+	case readable && status == Applied && now != was.after:
+		return fmt.Errorf("someone has changed the state from %q to %q meanwhile: it was left alone, and was %q before the action", was.after, now, was.before)
+	}
+	output, err := c.undo(ctx, was.before)
+	undone.Output = x.clean(output)
+	if err != nil || !readable {
+		return err
+	}
+	return x.awaitState(ctx, c, was.before, undone)
+}
+
+// settleTime is how long a state may take to become the prior one again: a
+// control plane may answer before it has acted.
+const settleTime = 5 * time.Second
+
+func (x *Executor) awaitState(ctx context.Context, c change, want string, undone *StepOutcome) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		state, _, err := c.read(ctx)
+		if err == nil {
+			if undone.After = x.clean(state); state == want {
+				return nil
+			}
+			err = fmt.Errorf("the state is %q and was %q before the action", state, want)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("verifying: %w", err)
+		case <-ticker.C:
+		}
+	}
+}

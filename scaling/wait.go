@@ -1,0 +1,121 @@
+package scaling
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"scaleproof/internal/invalid"
+)
+
+func (w Wait) validate() error {
+	conditions := 0
+	for _, set := range []bool{w.HTTP != nil, w.SQL != nil, len(w.Exec) > 0} {
+		if set {
+			conditions++
+		}
+	}
+	switch {
+	case conditions != 1:
+		return invalid.Field("", "needs exactly one of http, sql and exec, and has %d", conditions)
+	case w.HTTP != nil && w.HTTP.URL == "":
+		return invalid.Field("http.url", "is missing")
+	case w.SQL != nil && w.SQL.Query == "":
+		return invalid.Field("sql.query", "is missing")
+	}
+	return nil
+}
+
+type waitChange struct {
+	Wait
+	env Environment
+}
+
+func (c *waitChange) describe() string {
+	switch {
+	case c.HTTP != nil:
+		return "wait until " + c.HTTP.URL + " answers"
+	case c.SQL != nil:
+		return fmt.Sprintf("wait until %s gives %s", c.SQL.Query, c.SQL.Expect)
+	}
+	return "wait until " + strings.Join(c.Exec, " ") + " works"
+}
+
+func (c *waitChange) undoes() string { return "nothing to undo" }
+
+func (c *waitChange) read(context.Context) (string, bool, error) { return "", false, nil }
+
+func (c *waitChange) verify(string) error { return nil }
+
+func (c *waitChange) undo(context.Context, string) (string, error) { return "", nil }
+
+// apply tries until the condition holds. When ctx ends first, the error says why
+// the last attempt failed.
+func (c *waitChange) apply(ctx context.Context) (string, error) {
+	interval := c.Interval.Std()
+	if interval == 0 {
+		interval = 250 * time.Millisecond
+	}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	var last error
+	for {
+		err := c.attempt(ctx)
+		if err == nil {
+			return "", nil
+		}
+		if ctx.Err() == nil || last == nil {
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return "", errors.Join(context.Cause(ctx), fmt.Errorf("the last attempt: %w", last))
+		case <-ticker.C:
+		}
+	}
+}
+
+func (c *waitChange) attempt(ctx context.Context) error {
+	switch {
+	case c.HTTP != nil:
+		return c.attemptHTTP(ctx)
+	case c.SQL != nil:
+		query := &sqlChange{SQL{Node: c.SQL.Node, Read: c.SQL.Query}, c.env}
+		state, _, err := query.read(ctx)
+		if err != nil {
+			return err
+		}
+		if state != c.SQL.Expect {
+			return fmt.Errorf("the query gives %q and not %q", state, c.SQL.Expect)
+		}
+		return nil
+	}
+	_, err := (&execChange{Exec{}, c.env}).run(ctx, c.Exec)
+	return err
+}
+
+func (c *waitChange) attemptHTTP(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.HTTP.URL, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := c.env.HTTP.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	switch want := c.HTTP.Status; {
+	case err != nil:
+		return err
+	case want != 0 && answer.StatusCode != want, want == 0 && answer.StatusCode/100 != 2:
+		return fmt.Errorf("%s answers %s%s", c.HTTP.URL, answer.Status, lastLine(string(body)))
+	case !strings.Contains(string(body), c.HTTP.Body):
+		return fmt.Errorf("%s answers without %q", c.HTTP.URL, c.HTTP.Body)
+	}
+	return nil
+}
