@@ -141,6 +141,8 @@ const (
 	Equivalent   Change = "equivalent"
 	Regressed    Change = "regressed"
 	Inconclusive Change = "inconclusive"
+	// Changed is for a metric without a direction.
+	Changed Change = "changed"
 )
 
 // A Row compares one metric.

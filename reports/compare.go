@@ -1,0 +1,187 @@
+package reports
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"scaleproof/internal/snapshot"
+	"scaleproof/internal/stats"
+)
+
+// The levels of the comparison.
+const (
+	// changeConfidence is that of the interval that must lie wholly beyond the
+	// smallest change that matters for a metric to be improved or regressed.
+	changeConfidence = 0.95
+	// sameConfidence is that of the interval that must lie wholly within it for
+	// a metric to be equivalent: two one-sided tests at 5 % (Schuirmann 1987).
+	sameConfidence = 0.90
+	// falseDiscovery is the rate of false discoveries over the gates.
+	falseDiscovery = 0.05
+	// leastTrials is how many values a side must have: with fewer no exact test
+	// can find anything at 5 %.
+	leastTrials = 4
+	// defaultMinChange is the smallest change that matters where nothing else
+	// is said.
+	defaultMinChange = 0.05
+)
+
+// Compare compares every metric of two snapshots. It refuses snapshots of
+// different workloads unless the criteria allow them; it warns of environments
+// that differ. The verdicts of gates are corrected for their number.
+func Compare(before, after *snapshot.Snapshot, c Criteria) Comparison {
+	var comparison Comparison
+	if before.WorkloadHash != after.WorkloadHash {
+		reason := "the snapshots are of different workloads (load, queries or their parameters differ)"
+		if !c.AllowDifferences {
+			comparison.Refused = reason
+			return comparison
+		}
+		comparison.Warnings = append(comparison.Warnings, reason)
+	}
+	comparison.Warnings = append(comparison.Warnings, environmentDifferences(before.Environment, after.Environment)...)
+	for _, pair := range pairMetrics(before, after) {
+		comparison.Rows = append(comparison.Rows, pair.row(c))
+	}
+	correctGates(comparison.Rows)
+	return comparison
+}
+
+func environmentDifferences(a, b snapshot.Environment) []string {
+	var differences []string
+	note := func(what, a, b string) {
+		if a != b {
+			differences = append(differences, fmt.Sprintf("the environments differ: %s was %q and is %q", what, a, b))
+		}
+	}
+	note("tool", a.Tool, b.Tool)
+	note("host", a.Host, b.Host)
+	note("system", a.OS, b.OS)
+	note("number of CPUs", fmt.Sprint(a.CPUs), fmt.Sprint(b.CPUs))
+	var names []string
+	for name := range a.Facts {
+		names = append(names, name)
+	}
+	for name := range b.Facts {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		note(name, a.Facts[name], b.Facts[name])
+	}
+	return differences
+}
+
+// A pair is one metric of both snapshots; a side that lacks it is nil.
+type pair struct {
+	name          string
+	before, after *snapshot.Metric
+}
+
+// pairMetrics lists the metrics of before, in its order, then those that after
+// has beside them.
+func pairMetrics(before, after *snapshot.Snapshot) []pair {
+	var pairs []pair
+	for i := range before.Metrics {
+		m := &before.Metrics[i]
+		pairs = append(pairs, pair{m.Name, m, after.Metric(m.Name)})
+	}
+	for i := range after.Metrics {
+		if m := &after.Metrics[i]; before.Metric(m.Name) == nil {
+			pairs = append(pairs, pair{m.Name, nil, m})
+		}
+	}
+	return pairs
+}
+
+func side(m *snapshot.Metric) Side {
+	if m == nil {
+		return Side{}
+	}
+	s := Side{Values: m.Values}
+	if observed := m.Values.Observed(); len(observed) > 0 {
+		median := stats.Median(observed)
+		s.Median = &median
+	}
+	return s
+}
+
+func (p pair) row(c Criteria) Row {
+	known := p.after
+	if known == nil {
+		known = p.before
+	}
+	row := Row{
+		Metric: p.name, Unit: known.Unit, Better: known.Better,
+		Before: side(p.before), After: side(p.after), MinChange: c.minChange(p.name),
+	}
+	row.Gate = slices.ContainsFunc(c.Gates, func(g GateSpec) bool { return g.Metric == p.name })
+	switch {
+	case p.before == nil || p.after == nil || row.Before.Median == nil || row.After.Median == nil:
+		row.Change, row.Reason = Inconclusive, missing(row)
+	case p.before.Unit != p.after.Unit || p.before.Better != p.after.Better:
+		row.Change, row.Reason = Inconclusive, "it is measured in another unit or direction after than before"
+	case len(p.before.Of) > 0 && len(p.after.Of) > 0:
+		compareCounts(&row, p.before, p.after)
+	default:
+		compareValues(&row, p.before.Values.Observed(), p.after.Values.Observed())
+	}
+	return row
+}
+
+func missing(row Row) string {
+	switch {
+	case row.Before.Median == nil && row.After.Median == nil:
+		return "it was measured neither before nor after"
+	case row.Before.Median == nil:
+		return "it was not measured before"
+	}
+	return "it was not measured after"
+}
+
+// minChange returns the smallest change of a metric that matters.
+func (c Criteria) minChange(metric string) float64 {
+	for _, g := range c.Gates {
+		if g.Metric == metric && g.MinChange > 0 {
+			return float64(g.MinChange)
+		}
+	}
+	if c.MinChange > 0 {
+		return float64(c.MinChange)
+	}
+	return defaultMinChange
+}
+
+// correctGates takes back the changes of gates that do not survive the
+// correction for the number of gates that were looked at.
+func correctGates(rows []Row) {
+	var gates []int
+	var ps []float64
+	for i, row := range rows {
+		if row.Gate && row.P != nil {
+			gates = append(gates, i)
+			ps = append(ps, *row.P)
+		}
+	}
+	for i, adjusted := range stats.BenjaminiHochberg(ps) {
+		row := &rows[gates[i]]
+		row.PAdjusted = &adjusted
+		if (row.Change == Improved || row.Change == Regressed) && adjusted > falseDiscovery {
+			row.Change = Inconclusive
+			row.Reason += fmt.Sprintf("; but with %d gates looked at, chance gives as much (adjusted p %.3f)", len(gates), adjusted)
+		}
+	}
+}
+
+// logs returns the logarithms of positive values, or false.
+func logs(xs []float64) ([]float64, bool) {
+	out := make([]float64, len(xs))
+	for i, x := range xs {
+		if x <= 0 {
+			return nil, false
+		}
+		out[i] = math.Log(x)
+	}
+	return out, true
+}

@@ -1,0 +1,207 @@
+package reports
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"scaleproof/internal/expr"
+	"scaleproof/internal/snapshot"
+	"scaleproof/internal/unit"
+	"scaleproof/scaling"
+)
+
+// snap makes a snapshot of one metric, "m" in seconds, lower being better.
+func snap(values ...float64) *snapshot.Snapshot {
+	return &snapshot.Snapshot{Trials: len(values), Metrics: []snapshot.Metric{
+		{Name: "m", Unit: unit.Seconds, Better: snapshot.Lower, Values: values},
+	}}
+}
+
+func counted(events, of int64) *snapshot.Snapshot {
+	return &snapshot.Snapshot{Trials: 1, Metrics: []snapshot.Metric{{
+		Name: "m", Unit: unit.Ratio, Better: snapshot.Lower,
+		Values: snapshot.Values{float64(events) / float64(of)}, Events: []int64{events}, Of: []int64{of},
+	}}}
+}
+
+func TestCompareOneMetric(t *testing.T) {
+	base := []float64{.100, .101, .099, .102, .098, .100}
+	nan := math.NaN()
+	for name, c := range map[string]struct {
+		before, after *snapshot.Snapshot
+		change        Change
+		says          string
+	}{
+		"improved":       {snap(base...), snap(.050, .051, .049, .052, .050, .048), Improved, "0.500 times what it was"},
+		"a little":       {snap(base...), snap(.080, .081, .079, .082, .080, .078), Improved, "20 % lower"},
+		"regressed":      {snap(base...), snap(.150, .149, .151, .152, .148, .150), Regressed, "50 % higher"},
+		"equivalent":     {snap(base...), snap(.101, .100, .099, .101, .099, .100), Equivalent, "does not matter"},
+		"noisy":          {snap(.08, .12, .10, .09, .11, .10), snap(.07, .12, .13, .11, .09, .10), Inconclusive, "more trials"},
+		"too few":        {snap(.1, .1, .1), snap(.2, .2, .2), Inconclusive, "fewer than 4"},
+		"half missing":   {snap(.1, .1, .1, nan, nan), snap(.2, .2, .2, .2, .2), Inconclusive, "fewer than 4"},
+		"missing":        {snap(base...), snap(nan, nan, nan, nan), Inconclusive, "not measured after"},
+		"gone":           {snap(base...), &snapshot.Snapshot{}, Inconclusive, "not measured after"},
+		"new":            {&snapshot.Snapshot{}, snap(base...), Inconclusive, "not measured before"},
+		"zeros":          {snap(0, 0, 0, 0), snap(0, 0, 0, 0), Equivalent, "0 s in every trial"},
+		"from zero":      {snap(0, 0, 0, 0), snap(1, 1, 2, 1), Regressed, "from 0 s"},
+		"to zero":        {snap(1, 1, 2, 1), snap(0, 0, 0, 0), Improved, "to 0 s"},
+		"constant":       {snap(7, 7, 7, 7), snap(7, 7, 7, 7), Equivalent, "within"},
+		"errors":         {counted(0, 10000), counted(50, 10000), Regressed, "0 of 10000 before, 50 of 10000 after"},
+		"no errors":      {counted(0, 10000), counted(0, 9000), Equivalent, "none of 10,000 before"},
+		"as many errors": {counted(3, 10000), counted(4, 10000), Inconclusive, "neither"},
+	} {
+		rows := Compare(c.before, c.after, Criteria{}).Rows
+		if len(rows) != 1 || rows[0].Change != c.change || !strings.Contains(rows[0].Reason, c.says) {
+			t.Errorf("%s: %+v, want %s and %q", name, rows, c.change, c.says)
+		}
+	}
+}
+
+func TestDifferentWorkloadsAreRefused(t *testing.T) {
+	a, b := snap(1, 1, 1, 1), snap(1, 1, 1, 1)
+	a.WorkloadHash, b.WorkloadHash = "x", "y"
+	b.Environment.CPUs = 8
+	r := &Report{Before: a, After: b, Comparison: Compare(a, b, Criteria{})}
+	if _, v := Judge(r, Criteria{}, Facts{}); r.Comparison.Refused == "" || v.Word != Broken {
+		t.Errorf("%+v, %+v", r.Comparison, v)
+	}
+	allowed := Compare(a, b, Criteria{AllowDifferences: true})
+	if allowed.Refused != "" || len(allowed.Rows) != 1 || len(allowed.Warnings) != 2 {
+		t.Errorf("%+v", allowed)
+	}
+}
+
+func TestManyGatesNeedMoreEvidence(t *testing.T) {
+	before, after := &snapshot.Snapshot{Trials: 4}, &snapshot.Snapshot{Trials: 4}
+	var c Criteria
+	for i := range 20 {
+		name := fmt.Sprintf("m%d", i)
+		values := snapshot.Values{1, 1.001, .999, 1.002}
+		before.Metrics = append(before.Metrics, snapshot.Metric{Name: name, Unit: unit.Seconds, Better: snapshot.Lower, Values: values})
+		if i == 0 {
+			values = snapshot.Values{2, 2.001, 1.999, 2.002}
+		}
+		after.Metrics = append(after.Metrics, snapshot.Metric{Name: name, Unit: unit.Seconds, Better: snapshot.Lower, Values: values})
+		c.Gates = append(c.Gates, GateSpec{Metric: name})
+	}
+	// Alone p is .029; among 20 it is no discovery.
+	if row := Compare(before, after, c).Rows[0]; row.Change != Inconclusive || !strings.Contains(row.Reason, "20 gates") {
+		t.Errorf("%+v", row)
+	}
+	if row := Compare(before, after, Criteria{Gates: c.Gates[:1]}).Rows[0]; row.Change != Regressed {
+		t.Errorf("%+v", row)
+	}
+}
+
+func judged(t *testing.T, before, after *snapshot.Snapshot, f Facts, conditions ...string) ([]ConditionResult, Verdict) {
+	t.Helper()
+	var c Criteria
+	for _, text := range conditions {
+		condition, err := expr.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Objectives = append(c.Objectives, condition)
+	}
+	r := &Report{Before: before, After: after, Comparison: Compare(before, after, c)}
+	return Judge(r, c, f)
+}
+
+func TestObjectives(t *testing.T) {
+	before := snap(.100, .101, .099, .102, .098, .100)
+	after := snap(.050, .051, .049, .052, .050, .048)
+	for text, want := range map[string]Word{
+		"m < 80ms":     Pass,
+		"m < 50ms":     Unsure,
+		"m < 40ms":     Fail,
+		"m <= 0.6x":    Pass,
+		"m <= 0.5x":    Unsure,
+		"m <= 0.4x":    Fail,
+		"m >= 2x":      Fail,
+		"m < 80":       Unsure, // a bare number is no duration
+		"other < 80ms": Unsure,
+		"other < 2x":   Unsure,
+	} {
+		results, verdict := judged(t, before, after, Facts{}, text)
+		if results[0].Outcome != want || results[0].Reason == "" || verdict.Word != want {
+			t.Errorf("%s: %+v, verdict %+v; want %s", text, results[0], verdict, want)
+		}
+	}
+}
+
+func TestVerdictsByPrecedence(t *testing.T) {
+	before, after := snap(1, 1.01, .99, 1), snap(.5, .51, .49, .5)
+	broken := Facts{Guardrails: []ConditionResult{{Kind: Guardrail, Text: "g", Outcome: Fail, Reason: "r"}}}
+	for name, c := range map[string]struct {
+		facts      Facts
+		conditions []string
+		want       Word
+		code       int
+	}{
+		"pass":                {Facts{}, []string{"m < 2s"}, Pass, 0},
+		"nothing to judge":    {Facts{}, nil, Pass, 0},
+		"fail before unsure":  {Facts{}, []string{"x < 2s", "m < 1ms"}, Fail, 1},
+		"unsure before pass":  {Facts{}, []string{"x < 2s", "m < 2s"}, Unsure, 3},
+		"guardrail":           {broken, []string{"m < 2s"}, Fail, 1},
+		"action":              {Facts{ActionError: "step x failed"}, []string{"m < 2s"}, Fail, 1},
+		"measurement":         {Facts{MeasureError: "no answer"}, []string{"m < 1ms"}, Broken, 4},
+		"interruption":        {Facts{Interrupted: true, MeasureError: "x"}, nil, Interrupted, 130},
+		"guardrail, no after": {Facts{Guardrails: broken.Guardrails, MeasureError: "guardrail"}, nil, Fail, 1},
+	} {
+		if _, v := judged(t, before, after, c.facts, c.conditions...); v.Word != c.want || v.ExitCode != c.code || v.Headline == "" {
+			t.Errorf("%s: %+v, want %s", name, v, c.want)
+		}
+	}
+	failed := newVerdict(Fail, "It failed.", nil)
+	if v := AfterRollback(failed, &scaling.Rollback{Verified: true}); v.Word != Fail || v.ExitCode != 1 {
+		t.Errorf("%+v", v)
+	}
+	if v := AfterRollback(failed, &scaling.Rollback{Differences: []string{"d"}}); v.Word != RollbackFailed || v.ExitCode != 5 || v.Reasons[0] != "d" {
+		t.Errorf("%+v", v)
+	}
+}
+
+// trials draws per-trial values with a deviation between runs, as a fraction,
+// and autocorrelation from one trial to the next.
+func trials(rng *rand.Rand, n int, level, deviation, correlation float64) []float64 {
+	values, state := make([]float64, n), rng.NormFloat64()
+	for i := range values {
+		values[i] = level * math.Exp(deviation*state)
+		state = correlation*state + math.Sqrt(1-correlation*correlation)*rng.NormFloat64()
+	}
+	return values
+}
+
+// Two snapshots of the same system must not be called different, and a change
+// that is there must be found.
+func TestSimulatedErrorRates(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2026, 11))
+	gate := Criteria{Gates: []GateSpec{{Metric: "m"}}}
+	const pairs = 2000
+	called := 0
+	for range pairs {
+		a, b := trials(rng, 6, .1, .05, .3), trials(rng, 6, .1, .05, .3)
+		if c := Compare(snap(a...), snap(b...), gate).Rows[0].Change; c == Improved || c == Regressed {
+			called++
+		}
+	}
+	// 5 % and three standard errors of a proportion of 2,000.
+	if share := float64(called) / pairs; share > .05+3*math.Sqrt(.05*.95/pairs) {
+		t.Errorf("%.1f %% of equal systems were called different", 100*share)
+	}
+	found := 0
+	small := Criteria{Gates: []GateSpec{{Metric: "m", MinChange: .02}}}
+	for range pairs {
+		a, b := trials(rng, 6, .1, .03, 0), trials(rng, 6, .11, .03, 0)
+		if Compare(snap(a...), snap(b...), small).Rows[0].Change == Regressed {
+			found++
+		}
+	}
+	t.Logf("false alarms %.2f %%, changes of 10 %% found %.1f %%", 100*float64(called)/pairs, 100*float64(found)/pairs)
+	if share := float64(found) / pairs; share < .95 {
+		t.Errorf("only %.1f %% of changes of 10 %% were found", 100*share)
+	}
+}
