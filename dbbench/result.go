@@ -64,5 +64,7 @@ type PlanNode struct {
 	TotalTime   float64     `json:"total_time"`   // ms a loop, children included
 	Blocks      float64     `json:"blocks"`       // children included
 	RowsRemoved float64     `json:"rows_removed"` // a loop
+	TempBlocks  float64     `json:"temp_blocks,omitempty"`
+	Analyzed    bool        `json:"analyzed"` // it was executed, and the actual figures are measured
 	Children    []*PlanNode `json:"children,omitempty"`
 }
