@@ -1,0 +1,224 @@
+// Package capacity samples what a machine and its processes use, and projects
+// how long it will last.
+package capacity
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/shirou/gopsutil/v3/cpu"
+	"github.com/shirou/gopsutil/v3/disk"
+	"github.com/shirou/gopsutil/v3/mem"
+	"github.com/shirou/gopsutil/v3/net"
+	"github.com/shirou/gopsutil/v3/process"
+
+	"scaleproof/internal/snapshot"
+	"scaleproof/internal/unit"
+)
+
+// SamplerConfig says what to sample. The zero value samples the host.
+type SamplerConfig struct {
+	Interval time.Duration // between readings; zero: 250 ms
+	// Processes are sampled beside the host, by name.
+	Processes map[string]int32
+}
+
+// Usage is what was used between the start and the stop of a Sampler.
+type Usage struct {
+	Seconds float64 `json:"seconds"`
+	// CPU is the fraction of all cores that was busy, 0 to 1; PerCore that of
+	// each.
+	CPU     float64   `json:"cpu"`
+	PerCore []float64 `json:"per_core"`
+	// MemoryUsed is the highest reading of what was neither free nor reclaimable,
+	// in bytes.
+	MemoryUsed  float64 `json:"memory_used"`
+	MemoryTotal float64 `json:"memory_total"`
+	// Rates are bytes per second over the whole time.
+	DiskRead        float64                 `json:"disk_read"`
+	DiskWrite       float64                 `json:"disk_write"`
+	NetworkReceived float64                 `json:"network_received"`
+	NetworkSent     float64                 `json:"network_sent"`
+	Processes       map[string]ProcessUsage `json:"processes,omitempty"`
+	Warnings        []string                `json:"warnings,omitempty"`
+}
+
+// ProcessUsage is what one process used.
+type ProcessUsage struct {
+	CPU    float64 `json:"cpu"`    // cores, the mean
+	Memory float64 `json:"memory"` // resident bytes, the highest reading
+}
+
+// A Sampler reads usage until it is stopped.
+type Sampler struct {
+	config  SamplerConfig
+	started time.Time
+	first   counters
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
+
+	mu       sync.Mutex
+	memory   float64
+	resident map[string]float64
+}
+
+// counters are readings that only grow.
+type counters struct {
+	cores           []cpu.TimesStat
+	read, written   uint64
+	received, sent  uint64
+	processSeconds  map[string]float64
+	processWarnings []string
+}
+
+// StartSampler takes the first reading and goes on until ctx ends or Stop is
+// called.
+func StartSampler(ctx context.Context, config SamplerConfig) (*Sampler, error) {
+	if config.Interval <= 0 {
+		config.Interval = 250 * time.Millisecond
+	}
+	first, err := readCounters(ctx, config.Processes)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	s := &Sampler{config: config, started: time.Now(), first: first, cancel: cancel, resident: map[string]float64{}}
+	s.readMemory(ctx)
+	s.done.Go(func() {
+		ticker := time.NewTicker(config.Interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				s.readMemory(ctx)
+			}
+		}
+	})
+	return s, nil
+}
+
+// readMemory takes a reading of what can fall as well as rise. A reading that
+// fails is left out: the next one comes soon.
+func (s *Sampler) readMemory(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m, err := mem.VirtualMemoryWithContext(ctx); err == nil {
+		s.memory = max(s.memory, float64(m.Total-m.Available))
+	}
+	for name, pid := range s.config.Processes {
+		p, err := process.NewProcessWithContext(ctx, pid)
+		if err != nil {
+			continue
+		}
+		if info, err := p.MemoryInfoWithContext(ctx); err == nil {
+			s.resident[name] = max(s.resident[name], float64(info.RSS))
+		}
+	}
+}
+
+// Stop takes the last reading and returns what was used since the first.
+func (s *Sampler) Stop() *Usage {
+	s.cancel()
+	s.done.Wait()
+	ctx := context.Background()
+	u := &Usage{Seconds: time.Since(s.started).Seconds(), MemoryUsed: s.memory, Processes: map[string]ProcessUsage{}}
+	if m, err := mem.VirtualMemoryWithContext(ctx); err == nil {
+		u.MemoryTotal = float64(m.Total)
+	}
+	last, err := readCounters(ctx, s.config.Processes)
+	if err != nil {
+		u.Warnings = append(u.Warnings, err.Error())
+		return u
+	}
+	u.Warnings = last.processWarnings
+	u.CPU, u.PerCore = busy(s.first.cores, last.cores)
+	rate := func(first, last uint64) float64 {
+		if last < first || u.Seconds == 0 {
+			return 0 // an interface or a disk went away
+		}
+		return float64(last-first) / u.Seconds
+	}
+	u.DiskRead, u.DiskWrite = rate(s.first.read, last.read), rate(s.first.written, last.written)
+	u.NetworkReceived, u.NetworkSent = rate(s.first.received, last.received), rate(s.first.sent, last.sent)
+	for name, seconds := range last.processSeconds {
+		u.Processes[name] = ProcessUsage{CPU: (seconds - s.first.processSeconds[name]) / u.Seconds, Memory: s.resident[name]}
+	}
+	return u
+}
+
+// busy returns the fraction of the time in which the cores were not idle.
+func busy(first, last []cpu.TimesStat) (all float64, cores []float64) {
+	var work, total float64
+	for i := range min(len(first), len(last)) {
+		idle := last[i].Idle + last[i].Iowait - first[i].Idle - first[i].Iowait
+		passed := sumTimes(last[i]) - sumTimes(first[i])
+		if passed <= 0 {
+			cores = append(cores, 0)
+			continue
+		}
+		cores = append(cores, min(max(1-idle/passed, 0), 1))
+		work += passed - idle
+		total += passed
+	}
+	if total == 0 {
+		return 0, cores
+	}
+	return min(max(work/total, 0), 1), cores
+}
+
+// sumTimes adds up the kinds of time; guest time is part of user time.
+func sumTimes(t cpu.TimesStat) float64 {
+	return t.User + t.System + t.Idle + t.Nice + t.Iowait + t.Irq + t.Softirq + t.Steal
+}
+
+func readCounters(ctx context.Context, processes map[string]int32) (c counters, err error) {
+	if c.cores, err = cpu.TimesWithContext(ctx, true); err != nil {
+		return c, fmt.Errorf("reading the CPU times: %w", err)
+	}
+	// Containers and some systems lack the following: their rates are then 0.
+	if disks, err := disk.IOCountersWithContext(ctx); err == nil {
+		for _, d := range disks {
+			c.read, c.written = c.read+d.ReadBytes, c.written+d.WriteBytes
+		}
+	}
+	if all, err := net.IOCountersWithContext(ctx, false); err == nil && len(all) == 1 {
+		c.received, c.sent = all[0].BytesRecv, all[0].BytesSent
+	}
+	c.processSeconds = map[string]float64{}
+	for _, name := range slices.Sorted(maps.Keys(processes)) {
+		p, err := process.NewProcessWithContext(ctx, processes[name])
+		if err != nil {
+			c.processWarnings = append(c.processWarnings, fmt.Sprintf("process %s (%d): %v", name, processes[name], err))
+			continue
+		}
+		if t, err := p.TimesWithContext(ctx); err == nil {
+			c.processSeconds[name] = t.User + t.System
+		}
+	}
+	return c, nil
+}
+
+// Samples returns the usage as metrics: host.* and, per process, proc.<name>.*.
+func (u *Usage) Samples() []snapshot.Sample {
+	samples := []snapshot.Sample{
+		{Name: "host.cpu", Unit: unit.Ratio, Better: snapshot.Neutral, Value: u.CPU},
+		{Name: "host.memory.used", Unit: unit.Bytes, Better: snapshot.Neutral, Value: u.MemoryUsed},
+		{Name: "host.disk.read", Unit: unit.BytesPerSecond, Better: snapshot.Neutral, Value: u.DiskRead},
+		{Name: "host.disk.write", Unit: unit.BytesPerSecond, Better: snapshot.Neutral, Value: u.DiskWrite},
+		{Name: "host.network.received", Unit: unit.BytesPerSecond, Better: snapshot.Neutral, Value: u.NetworkReceived},
+		{Name: "host.network.sent", Unit: unit.BytesPerSecond, Better: snapshot.Neutral, Value: u.NetworkSent},
+	}
+	for _, name := range slices.Sorted(maps.Keys(u.Processes)) {
+		p := u.Processes[name]
+		samples = append(samples,
+			snapshot.Sample{Name: "proc." + name + ".cpu", Unit: unit.Cores, Better: snapshot.Neutral, Value: p.CPU},
+			snapshot.Sample{Name: "proc." + name + ".memory", Unit: unit.Bytes, Better: snapshot.Neutral, Value: p.Memory})
+	}
+	return samples
+}
