@@ -38,8 +38,24 @@ type Config struct {
 	SLO SLO `yaml:"slo" json:"slo,omitzero"`
 	// FindCapacity searches for the highest rate that holds SLO.
 	FindCapacity bool `yaml:"find_capacity" json:"find_capacity,omitempty"`
+	// Stages, where there are any, take the place of Rate and Duration: the
+	// open model's rate over time, on the same connections throughout.
+	Stages []Stage `yaml:"stages" json:"stages,omitempty"`
+	// Recycle closes a connection after so many requests, RecycleAfter after
+	// so long, so that load reaches new replicas behind a balancer. Zero:
+	// never.
+	Recycle      int           `yaml:"recycle" json:"recycle,omitempty"`
+	RecycleAfter unit.Duration `yaml:"recycle_after" json:"recycle_after,omitempty"`
 	// Seed makes arrivals and templates reproducible.
 	Seed uint64 `yaml:"seed" json:"seed,omitempty"`
+}
+
+// A Stage is a part of a run: the rate goes linearly from the stage's before
+// (the first: from its own) to Rate over Ramp, and stays there for Duration.
+type Stage struct {
+	Rate     unit.Rate     `yaml:"rate" json:"rate"`
+	Ramp     unit.Duration `yaml:"ramp" json:"ramp,omitempty"`
+	Duration unit.Duration `yaml:"duration" json:"duration"`
 }
 
 // SLO is a service level: bounds on the response time's quantiles and on the

@@ -24,11 +24,17 @@ const (
 // A Result is what one load run measured, its warm-up left out. Times are
 // seconds.
 type Result struct {
-	Name            string  `json:"name,omitempty"`
-	Engine          string  `json:"engine"`
-	Requests        int64   `json:"requests"` // finished, successes and failures
-	Successes       int64   `json:"successes"`
-	Rate            float64 `json:"rate"`         // finished per second
+	Name      string `json:"name,omitempty"`
+	Engine    string `json:"engine"`
+	Requests  int64  `json:"requests"` // finished, successes and failures
+	Successes int64  `json:"successes"`
+	// Unsent requests were scheduled, and none had been sent when the run
+	// ended; Unfinished ones were sent, and given up when the context ended.
+	// Neither is in Requests.
+	Unsent          int64   `json:"unsent,omitempty"`
+	Unfinished      int64   `json:"unfinished,omitempty"`
+	Rate            float64 `json:"rate"`         // finished within the window, per second
+	Throughput      float64 `json:"throughput"`   // successes within the window, per second
 	OfferedRate     float64 `json:"offered_rate"` // scheduled per second; 0 in the closed model
 	DurationSeconds float64 `json:"duration_seconds"`
 	// Status counts answers by status code; Errors counts failures by kind
@@ -48,8 +54,11 @@ type Result struct {
 	ValidityReason string           `json:"validity_reason"`
 	Warnings       []string         `json:"warnings,omitempty"`
 	Backends       map[string]int64 `json:"backends"` // requests per remote address
-	Capacity       *Capacity        `json:"capacity,omitempty"`
-	WorkloadHash   string           `json:"workload_hash"`
+	// Connections is how many were opened, warm-up included.
+	Connections  int64          `json:"connections"`
+	Targets      []TargetResult `json:"targets,omitempty"` // where there are several
+	Capacity     *Capacity      `json:"capacity,omitempty"`
+	WorkloadHash string         `json:"workload_hash"`
 
 	StartedAt  time.Time   `json:"started_at"`
 	Seconds    []Second    `json:"seconds,omitempty"`
@@ -66,13 +75,22 @@ type Histograms struct {
 
 // A Second is one second of a run.
 type Second struct {
-	Offset    float64 `json:"offset"` // seconds from the run's start
+	Offset    float64 `json:"offset"` // seconds from the start of the measured window; negative in the warm-up
+	Length    float64 `json:"length"` // seconds; more than 1 where a long run's series was thinned
 	Requests  int64   `json:"requests"`
 	Errors    int64   `json:"errors"`
 	P50       float64 `json:"p50"` // response times of successes, seconds; 0 without any
 	P99       float64 `json:"p99"`
 	Max       float64 `json:"max"`
 	Scheduled int64   `json:"scheduled"`
+}
+
+// A TargetResult is the part of a run that one target had.
+type TargetResult struct {
+	Name         string        `json:"name"`
+	Requests     int64         `json:"requests"`
+	Failures     int64         `json:"failures"`
+	ResponseTime stats.Summary `json:"response_time"`
 }
 
 // Capacity is the highest rate that held a service level.

@@ -1,0 +1,188 @@
+package loadgen
+
+import (
+	"context"
+	"net"
+	"os"
+	"time"
+
+	"scaleproof/loadgen/internal/http1"
+)
+
+// A link is an open connection.
+type link struct {
+	conn     net.Conn
+	backend  int32
+	requests int   // so far
+	opened   int64 // when, from the run's start
+}
+
+// A connWorker is a goroutine with a connection of its own to each endpoint.
+type connWorker struct {
+	run    *run
+	dial   *dialer
+	open   *connSet
+	shard  *shard
+	number int
+
+	links  []link // by endpoint; conn is nil where there is none
+	parser http1.Parser
+	in     []byte
+	out    []byte
+	held   int // bytes of in that await more
+}
+
+func newConnWorker(r *run, d *dialer, open *connSet, s *shard, number int) *connWorker {
+	w := &connWorker{run: r, dial: d, open: open, shard: s, number: number, links: make([]link, len(d.endpoints)), in: make([]byte, 4<<10)}
+	if r.opts.Keep {
+		w.parser.Keep = &http1.Kept{Limit: r.opts.KeepBody}
+	}
+	return w
+}
+
+func (w *connWorker) loop(d *dispatcher) {
+	defer func() {
+		for i := range w.links {
+			w.hangUp(&w.links[i])
+		}
+	}()
+	for {
+		t, ok := d.next()
+		if !ok {
+			return
+		}
+		w.serve(t)
+	}
+}
+
+// serve makes one request and records it.
+func (w *connWorker) serve(t ticket) {
+	s := sample{seq: t.number, intended: t.intended, starved: t.starved, backend: -1, sent: w.run.clock.now()}
+	if w.run.stages == nil {
+		s.intended = s.sent
+	}
+	request, err := w.run.source.Request(t.number, w.out[:0])
+	if err != nil {
+		s.kind = kindRequest
+	} else {
+		s.target = int32(request.Target)
+		err = w.exchange(&s, &request)
+	}
+	s.end = w.run.clock.now()
+	if err != nil && s.kind == kindNone {
+		s.kind = kindOf(err)
+	}
+	if s.kind != kindNone && s.end >= w.run.halt.Load() {
+		w.shard.unfinished(s.intended)
+		return
+	}
+	w.shard.record(&s)
+	if w.run.opts.OnHit != nil {
+		w.run.opts.OnHit(w.run.hit(&s, w.number, request.Wire, w.parser.Keep))
+	}
+}
+
+// exchange sends a request and reads its answer into s. A connection that the
+// server has closed while it was idle says nothing about the request: it is
+// made once more, on a new one (RFC 9110, 9.2.2).
+func (w *connWorker) exchange(s *sample, request *Request) error {
+	deadline := w.run.clock.base.Add(time.Duration(s.sent) + w.run.cfg.timeout())
+	l := &w.links[w.dial.endpointOf[request.Target]]
+	reused := l.conn != nil
+	err := w.once(s, l, request, deadline)
+	if err != nil && reused && s.firstByte == 0 && isStale(err) && idempotent(request.Wire) {
+		err = w.once(s, l, request, deadline)
+	}
+	return err
+}
+
+func isStale(err error) bool {
+	k := kindOf(err)
+	return k == kindReset || k == kindClosed
+}
+
+// once makes a request on l, which it opens if need be and closes after an
+// error.
+func (w *connWorker) once(s *sample, l *link, request *Request, deadline time.Time) (err error) {
+	if l.conn == nil {
+		if err := w.connect(l, request.Target, deadline); err != nil {
+			return err
+		}
+	}
+	keep := false
+	defer func() {
+		if !keep {
+			w.hangUp(l)
+		}
+	}()
+	s.backend = l.backend
+	if err := l.conn.SetDeadline(deadline); err != nil {
+		return err
+	}
+	n, err := l.conn.Write(request.Wire)
+	s.bytesOut += int64(n)
+	if err != nil {
+		return err
+	}
+	l.requests++
+	w.parser.Reset(request.Head)
+	if err := w.read(s, l.conn); err != nil {
+		return err
+	}
+	s.status = int16(w.parser.Status())
+	s.kind = w.run.judgeAnswer(s, &w.parser)
+	keep = w.parser.KeepAlive() && w.held == 0 && !w.run.worn(l.requests, l.opened, s.sent)
+	return nil
+}
+
+// read reads one answer.
+func (w *connWorker) read(s *sample, conn net.Conn) error {
+	for w.held = 0; !w.parser.Done(); {
+		if w.held == len(w.in) {
+			w.in = append(w.in, make([]byte, len(w.in))...)
+		}
+		n, err := conn.Read(w.in[w.held:])
+		s.bytesIn += int64(n)
+		if n > 0 && s.firstByte == 0 {
+			s.firstByte = w.run.clock.now()
+		}
+		used, fault := w.parser.Feed(w.in[:w.held+n])
+		if fault != nil {
+			return fault
+		}
+		w.held = copy(w.in, w.in[used:w.held+n])
+		if err == nil || w.parser.Done() {
+			continue
+		}
+		if k := kindOf(err); k == kindClosed {
+			return w.parser.Close()
+		}
+		return err
+	}
+	return nil
+}
+
+func (w *connWorker) connect(l *link, target int, deadline time.Time) error {
+	if w.run.clock.now() >= w.run.halt.Load() {
+		return os.ErrDeadlineExceeded
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	conn, err := w.dial.dial(ctx, target)
+	if err != nil {
+		return err
+	}
+	if !w.open.add(conn) {
+		return os.ErrDeadlineExceeded
+	}
+	w.run.opened.Add(1)
+	*l = link{conn: conn, opened: w.run.clock.now(), backend: w.run.backends.indexOf(conn.RemoteAddr().String())}
+	return nil
+}
+
+func (w *connWorker) hangUp(l *link) {
+	if l.conn != nil {
+		w.open.remove(l.conn)
+		l.conn = nil
+	}
+}

@@ -1,0 +1,127 @@
+package loadgen
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// goroutineEngine has one goroutine per connection. It serves whatever gives
+// a net.Conn: TLS, Unix sockets, connections that the caller dials, and
+// systems without epoll.
+type goroutineEngine struct{ dial *dialer }
+
+func (goroutineEngine) name() string { return "http/1.1 on goroutines" }
+
+// A shard is a recorder that several goroutines share.
+type shard struct {
+	mu       sync.Mutex
+	recorder *recorder
+}
+
+func (s *shard) record(x *sample) {
+	s.mu.Lock()
+	// Another goroutine may have recorded a later end.
+	s.recorder.record(x)
+	s.mu.Unlock()
+}
+
+func (s *shard) unfinished(intended int64) {
+	s.mu.Lock()
+	s.recorder.unfinished(intended)
+	s.mu.Unlock()
+}
+
+// connSet holds the open connections of an engine, so that they can be cut.
+type connSet struct {
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+	cut   bool
+}
+
+// add reports false, and closes conn, when all have been cut already.
+func (s *connSet) add(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cut {
+		conn.Close()
+		return false
+	}
+	s.conns[conn] = struct{}{}
+	return true
+}
+
+func (s *connSet) remove(conn net.Conn) {
+	s.mu.Lock()
+	delete(s.conns, conn)
+	s.mu.Unlock()
+	conn.Close()
+}
+
+// cutAll makes what waits on the connections fail now.
+func (s *connSet) cutAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cut = true
+	for conn := range s.conns {
+		_ = conn.SetDeadline(time.Unix(1, 0))
+	}
+}
+
+func (e goroutineEngine) run(r *run, recorders []*recorder, ended <-chan struct{}) error {
+	shards := make([]*shard, len(recorders))
+	for i, rec := range recorders {
+		shards[i] = &shard{recorder: rec}
+	}
+	open := &connSet{conns: map[net.Conn]struct{}{}}
+	d := &dispatcher{run: r, schedule: r.schedule(), ended: ended, limit: r.cfg.connections(), timer: time.NewTimer(time.Hour)}
+	var workers sync.WaitGroup
+	started := 0
+	d.grow = func() {
+		w := newConnWorker(r, e.dial, open, shards[started%len(shards)], started)
+		started++
+		workers.Go(func() { w.loop(d) })
+	}
+	done := make(chan struct{})
+	var keeping sync.WaitGroup
+	keeping.Go(func() { keepTime(r, shards, open, ended, done) })
+	if d.schedule != nil {
+		d.turn.Lock()
+		d.size = 1
+		d.grow()
+		d.turn.Unlock()
+	} else {
+		for range d.limit {
+			d.grow()
+		}
+	}
+	workers.Wait()
+	close(done)
+	keeping.Wait()
+	return nil
+}
+
+// keepTime hands over the seconds of shards without requests, and cuts what is
+// in flight once the grace after the context's end is over.
+func keepTime(r *run, shards []*shard, open *connSet, ended, done <-chan struct{}) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	var halt <-chan time.Time
+	for {
+		select {
+		case <-done:
+			return
+		case <-ended:
+			ended, halt = nil, time.After(grace)
+		case <-halt:
+			halt = nil
+			open.cutAll()
+		case <-tick.C:
+			for _, s := range shards {
+				s.mu.Lock()
+				s.recorder.advance(r.clock.now())
+				s.mu.Unlock()
+			}
+		}
+	}
+}

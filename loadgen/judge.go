@@ -1,0 +1,63 @@
+package loadgen
+
+import (
+	"fmt"
+	"time"
+)
+
+// The bounds of a valid run.
+const (
+	// tolerableLateness is the lateness that matters to no one; beyond it, a
+	// tenth of the service time is allowed.
+	tolerableLateness = time.Millisecond
+	// tolerableShare is the share of arrivals that may be missed.
+	tolerableShare = 0.005
+	// busy is the share of its CPUs above which a generator in the closed
+	// model measures itself.
+	busy = 0.95
+)
+
+// judge says whether the figures of res speak about the target.
+func (r *run) judge(res *Result, t *window, used usage) (Validity, string) {
+	if res.Requests == 0 && res.Unsent == 0 {
+		return Inconclusive, "no request ended within the measured window"
+	}
+	if n := res.Errors[kindFiles.String()] + res.Errors[kindPorts.String()]; float64(n) > tolerableShare*float64(res.Requests) {
+		return GeneratorLimited, fmt.Sprintf("%d requests found no free file descriptor or local port: raise the limits of this machine, or open fewer connections", n)
+	}
+	if res.Successes == 0 {
+		return Inconclusive, fmt.Sprintf("none of %d requests succeeded: there is no response time to speak of", res.Requests)
+	}
+	cpu := used.cpu.Seconds() / (res.DurationSeconds + r.cfg.Warmup.Seconds())
+	if len(r.stages) == 0 {
+		if cpu >= busy*float64(r.workers) {
+			return GeneratorLimited, fmt.Sprintf("the generator used %.2f CPUs of the %d that it runs on: it measured itself", cpu, r.workers)
+		}
+		return Valid, fmt.Sprintf("the closed model kept its connections busy on %.2f of %d CPUs", cpu, r.workers)
+	}
+	return r.judgeOpen(res, t, used, cpu)
+}
+
+func (r *run) judgeOpen(res *Result, t *window, used usage, cpu float64) (Validity, string) {
+	of := float64(res.Requests + res.Unsent + res.Unfinished)
+	unsent := float64(res.Unsent) / of
+	allowed := max(tolerableLateness.Seconds(), res.ServiceTime.P99/10)
+	late := res.Lateness.P99 > allowed
+	if unsent <= tolerableShare && !late {
+		return Valid, fmt.Sprintf("99 %% of requests were sent within %s of their time", round(res.Lateness.P99))
+	}
+	fault := fmt.Sprintf("99 %% of requests were sent within %s of their time, where %s would do", round(res.Lateness.P99), round(allowed))
+	if unsent > tolerableShare {
+		fault = fmt.Sprintf("%.1f %% of the scheduled requests were never sent", 100*unsent)
+	}
+	// Of the late requests at least one in a hundred is late: if that many
+	// waited for a connection, connections are the cause.
+	if float64(t.starved) >= 0.01*float64(t.requests) {
+		return TargetLimited, fmt.Sprintf("%s, since all %d connections were waiting for answers: the target is slower than the schedule (its response times are right, those of the schedule were not reached), or more connections are needed", fault, r.cfg.connections())
+	}
+	return GeneratorLimited, fmt.Sprintf("%s: the generator used %.2f of %d CPUs, and its garbage collector paused it for %s", fault, cpu, r.workers, round(used.gc.Seconds()))
+}
+
+func round(seconds float64) time.Duration {
+	return time.Duration(seconds * 1e9).Round(time.Microsecond)
+}

@@ -1,0 +1,37 @@
+package loadgen
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+)
+
+// Options are what a run takes from outside its configuration. The zero value
+// is ready to use.
+type Options struct {
+	// Source makes the requests. Nil: Config.Targets.
+	Source Source
+	// OnSecond is told of each second as it completes, the warm-up's with a
+	// negative Offset. It is called by one goroutine, about 100 ms or less
+	// after the second's end; while it runs, figures wait but load does not.
+	OnSecond func(Second)
+	// OnHit is told of each finished request, by several goroutines at once:
+	// hits of one Worker never overlap. The hit and what it refers to are
+	// valid during the call only. A slow OnHit slows the load.
+	OnHit func(*Hit)
+	// Keep asks for the answer's head, and for its body up to KeepBody bytes,
+	// in each Hit.
+	Keep     bool
+	KeepBody int
+	// Dial, where not nil, opens the connections, and makes the run use the
+	// goroutine engine.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// TLS configures https targets. Nil: the system's certificate authorities.
+	TLS *tls.Config
+	// Engine is "epoll" (Linux, plaintext), "goroutines", or "" for the best
+	// that serves the targets.
+	Engine string
+	// Workers is how many event loops or recorders there are. Zero: as many as
+	// the CPUs that this process may use.
+	Workers int
+}

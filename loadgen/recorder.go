@@ -1,0 +1,104 @@
+package loadgen
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A clock gives times as nanoseconds from the start of a run.
+type clock struct{ base time.Time }
+
+func (c clock) now() int64 { return int64(time.Since(c.base)) }
+
+// A span is the measured window of a run, in nanoseconds from its start.
+type span struct {
+	from int64
+	// end moves forward when the context ends the run.
+	end atomic.Int64
+}
+
+// index returns the second of the measured window in which t lies, negative in
+// the warm-up, and drained after the end.
+func (s *span) index(t int64) int64 {
+	if t >= s.end.Load() {
+		return drained
+	}
+	t -= s.from
+	if t < 0 {
+		return (t+1)/1e9 - 1
+	}
+	return t / 1e9
+}
+
+// A recorder takes the samples of one worker, and hands a window to the
+// collector once a second. It belongs to one goroutine.
+type recorder struct {
+	worker  int
+	targets int
+	span    *span
+	out     chan<- *window
+	free    <-chan *window
+	current *window
+	until   int64 // when current ends
+}
+
+// record counts a sample. Samples come in the order of their ends.
+func (r *recorder) record(s *sample) {
+	r.advance(s.end)
+	r.current.add(s, s.intended >= r.span.from)
+}
+
+// unfinished counts a request that was sent and given up.
+func (r *recorder) unfinished(intended int64) {
+	if intended >= r.span.from {
+		r.current.unfinished++
+	}
+}
+
+// advance tells the recorder the time, so that a second without requests is
+// handed over too.
+func (r *recorder) advance(now int64) {
+	if now < r.until && now < r.span.end.Load() || r.current.index == drained {
+		return
+	}
+	r.out <- r.current
+	r.open(now)
+}
+
+func (r *recorder) open(now int64) {
+	select {
+	case r.current = <-r.free:
+	default:
+		r.current = newWindow(r.worker, r.targets)
+	}
+	r.current.worker = r.worker
+	r.current.index = r.span.index(now)
+	r.until = r.span.from + (r.current.index+1)*1e9
+}
+
+// close hands over what is left.
+func (r *recorder) close() { r.out <- r.current }
+
+// backends numbers the remote addresses of a run.
+type backends struct {
+	mu     sync.Mutex
+	number map[string]int32
+	names  []string
+}
+
+// indexOf returns the number of an address.
+func (b *backends) indexOf(address string) int32 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n, ok := b.number[address]; ok {
+		return n
+	}
+	if b.number == nil {
+		b.number = map[string]int32{}
+	}
+	n := int32(len(b.names))
+	b.number[address] = n
+	b.names = append(b.names, address)
+	return n
+}

@@ -1,0 +1,206 @@
+package loadgen
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"scaleproof/loadgen/internal/arrival"
+)
+
+// grace is what requests in flight are given when the context ends a run.
+const grace = time.Second
+
+// Run makes the load that cfg describes and returns what it measured. The end
+// of ctx is a normal end: what was measured until then is returned, without an
+// error. Requests in flight at the end of the duration are awaited, up to
+// their timeout; at the end of ctx, up to a second. An error means that
+// nothing was measured: cfg is invalid, or no engine serves its targets.
+func Run(ctx context.Context, cfg Config, opts Options) (*Result, error) {
+	if opts.Source == nil {
+		if err := cfg.Validate(); err != nil {
+			return nil, fmt.Errorf("checking the load's configuration: %w", err)
+		}
+		source, err := newStaticSource(&cfg)
+		if err != nil {
+			return nil, fmt.Errorf("reading the targets: %w", err)
+		}
+		opts.Source = source
+	}
+	r, err := newRun(&cfg, &opts)
+	if err != nil {
+		return nil, err
+	}
+	return r.do(ctx)
+}
+
+// A run is the state that the workers of one run share.
+type run struct {
+	cfg     *Config
+	opts    *Options
+	source  Source
+	targets []Target
+	stages  []arrival.Stage // empty in the closed model
+	clock   clock
+	span    span
+	// halt is when requests in flight are given up, in nanoseconds from the
+	// start.
+	halt     atomic.Int64
+	workers  int
+	backends backends
+	opened   atomic.Int64 // connections
+	started  time.Time
+
+	windows chan *window
+	free    chan *window
+}
+
+// An engine makes the load of a run with its workers' recorders.
+type engine interface {
+	// name is the engine's in the result.
+	name() string
+	// run returns when all requests have ended; ended is closed when the
+	// context has.
+	run(r *run, recorders []*recorder, ended <-chan struct{}) error
+}
+
+func newRun(cfg *Config, opts *Options) (*run, error) {
+	r := &run{cfg: cfg, opts: opts, source: opts.Source, targets: opts.Source.Targets()}
+	r.stages = stagesOf(cfg)
+	r.workers = opts.Workers
+	if r.workers <= 0 {
+		r.workers = runtime.GOMAXPROCS(0)
+	}
+	r.workers = min(r.workers, cfg.connections())
+	r.windows = make(chan *window, 4*r.workers)
+	r.free = make(chan *window, 4*r.workers)
+	return r, nil
+}
+
+// stagesOf returns the schedule of the whole run, its warm-up included, in
+// which the rate is that of the first stage.
+func stagesOf(cfg *Config) (stages []arrival.Stage) {
+	if !cfg.open() {
+		return nil
+	}
+	if len(cfg.Stages) == 0 {
+		length := arrival.Forever
+		if cfg.Duration > 0 {
+			length = cfg.Warmup.Std() + cfg.Duration.Std()
+		}
+		return []arrival.Stage{{From: float64(cfg.Rate), To: float64(cfg.Rate), Length: length}}
+	}
+	rate := float64(cfg.Stages[0].Rate)
+	if cfg.Warmup > 0 {
+		stages = append(stages, arrival.Stage{From: rate, To: rate, Length: cfg.Warmup.Std()})
+	} else if cfg.Stages[0].Ramp > 0 {
+		rate = 0 // nothing ran before: the ramp starts from nothing
+	}
+	for _, s := range cfg.Stages {
+		to := float64(s.Rate)
+		if s.Ramp > 0 {
+			stages = append(stages, arrival.Stage{From: rate, To: to, Length: s.Ramp.Std()})
+		}
+		if s.Duration > 0 {
+			stages = append(stages, arrival.Stage{From: to, To: to, Length: s.Duration.Std()})
+		}
+		rate = to
+	}
+	return stages
+}
+
+// length returns how long the measured window is, MaxInt64 where it has no end.
+func (c *Config) length() int64 {
+	total := int64(c.Duration)
+	for _, s := range c.Stages {
+		total += int64(s.Ramp) + int64(s.Duration)
+	}
+	if total == 0 {
+		return math.MaxInt64 / 4
+	}
+	return total
+}
+
+// schedule returns a new walk over the arrivals, nil in the closed model.
+func (r *run) schedule() *arrival.Schedule {
+	if len(r.stages) == 0 {
+		return nil
+	}
+	return arrival.New(r.stages, r.cfg.Arrivals == "poisson", r.cfg.Seed)
+}
+
+func (r *run) do(ctx context.Context) (*Result, error) {
+	e, err := r.chooseEngine()
+	if err != nil {
+		return nil, err
+	}
+	before := readUsage()
+	r.started = time.Now()
+	r.clock = clock{r.started}
+	r.span.from = int64(r.cfg.Warmup)
+	r.span.end.Store(r.span.from + r.cfg.length())
+	r.halt.Store(math.MaxInt64)
+	stop := context.AfterFunc(ctx, r.endNow)
+	defer stop()
+
+	named := len(r.targets)
+	if named == 1 || named > maxNamedTargets {
+		named = 0
+	}
+	recorders := make([]*recorder, r.workers)
+	for i := range recorders {
+		recorders[i] = &recorder{worker: i, targets: named, span: &r.span, out: r.windows, free: r.free}
+		recorders[i].open(0)
+	}
+	c := newCollector(&r.span, r.workers, named, r.free)
+	c.onSecond, c.schedule = r.opts.OnSecond, r.schedule()
+	var collecting sync.WaitGroup
+	collecting.Go(func() { c.run(r.windows) })
+	err = e.run(r, recorders, ctx.Done())
+	for _, rec := range recorders {
+		rec.advance(r.clock.now())
+		rec.close()
+	}
+	close(r.windows)
+	collecting.Wait()
+	if err != nil {
+		return nil, err
+	}
+	return r.result(c, e.name(), readUsage().since(before)), nil
+}
+
+// maxNamedTargets is the most targets that have figures of their own.
+const maxNamedTargets = 64
+
+// endNow ends the measured window, and in a grace what is in flight.
+func (r *run) endNow() {
+	now := r.clock.now()
+	r.halt.Store(now + int64(grace))
+	if now < r.span.end.Load() {
+		r.span.end.Store(max(now, r.span.from))
+	}
+}
+
+// A usage is what the process has used of its computer.
+type usage struct {
+	cpu  time.Duration
+	gc   time.Duration // the garbage collector's pauses
+	wall time.Time
+}
+
+func (u usage) since(before usage) usage {
+	return usage{cpu: u.cpu - before.cpu, gc: u.gc - before.gc, wall: u.wall}
+}
+
+func readUsage() usage {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return usage{cpu: processCPU(), gc: time.Duration(m.PauseTotalNs), wall: time.Now()}
+}
+
+func indexed(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }

@@ -1,0 +1,235 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"scaleproof/internal/invalid"
+	"scaleproof/internal/snapshot"
+	"scaleproof/internal/unit"
+)
+
+// engines are those that this system has.
+func engines() []string { return []string{"goroutines"} }
+
+func serve(t *testing.T, h http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func load(t *testing.T, cfg Config, opts Options) *Result {
+	t.Helper()
+	res, err := Run(t.Context(), cfg, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+func TestTheOpenModelSendsWhatIsScheduled(t *testing.T) {
+	for _, engine := range engines() {
+		for _, arrivals := range []string{"constant", "poisson"} {
+			t.Run(engine+" "+arrivals, func(t *testing.T) {
+				t.Parallel()
+				url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == "/bad" {
+						w.WriteHeader(503)
+					}
+				})
+				var seconds []Second
+				res := load(t, Config{
+					Targets: []string{"GET " + url + "/a", "POST " + url + "/bad"}, Arrivals: arrivals,
+					Rate: 400, Duration: unit.Duration(1500 * time.Millisecond), Warmup: unit.Duration(300 * time.Millisecond),
+				}, Options{Engine: engine, OnSecond: func(s Second) { seconds = append(seconds, s) }})
+				checkOpen(t, res, arrivals)
+				if len(seconds) != 3 || seconds[0].Offset != -1 || math.Abs(seconds[0].Length-.3) > 1e-9 || math.Abs(seconds[2].Length-.5) > 1e-9 {
+					t.Errorf("seconds were told as %+v", seconds)
+				}
+			})
+		}
+	}
+}
+
+func checkOpen(t *testing.T, res *Result, arrivals string) {
+	t.Helper()
+	if res.Requests+res.Unsent != int64(math.Round(res.OfferedRate*res.DurationSeconds)) || res.Unfinished != 0 {
+		t.Errorf("%d requests, %d unsent, %d unfinished at %v/s for %v s", res.Requests, res.Unsent, res.Unfinished, res.OfferedRate, res.DurationSeconds)
+	}
+	if arrivals == "constant" && res.OfferedRate != 400 || math.Abs(res.OfferedRate-400) > 4*math.Sqrt(400/1.5) {
+		t.Errorf("offered %v/s", res.OfferedRate)
+	}
+	if res.Status["200"] != res.Successes || res.Status["503"] != res.Errors["status"] || res.Requests != res.Successes+res.Errors["status"] {
+		t.Errorf("status %v, errors %v of %d", res.Status, res.Errors, res.Requests)
+	}
+	if n := res.Targets[0].Requests - res.Targets[1].Requests; n < -1 || n > 1 || res.Targets[1].Failures != res.Targets[1].Requests {
+		t.Errorf("targets %+v", res.Targets)
+	}
+	var perSecond int64
+	for _, s := range res.Seconds {
+		perSecond += s.Requests
+	}
+	if perSecond < res.Requests*95/100 || len(res.Backends) != 1 {
+		t.Errorf("%d requests over %+v, backends %v", res.Requests, res.Seconds, res.Backends)
+	}
+}
+
+func TestTheClosedModelKeepsItsConnectionsBusy(t *testing.T) {
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			now, most := 0, 0
+			url := serve(t, func(http.ResponseWriter, *http.Request) {
+				mu.Lock()
+				now++
+				most = max(most, now)
+				mu.Unlock()
+				time.Sleep(20 * time.Millisecond)
+				mu.Lock()
+				now--
+				mu.Unlock()
+			})
+			res := load(t, Config{Targets: []string{url}, Connections: 8, Duration: unit.Duration(time.Second)}, Options{Engine: engine})
+			if most != 8 || res.Connections != 8 {
+				t.Errorf("%d requests at once on %d connections, want 8", most, res.Connections)
+			}
+			if res.Requests < 200 || res.Requests > 400 || res.ResponseTime.P50 < .02 || res.OfferedRate != 0 {
+				t.Errorf("%d requests, p50 %v", res.Requests, res.ResponseTime.P50)
+			}
+		})
+	}
+}
+
+func TestTheContextsEndIsANormalEnd(t *testing.T) {
+	for _, engine := range engines() {
+		for name, rate := range map[string]unit.Rate{"open": 200, "closed": 0} {
+			t.Run(engine+" "+name, func(t *testing.T) {
+				t.Parallel()
+				block := make(chan struct{})
+				url := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == "/hang" {
+						<-block
+					}
+				})
+				t.Cleanup(func() { close(block) })
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				started := time.Now()
+				res, err := Run(ctx, Config{Targets: []string{url, url + "/hang"}, Rate: rate, Connections: 400}, Options{
+					Engine: engine, OnSecond: func(Second) { cancel() },
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(started); took > 5*time.Second {
+					t.Errorf("the end took until %v", took)
+				}
+				if res.DurationSeconds < 1 || res.DurationSeconds > 2 || res.Successes == 0 || res.Unfinished == 0 || len(res.Errors) > 0 {
+					t.Errorf("%v s, %d successes, %d unfinished, errors %v", res.DurationSeconds, res.Successes, res.Unfinished, res.Errors)
+				}
+			})
+		}
+	}
+}
+
+func TestHitsTellTheClocksAndTheAnswer(t *testing.T) {
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("X-Here", "yes")
+				_, _ = w.Write([]byte("hello"))
+			})
+			var mu sync.Mutex
+			seen := map[int64]bool{}
+			res := load(t, Config{Targets: []string{url + "/x"}, Rate: 100, Duration: unit.Duration(500 * time.Millisecond)}, Options{
+				Engine: engine, Keep: true, KeepBody: 4,
+				OnHit: func(h *Hit) {
+					mu.Lock()
+					defer mu.Unlock()
+					seen[h.Seq] = true
+					if h.Intended > h.Sent || h.Sent > h.FirstByte || h.FirstByte > h.End || string(h.Body) != "hell" || len(h.Head) == 0 || h.BytesOut != int64(len(h.Request)) {
+						t.Errorf("hit %+v", h)
+					}
+				},
+			})
+			if int64(len(seen)) != res.Requests || !seen[0] {
+				t.Errorf("%d hits of %d requests", len(seen), res.Requests)
+			}
+		})
+	}
+}
+
+func TestSamplesOfATrial(t *testing.T) {
+	url := serve(t, func(http.ResponseWriter, *http.Request) {})
+	res := load(t, Config{Name: "api", Targets: []string{url}, Rate: 100, Duration: unit.Duration(300 * time.Millisecond)}, Options{})
+	var b snapshot.Builder
+	if err := b.AddTrial(res.Samples()); err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]float64{}
+	_, metrics := b.Build()
+	for _, m := range metrics {
+		values[m.Name] = m.Values[0]
+	}
+	if values["load.api.response.p99"] != res.ResponseTime.P99 || values["load.api.throughput"] != res.Throughput || values["load.api.errors"] != 0 {
+		t.Errorf("samples %v", values)
+	}
+	res.Name = ""
+	if name := res.Samples()[0].Name; name != "load.load.response.p50" {
+		t.Errorf("without a name: %s", name)
+	}
+}
+
+func TestEqualWorkloadsHaveEqualHashes(t *testing.T) {
+	url := serve(t, func(http.ResponseWriter, *http.Request) {})
+	hash := func(change func(*Config)) string {
+		cfg := Config{Targets: []string{url}, Rate: 50, Duration: unit.Duration(50 * time.Millisecond)}
+		change(&cfg)
+		return load(t, cfg, Options{}).WorkloadHash
+	}
+	same := hash(func(*Config) {})
+	if hash(func(c *Config) { c.Name = "other" }) != same {
+		t.Error("a name changes the workload")
+	}
+	for name, change := range map[string]func(*Config){
+		"rate": func(c *Config) { c.Rate = 60 }, "seed": func(c *Config) { c.Seed = 1 }, "body": func(c *Config) { c.Body = "x" },
+	} {
+		if hash(change) == same {
+			t.Errorf("a change of %s does not change the workload", name)
+		}
+	}
+}
+
+func TestValidateNamesTheField(t *testing.T) {
+	err := (&Config{
+		Targets: []string{"GET ftp://x/", "get http://x/"}, Headers: []string{"nonsense"}, Arrivals: "bursts",
+		Connections: -1, FindCapacity: true, Rate: 1, Stages: []Stage{{}},
+	}).Validate()
+	for _, path := range []string{"targets[0]", "targets[1]", "headers[0]", "arrivals", "connections", "slo", "stages", "stages[0]"} {
+		if !namesField(err, path) {
+			t.Errorf("%v names no %s", err, path)
+		}
+	}
+	if err := (&Config{Targets: []string{"http://host"}}).Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func namesField(err error, path string) bool {
+	for _, e := range invalid.All(err) {
+		var field *invalid.FieldError
+		if errors.As(e, &field) && field.Path == path {
+			return true
+		}
+	}
+	return false
+}
