@@ -122,6 +122,9 @@ func changeText(i Interval) string {
 	if i.Value >= 2 || i.Value <= 0.5 {
 		return fmt.Sprintf("%s times what it was (%s to %s)", times(i.Value), times(i.Low), times(i.High))
 	}
+	if i.Low == 1 && i.High == 1 {
+		return "the same in every trial"
+	}
 	word := "higher"
 	value, low, high := i.Value-1, i.Low-1, i.High-1
 	if value < 0 {

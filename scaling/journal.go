@@ -27,7 +27,7 @@ type Journal struct {
 
 // OpenJournal makes the journal of an action in dir, for its owner's eyes only.
 func OpenJournal(dir, id string) (*Journal, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("opening the journal: %w", err)
 	}
 	file, err := os.OpenFile(filepath.Join(dir, id+".jsonl"), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)

@@ -7,8 +7,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // serverVariable holds the superuser's DSN of the server that the tests of one
@@ -96,13 +94,8 @@ func (s *Shared) NewDatabase(t TB) (dsn string) {
 
 func (s *Shared) exec(t TB, ctx context.Context, dsn, sql string) {
 	t.Helper()
-	conn, err := pgx.Connect(ctx, dsn)
-	if err != nil {
-		t.Fatalf("connecting to the test server: %v", err)
-	}
-	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, sql); err != nil {
-		t.Fatalf("%s: %v", sql, err)
+	if err := execute(ctx, dsn, sql); err != nil {
+		t.Fatalf("%v", err)
 	}
 }
 

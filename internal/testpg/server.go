@@ -221,6 +221,23 @@ func (s *Server) DSN(database string) string {
 	return u.String()
 }
 
+// Execute runs a statement without a result as the superuser.
+func (s *Server) Execute(ctx context.Context, database, sql string) error {
+	return execute(ctx, s.DSN(database), sql)
+}
+
+func execute(ctx context.Context, dsn, sql string) error {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return fmt.Errorf("running %s: %w", sql, err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, sql); err != nil {
+		return fmt.Errorf("running %s: %w", sql, err)
+	}
+	return nil
+}
+
 // Pid returns the process id of the server.
 func (s *Server) Pid() int { return s.process.Process.Pid }
 

@@ -105,22 +105,15 @@ func TestRestartKeepsTheData(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Stop()
-	ctx := t.Context()
-	exec := func(sql string) {
-		conn, err := pgx.Connect(ctx, s.DSN("postgres"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close(ctx)
-		if _, err := conn.Exec(ctx, sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-	exec("CREATE TABLE kept (id int)")
-	if err := s.Restart(ctx, nil); err != nil {
+	if err := s.Execute(t.Context(), "postgres", "CREATE TABLE kept (id int)"); err != nil {
 		t.Fatal(err)
 	}
-	exec("SELECT * FROM kept")
+	if err := s.Restart(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Execute(t.Context(), "postgres", "SELECT * FROM kept"); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestNewDatabaseIsEmptyAndOwn(t *testing.T) {

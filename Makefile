@@ -1,0 +1,30 @@
+# Everything a developer or CI runs. `make` alone lists it.
+.PHONY: help build demo test lint fuzz bench bench-load bench-db test-postgres-versions test-cluster screenshots clean
+
+FUZZTIME ?= 5s
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/scaleproof
+	go build -o bin/scaleproof ./cmd/scaleproof
+
+demo: build ## a whole validation on a PostgreSQL server and a service of its own
+	@scripts/install-postgres.sh
+	./bin/scaleproof demo
+
+test: ## all tests with the race detector, against a real PostgreSQL server
+	@scripts/install-postgres.sh
+	go test -race ./...
+
+lint: ## vet, staticcheck, gofumpt, tidy
+	go vet ./...
+	go tool staticcheck ./...
+	@test -z "$$(go tool gofumpt -l .)" || { echo "not formatted (go tool gofumpt -w .):"; go tool gofumpt -l .; exit 1; }
+	go mod tidy -diff
+
+fuzz: ## each fuzz test for FUZZTIME
+	scripts/fuzz.sh $(FUZZTIME)
+
+clean: ## what the targets above have made
+	rm -rf bin scaleproof-demo scaleproof-runs

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// An app is what the commands share.
+type app struct {
+	streams
+	lookup  func(string) (string, bool)
+	version string
+	// started is set once a command's own code runs: an error before that is a
+	// fault of the command line.
+	started bool
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "scaleproof",
+		Short: "Did this scaling action work, and how long will it last?",
+		Long: `scaleproof measures a service and its Postgres database, runs a scaling action
+under load, measures again, compares with honest statistics, undoes the action
+if it failed its objectives, and writes a report that someone can sign.
+
+Exit codes: 0 pass, 1 a condition failed (a rollback, if any, is verified),
+2 usage or invalid plan, 3 inconclusive, 4 the measurement or its environment
+failed, 5 a rollback failed or could not be verified, 130 interrupted.`,
+		Version:           a.version,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRun:  func(*cobra.Command, []string) { a.started = true },
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.AddCommand(
+		a.demoCommand(),
+		a.initCommand(),
+		a.runCommand(),
+		a.snapshotCommand(),
+		a.compareCommand(),
+		a.reportCommand(),
+		a.sampleCommand(),
+	)
+	return root
+}
+
+// Interrupts are the two signals that a person or a system sends to end a
+// command: the first asks it to stop and clean up, the second to leave at once.
+type interrupts struct {
+	// first ends with the first signal, second with the second.
+	first, second context.Context
+	stop          func()
+}
+
+// interrupts listens for SIGINT and SIGTERM until stop is called. At the first
+// one it says notice on stderr.
+func (a *app) interrupts(ctx context.Context, notice string) interrupts {
+	first, endFirst := context.WithCancel(ctx)
+	second, endSecond := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		for _, end := range []func(){func() { fmt.Fprintln(a.err, "\n"+notice); endFirst() }, endSecond} {
+			select {
+			case <-signals:
+				end()
+			case <-second.Done():
+				return
+			}
+		}
+	}()
+	return interrupts{first, second, func() {
+		signal.Stop(signals)
+		endFirst()
+		endSecond()
+	}}
+}

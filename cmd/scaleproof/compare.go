@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"scaleproof/internal/expr"
+	"scaleproof/internal/snapshot"
+	"scaleproof/internal/unit"
+	"scaleproof/internal/validation"
+	"scaleproof/reports"
+)
+
+func (a *app) compareCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "compare BEFORE AFTER",
+		Short: "Compare two snapshots, or two CSV files of any tool",
+		Long: `compare judges AFTER against BEFORE: two snapshots, or CSV files with the columns
+metric,value[,unit,better], one row a trial.
+
+Every metric with a direction gates, unless --gate names those that do.`,
+		Args: cobra.ExactArgs(2),
+	}
+	format := formatFlag(cmd, "text")
+	gates := cmd.Flags().StringSlice("gate", nil, "a metric that must not regress (repeatable)")
+	objectives := cmd.Flags().StringArray("objective", nil, "a condition that must hold, such as 'load.api.response.p99 < 80ms' (repeatable)")
+	minChange := unit.Fraction(0.05)
+	cmd.Flags().Var(&minChange, "min-change", "the smallest change that matters")
+	force := cmd.Flags().Bool("allow-differences", false, "compare different workloads or environments")
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		before, err := readMeasurement(args[0])
+		if err != nil {
+			return err
+		}
+		after, err := readMeasurement(args[1])
+		if err != nil {
+			return err
+		}
+		criteria := reports.Criteria{MinChange: minChange, AllowDifferences: *force}
+		for _, text := range *objectives {
+			condition, err := expr.Parse(text)
+			if err != nil {
+				return &usageError{err}
+			}
+			criteria.Objectives = append(criteria.Objectives, condition)
+		}
+		for _, metric := range gatesOf(*gates, before) {
+			criteria.Gates = append(criteria.Gates, reports.GateSpec{Metric: metric, MinChange: minChange})
+		}
+		report := validation.Compare(before, after, criteria, a.options(nil))
+		if err := a.write(report, *format); err != nil {
+			return err
+		}
+		return verdict(report.Verdict.Word)
+	}
+	return cmd
+}
+
+// gatesOf returns the metrics that gate: those that were named or, where none
+// was, all that can get better.
+func gatesOf(named []string, s *snapshot.Snapshot) []string {
+	if len(named) > 0 {
+		return named
+	}
+	for _, m := range s.Metrics {
+		if m.Better != snapshot.Neutral {
+			named = append(named, m.Name)
+		}
+	}
+	return named
+}
+
+// readMeasurement reads a snapshot or, by its name, a CSV file.
+func readMeasurement(path string) (*snapshot.Snapshot, error) {
+	if !strings.EqualFold(filepath.Ext(path), ".csv") {
+		s, err := snapshot.ReadFile(path)
+		if err != nil {
+			return nil, &usageError{err}
+		}
+		return s, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("reading a measurement: %w", err)}
+	}
+	defer f.Close()
+	s, err := snapshot.ReadCSV(f)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("reading %s: %w", path, err)}
+	}
+	return s, nil
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"scaleproof/internal/plan"
+	"scaleproof/internal/validation"
+	"scaleproof/reports"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run -f PLAN",
+		Short: "Measure, act, measure again, judge, undo if it failed, and report",
+		Args:  cobra.NoArgs,
+	}
+	path := planFlag(cmd)
+	out := cmd.Flags().String("out", "", "folder for the report (scaleproof-runs/ID)")
+	dryRun := cmd.Flags().Bool("dry-run", false, "say what would be done, and change nothing")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		p, err := a.readPlan(*path)
+		if err != nil {
+			return err
+		}
+		if *dryRun {
+			return a.preview(cmd.Context(), p)
+		}
+		interrupts := a.interrupts(cmd.Context(), "Interrupted: stopping, and undoing what was done. Press Ctrl-C again to leave at once, with the action half done.")
+		defer interrupts.stop()
+		return a.validate(interrupts, p, *out)
+	}
+	return cmd
+}
+
+// planFlag is the flag that names the plan.
+func planFlag(cmd *cobra.Command) *string {
+	return cmd.Flags().StringP("file", "f", "", "the plan file (required)")
+}
+
+// readPlan reads the plan that a flag names.
+func (a *app) readPlan(path string) (*plan.Plan, error) {
+	if path == "" {
+		return nil, usagef("no plan: name it by --file PLAN; scaleproof init writes one to start from")
+	}
+	return plan.ReadFile(path, a.lookup)
+}
+
+// validate runs a plan, writes its report and says the verdict.
+func (a *app) validate(i interrupts, p *plan.Plan, out string) error {
+	opts := a.options(i.second)
+	opts.ID = validation.NewID(time.Now())
+	if out == "" {
+		out = filepath.Join("scaleproof-runs", opts.ID)
+	}
+	opts.JournalDir = out
+	report, err := validation.Run(i.first, p, opts)
+	if err != nil {
+		return err
+	}
+	writeErr := reports.WriteAll(out, report)
+	fmt.Fprintln(a.err)
+	if err := reports.WriteTerminal(a.out, report, a.style()); err != nil {
+		return fmt.Errorf("writing the summary: %w", err)
+	}
+	if writeErr != nil {
+		return &validation.EnvironmentError{Err: writeErr}
+	}
+	fmt.Fprintf(a.out, "Report: %s\n", filepath.Join(out, "report.html"))
+	return verdict(report.Verdict.Word)
+}
+
+// options are what a validation needs of this process. abandon ends a rollback.
+func (a *app) options(abandon context.Context) validation.Options {
+	started := time.Now()
+	return validation.Options{
+		Tool:    "scaleproof " + a.version,
+		HTTP:    &http.Client{Timeout: 30 * time.Second},
+		Now:     time.Now,
+		Abandon: abandon,
+		OnEvent: func(e validation.Event) {
+			fmt.Fprintf(a.err, "%6.1fs  %-9s %s\n", e.At.Sub(started).Seconds(), e.Phase, e.Text)
+		},
+	}
+}
+
+// progress says what a set-up does, in lines like those of a validation.
+func (a *app) progress() func(string) {
+	started := time.Now()
+	return func(text string) {
+		fmt.Fprintf(a.err, "%6.1fs  %-9s %s\n", time.Since(started).Seconds(), "setup", text)
+	}
+}
+
+// style fits the output to the terminal, where it is one.
+func (a *app) style() reports.TerminalStyle {
+	file, ok := a.out.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return reports.TerminalStyle{Width: 100}
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	if err != nil || width <= 0 {
+		width = 100
+	}
+	_, noColor := a.lookup("NO_COLOR")
+	return reports.TerminalStyle{Color: !noColor, Width: width}
+}
+
+// preview says what the steps of a plan would do.
+func (a *app) preview(ctx context.Context, p *plan.Plan) error {
+	steps, err := validation.Preview(ctx, p, a.options(ctx))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "%s: %d steps. Nothing was changed.\n", p.Name, len(steps))
+	for i, s := range steps {
+		fmt.Fprintf(a.out, "%3d. %s: %s\n     now:  %s\n     back: %s\n", i+1, s.Name, s.Summary, s.State, s.Undo)
+	}
+	return nil
+}

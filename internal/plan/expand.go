@@ -1,0 +1,80 @@
+package plan
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"scaleproof/internal/redact"
+)
+
+// reference is ${NAME}, ${NAME:-text}, or $${ which escapes one.
+var reference = regexp.MustCompile(`\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|\$\{`)
+
+// secretName is a variable whose value must not be seen.
+var secretName = regexp.MustCompile(`(?i)(PASSWORD|PASSWD|SECRET|TOKEN|_KEY$|^KEY$|CREDENTIAL)`)
+
+// expand replaces the references in all values below node. It works on the
+// values of the parsed file, so that no variable can change the file's shape.
+func expand(node ast.Node, lookup func(string) (string, bool)) (*redact.Secrets, []Problem) {
+	e := &expander{lookup: lookup, secrets: &redact.Secrets{}}
+	ast.Walk(e, node)
+	return e.secrets, e.problems
+}
+
+type expander struct {
+	lookup   func(string) (string, bool)
+	secrets  *redact.Secrets
+	problems []Problem
+}
+
+// Visit implements ast.Visitor.
+func (e *expander) Visit(node ast.Node) ast.Visitor {
+	switch n := node.(type) {
+	case *ast.MappingValueNode:
+		ast.Walk(e, n.Value) // keys are names, never references
+		return nil
+	case *ast.StringNode:
+		n.Value = e.text(n.Value, n)
+	case *ast.LiteralNode:
+		n.Value.Value = e.text(n.Value.Value, n)
+		return nil
+	}
+	return e
+}
+
+func (e *expander) text(text string, node ast.Node) string {
+	if !strings.Contains(text, "${") {
+		return text
+	}
+	return reference.ReplaceAllStringFunc(text, func(found string) string {
+		if found == "$${" {
+			return "${"
+		}
+		match := reference.FindStringSubmatch(found)
+		name, hasDefault := match[1], match[2] != ""
+		if name == "" {
+			e.fail(node, "${ is not followed by the name of a variable and }: write $${ for a plain ${")
+			return ""
+		}
+		value, ok := e.lookup(name)
+		switch {
+		case ok:
+		case hasDefault:
+			value = match[3]
+		default:
+			e.fail(node, fmt.Sprintf("the environment has no variable %s: set it, or write ${%s:-default}", name, name))
+		}
+		if secretName.MatchString(name) {
+			e.secrets.Add(value)
+		}
+		return value
+	})
+}
+
+func (e *expander) fail(node ast.Node, message string) {
+	at := node.GetToken().Position
+	e.problems = append(e.problems, Problem{at.Line, at.Column, message})
+}

@@ -1,0 +1,156 @@
+// Package plan reads plan files: one file says what is measured, what is done,
+// what counts as success, and how to go back. The sections are the
+// configurations of the packages that act on them.
+package plan
+
+import (
+	"scaleproof/dbbench"
+	"scaleproof/internal/expr"
+	"scaleproof/internal/redact"
+	"scaleproof/internal/unit"
+	"scaleproof/loadgen"
+	"scaleproof/reports"
+	"scaleproof/scaling"
+)
+
+// Version is the version of plan files that this package reads.
+const Version = 1
+
+// A Plan is a plan file, read and found valid.
+type Plan struct {
+	Version     int                `yaml:"version"`
+	Name        string             `yaml:"name"`
+	Hypothesis  string             `yaml:"hypothesis"`
+	Environment Environment        `yaml:"environment"`
+	Measure     Measure            `yaml:"measure"`
+	Action      Action             `yaml:"action"`
+	Objectives  []expr.Condition   `yaml:"objectives"`
+	Gates       []reports.GateSpec `yaml:"gates"`
+	// MinChange is the smallest change that matters where a gate names none;
+	// zero: 5 %.
+	MinChange  unit.Fraction    `yaml:"min_change"`
+	Guardrails []expr.Condition `yaml:"guardrails"`
+	Rollback   Rollback         `yaml:"rollback"`
+	Checklist  []ChecklistItem  `yaml:"checklist"`
+
+	// Path is the file, Source its text as it was written, with ${...} and so
+	// without what the environment put there, and Hash the SHA-256 of Source.
+	Path   string `yaml:"-"`
+	Source string `yaml:"-"`
+	Hash   string `yaml:"-"`
+	// Secrets are the passwords and tokens that the plan took from anywhere.
+	Secrets *redact.Secrets `yaml:"-"`
+}
+
+// Environment names what the plan measures and changes.
+type Environment struct {
+	Kubernetes Kubernetes `yaml:"kubernetes"`
+	Postgres   Postgres   `yaml:"postgres"`
+	Prometheus Prometheus `yaml:"prometheus"`
+}
+
+// Kubernetes pins the cluster: both fields are needed for any step on it.
+type Kubernetes struct {
+	Context   string `yaml:"context"`
+	Namespace string `yaml:"namespace"`
+}
+
+// Postgres names the servers. The primary has no name of its own: it is
+// "primary".
+type Postgres struct {
+	Primary Primary        `yaml:"primary"`
+	Nodes   []dbbench.Node `yaml:"nodes"`
+}
+
+// Primary is the server that takes writes.
+type Primary struct {
+	DSN string `yaml:"dsn"`
+}
+
+// All returns the primary, if there is one, and the other nodes.
+func (p Postgres) All() []dbbench.Node {
+	if p.Primary.DSN == "" {
+		return p.Nodes
+	}
+	return append([]dbbench.Node{{Name: "primary", DSN: p.Primary.DSN}}, p.Nodes...)
+}
+
+// Prometheus is a server of metrics.
+type Prometheus struct {
+	URL string `yaml:"url"`
+}
+
+// Measure says what a snapshot measures.
+type Measure struct {
+	// Trials is how often everything is measured, before and after; zero: 6.
+	// Fewer than 4 can never give a verdict on a change.
+	Trials    int              `yaml:"trials"`
+	Load      []loadgen.Config `yaml:"load"`
+	Database  *dbbench.Config  `yaml:"database"`
+	Scrape    []Scrape         `yaml:"scrape"`
+	Resources Resources        `yaml:"resources"`
+}
+
+// Scrape reads metrics of a Prometheus text page, after each trial.
+type Scrape struct {
+	URL string `yaml:"url"`
+	// Match is a part of the names of the series to keep.
+	Match string `yaml:"match"`
+}
+
+// Resources says whose usage is sampled through each trial.
+type Resources struct {
+	Host bool `yaml:"host"`
+	Pods bool `yaml:"pods"`
+}
+
+// Action is what is done between the snapshots.
+type Action struct {
+	// LoadThrough names the load that is kept on while the steps run.
+	LoadThrough string         `yaml:"load_through"`
+	Steps       []scaling.Step `yaml:"steps"`
+}
+
+// RollbackWhen says when an action is undone.
+type RollbackWhen string
+
+// The conditions of a rollback. An action that failed, or broke a guardrail, is
+// undone under each of them but Never.
+const (
+	ObjectiveFailed RollbackWhen = "objective_failed" // the default
+	ActionFailed    RollbackWhen = "action_failed"
+	Always          RollbackWhen = "always" // a rehearsal
+	Never           RollbackWhen = "never"
+)
+
+// Rollback says when and for how long.
+type Rollback struct {
+	When    RollbackWhen  `yaml:"when"`
+	Timeout unit.Duration `yaml:"timeout"` // zero: 5 m
+}
+
+// ChecklistItem is one line of the definition of done.
+type ChecklistItem struct {
+	ID       string   `yaml:"id"`
+	Text     string   `yaml:"text"`
+	Evidence Evidence `yaml:"evidence"`
+}
+
+// Evidence shows that an item is done. At most one field is set; none leaves the
+// item unknown.
+type Evidence struct {
+	Link    string   `yaml:"link"`    // a page that a person has written
+	Step    string   `yaml:"step"`    // a step of the action that must have worked
+	Command []string `yaml:"command"` // must exit 0
+	Signed  string   `yaml:"signed"`  // by whom
+}
+
+// Load returns the load of that name.
+func (p *Plan) Load(name string) (loadgen.Config, bool) {
+	for _, l := range p.Measure.Load {
+		if l.Name == name {
+			return l, true
+		}
+	}
+	return loadgen.Config{}, false
+}

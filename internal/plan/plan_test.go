@@ -1,0 +1,191 @@
+package plan
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"scaleproof/examples"
+)
+
+// minimal is a valid plan to which tests add a section.
+const minimal = `version: 1
+name: replicas
+environment:
+  postgres:
+    primary: {dsn: "${DATABASE_URL}"}
+measure:
+  load:
+    - name: api
+      targets: ["GET http://127.0.0.1:8000/health"]
+      rate: 100/s
+      duration: 10s
+`
+
+func environ(name string) (string, bool) {
+	value, ok := map[string]string{
+		"DATABASE_URL":   "postgres://app:sentinel-password@127.0.0.1:5432/brownie",
+		"API_TOKEN":      "sentinel-token",
+		"DEMO_URL":       "http://127.0.0.1:8000",
+		"DEMO_ADMIN_URL": "http://127.0.0.1:8001",
+	}[name]
+	return value, ok
+}
+
+func TestReadAPlan(t *testing.T) {
+	p, err := Read("dir/plan.yaml", []byte(minimal+`
+action:
+  load_through: api
+  steps:
+    - name: index
+      sql: {up: [CREATE INDEX i ON incidents (organization_id)], down: [DROP INDEX i]}
+objectives:
+  - load.api.response.p99 < 80ms
+guardrails: [load.api.errors < 1%]
+rollback: {when: always, timeout: 90s}
+`), environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, ok := p.Load("api"); !ok || l.Rate != 100 || l.Duration.Std() != 10*time.Second {
+		t.Errorf("load %+v", l)
+	}
+	if dsn := p.Environment.Postgres.All()[0].DSN; !strings.Contains(dsn, "sentinel-password") {
+		t.Errorf("the DSN %q was not expanded", dsn)
+	}
+	if p.Rollback.When != Always || p.Rollback.Timeout.Std() != 90*time.Second || len(p.Objectives) != 1 {
+		t.Errorf("rollback %+v, objectives %v", p.Rollback, p.Objectives)
+	}
+	if strings.Contains(p.Source, "sentinel") {
+		t.Error("the source holds what the environment put in")
+	}
+	if text := p.Secrets.String("error for sentinel-password"); strings.Contains(text, "sentinel") {
+		t.Errorf("the DSN's password is not a secret: %q", text)
+	}
+}
+
+func TestFaultsNameTheirPlace(t *testing.T) {
+	for name, c := range map[string]struct {
+		text, place, message string
+	}{
+		"unknown key":         {minimal + "speed: 9\n", ":12:1:", `unknown field "speed"`},
+		"unknown nested key":  {strings.Replace(minimal, "rate:", "rat:", 1), ":10:7:", `unknown field "rat"`},
+		"wrong unit":          {strings.Replace(minimal, "10s", "10 parsecs", 1), ":11:17:", `"10 parsecs"`},
+		"missing variable":    {strings.Replace(minimal, "DATABASE_URL", "NO_SUCH", 1), ":5:20:", "NO_SUCH"},
+		"unfinished variable": {strings.Replace(minimal, "${DATABASE_URL}", "${", 1), ":5:20:", "$${"},
+		"version":             {strings.Replace(minimal, "version: 1", "version: 7", 1), ":1:10:", "must be 1"},
+		"name":                {strings.Replace(minimal, "name: replicas", "name: a/b", 1), ":2:7:", "a/b"},
+		"no name":             {strings.Replace(minimal, "name: replicas\n", "", 1), "", "name: must be"},
+		"syntax":              {minimal + "action: {\n", ":", "flow mapping"},
+		"condition":           {minimal + "objectives:\n  - load.api.response.p99 < fast\n", ":13:29:", "fast"},
+		"unknown load":        {minimal + "objectives:\n  - load.web.errors < 1%\n", ":13:5:", `named "web"`},
+		"unknown family":      {minimal + "gates:\n  - {metric: cpu}\n", ":13:14:", "names begin with"},
+		"no such load":        {minimal + "action: {load_through: web}\n", ":12:24:", `named "web"`},
+		"unknown node":        {minimal + "action: {steps: [{name: x, sql: {node: far, up: [SELECT 1], down: [SELECT 1]}}]}\n", ":12:", `no node "far"`},
+		"rollback":            {minimal + "rollback: {when: perhaps}\n", ":12:18:", "perhaps"},
+		"relative guardrail":  {minimal + "action: {load_through: api}\nguardrails: [load.api.errors < 2x]\n", ":13:14:", "absolute"},
+		"checklist":           {minimal + "checklist: [{id: a, text: b, evidence: {step: none}}]\n", ":12:47:", `"none"`},
+		"empty":               {"", "", "one YAML document"},
+		"two documents":       {minimal + "---\n" + minimal, "", "one YAML document"},
+		"a list":              {"- 1\n", ":", ""},
+	} {
+		_, err := Read("plan.yaml", []byte(c.text), environ)
+		var fault *Error
+		if !errors.As(err, &fault) {
+			t.Errorf("%s: error %v is no *Error", name, err)
+			continue
+		}
+		if !strings.HasPrefix(err.Error(), "plan.yaml"+c.place) || !strings.Contains(err.Error(), c.message) {
+			t.Errorf("%s: error %q, want place %q and %q", name, err, c.place, c.message)
+		}
+		if strings.Contains(err.Error(), "sentinel") {
+			t.Errorf("%s: the error tells a secret: %v", name, err)
+		}
+	}
+}
+
+func TestSeveralFaultsAreSaidAtOnce(t *testing.T) {
+	_, err := Read("plan.yaml", []byte("version: 2\nname: a b\n"), environ)
+	var fault *Error
+	if !errors.As(err, &fault) || len(fault.Problems) != 2 {
+		t.Errorf("error %v, want two problems", err)
+	}
+}
+
+func TestVariablesCannotChangeTheShape(t *testing.T) {
+	lookup := func(string) (string, bool) { return "x\"}\nobjectives: [a < 1]", true }
+	p, err := Read("plan.yaml", []byte(minimal+"hypothesis: \"${ANY} and $${ANY}\"\n"), lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "x\"}\nobjectives: [a < 1] and ${ANY}"; p.Hypothesis != want || len(p.Objectives) != 0 {
+		t.Errorf("hypothesis %q, want %q; objectives %v", p.Hypothesis, want, p.Objectives)
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	p, err := Read("plan.yaml", []byte(minimal+"hypothesis: ${NONE:-by default} ${DEMO_URL:-other}\n"), environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Hypothesis != "by default http://127.0.0.1:8000" {
+		t.Errorf("hypothesis %q", p.Hypothesis)
+	}
+}
+
+func TestFilesAreRelativeToThePlan(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "plan.yaml")
+	text := strings.Replace(minimal, `targets: ["GET http://127.0.0.1:8000/health"]`, "targets_file: targets.txt", 1)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "targets.txt"), []byte("GET http://127.0.0.1:8000/\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := ReadFile(path, environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Measure.Load[0].TargetsFile; got != filepath.Join(dir, "targets.txt") {
+		t.Errorf("targets_file %q", got)
+	}
+	if _, err := ReadFile(filepath.Join(dir, "none.yaml"), environ); err == nil {
+		t.Error("read a file that is not there")
+	}
+}
+
+func TestEveryExampleIsValid(t *testing.T) {
+	entries, err := examples.Files.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if filepath.Ext(entry.Name()) != ".yaml" {
+			continue
+		}
+		text, err := examples.Files.ReadFile(entry.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(entry.Name(), text, environ); err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add(minimal)
+	f.Add("version: 1\nname: ${X}\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		if _, err := Read("plan.yaml", []byte(text), environ); err != nil {
+			var fault *Error
+			if !errors.As(err, &fault) || len(fault.Problems) == 0 {
+				t.Errorf("error %v is no *Error with a problem", err)
+			}
+		}
+	})
+}

@@ -1,0 +1,146 @@
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"scaleproof/internal/invalid"
+)
+
+// An Error is what is wrong with a plan file.
+type Error struct {
+	Path     string
+	Problems []Problem
+}
+
+// A Problem is one fault. Line and Column count from 1; they are 0 where the
+// fault has no place, as with a section that is missing.
+type Problem struct {
+	Line, Column int
+	Message      string
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	for i, p := range e.Problems {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		if p.Line > 0 {
+			fmt.Fprintf(&b, "%s:%d:%d: %s", e.Path, p.Line, p.Column, p.Message)
+		} else {
+			fmt.Fprintf(&b, "%s: %s", e.Path, p.Message)
+		}
+	}
+	return b.String()
+}
+
+// ReadFile reads the plan at path. See Read.
+func ReadFile(path string, lookup func(string) (string, bool)) (*Plan, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, &Error{path, []Problem{{Message: fmt.Sprintf("reading the plan: %v", err)}}}
+	}
+	return Read(path, data, lookup)
+}
+
+// Read decodes a plan, strictly: an unknown key, a wrong unit, a variable that
+// lookup does not have and whatever the sections find invalid is an error with
+// its line and column. Its error is an *Error.
+//
+// ${NAME} in a value is replaced by lookup's value of NAME, ${NAME:-text} by
+// text where there is none, and $${ is a plain ${. Files that the plan names are
+// relative to its folder.
+func Read(path string, data []byte, lookup func(string) (string, bool)) (*Plan, error) {
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return nil, &Error{path, []Problem{positioned(err)}}
+	}
+	if len(file.Docs) != 1 || file.Docs[0].Body == nil {
+		return nil, &Error{path, []Problem{{Message: "a plan is one YAML document; scaleproof init writes one to start from"}}}
+	}
+	body := file.Docs[0].Body
+	p := &Plan{Path: path, Source: string(data)}
+	sum := sha256.Sum256(data)
+	p.Hash = hex.EncodeToString(sum[:])
+	secrets, problems := expand(body, lookup)
+	if len(problems) > 0 {
+		return nil, &Error{path, problems}
+	}
+	p.Secrets = secrets
+	if err := yaml.NodeToValue(body, p, yaml.Strict()); err != nil {
+		return nil, &Error{path, []Problem{positioned(err)}}
+	}
+	for _, node := range p.Environment.Postgres.All() {
+		secrets.AddDSN(node.DSN)
+	}
+	p.resolvePaths(filepath.Dir(path))
+	if err := p.validate(); err != nil {
+		return nil, &Error{path, locate(file, err)}
+	}
+	return p, nil
+}
+
+// positioned takes the place out of an error of the YAML library.
+func positioned(err error) Problem {
+	var e yaml.Error
+	if !errors.As(err, &e) || e.GetToken() == nil {
+		return Problem{Message: err.Error()}
+	}
+	at := e.GetToken().Position
+	return Problem{at.Line, at.Column, e.GetMessage()}
+}
+
+// locate finds the places of the fields in which validate found faults.
+func locate(file *ast.File, err error) []Problem {
+	var problems []Problem
+	for _, fault := range invalid.All(err) {
+		var field *invalid.FieldError
+		if !errors.As(fault, &field) {
+			problems = append(problems, Problem{Message: fault.Error()})
+			continue
+		}
+		line, column := placeOf(file, field.Path)
+		problems = append(problems, Problem{line, column, field.Error()})
+	}
+	return problems
+}
+
+// placeOf returns the place of a path, or of the nearest part of it that is in
+// the file.
+func placeOf(file *ast.File, path string) (line, column int) {
+	for path != "" {
+		if p, err := yaml.PathString("$." + path); err == nil {
+			if node, err := p.FilterFile(file); err == nil && node != nil {
+				at := node.GetToken().Position
+				return at.Line, at.Column
+			}
+		}
+		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+	}
+	return 0, 0
+}
+
+// resolvePaths makes the files that the plan names relative to its folder.
+func (p *Plan) resolvePaths(dir string) {
+	resolve := func(path *string) {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(dir, *path)
+		}
+	}
+	for i := range p.Measure.Load {
+		resolve(&p.Measure.Load[i].TargetsFile)
+	}
+	if p.Measure.Database != nil {
+		resolve(&p.Measure.Database.Suite)
+	}
+}

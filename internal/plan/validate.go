@@ -1,0 +1,207 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"scaleproof/internal/expr"
+	"scaleproof/internal/invalid"
+)
+
+// nameForm is the form of names that become parts of metric names and files.
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
+
+// validate returns the faults of the plan as joined *invalid.FieldErrors.
+func (p *Plan) validate() error {
+	return errors.Join(
+		p.validateHead(),
+		invalid.In("environment.postgres", p.Environment.Postgres.validate()),
+		invalid.In("measure", p.Measure.validate()),
+		invalid.In("action", p.validateAction()),
+		p.validateConditions(),
+		invalid.In("rollback", p.Rollback.validate()),
+		p.validateChecklist(),
+	)
+}
+
+func (p *Plan) validateHead() error {
+	var faults []error
+	if p.Version != Version {
+		faults = append(faults, invalid.Field("version", "must be %d", Version))
+	}
+	if !nameForm.MatchString(p.Name) {
+		faults = append(faults, invalid.Field("name", "must be letters, digits, - and _, and is %q", p.Name))
+	}
+	return errors.Join(faults...)
+}
+
+func (p Postgres) validate() error {
+	var faults []error
+	seen := map[string]bool{"primary": true}
+	for i, node := range p.Nodes {
+		at := fmt.Sprintf("nodes[%d]", i)
+		switch {
+		case !nameForm.MatchString(node.Name):
+			faults = append(faults, invalid.Field(at+".name", "must be letters, digits, - and _, and is %q", node.Name))
+		case seen[node.Name]:
+			faults = append(faults, invalid.Field(at+".name", "%q stands twice, or is the primary's", node.Name))
+		case node.DSN == "":
+			faults = append(faults, invalid.Field(at+".dsn", "is missing"))
+		}
+		seen[node.Name] = true
+	}
+	return errors.Join(faults...)
+}
+
+// maxTrials bounds a typing error, not a use.
+const maxTrials = 1000
+
+func (m Measure) validate() error {
+	var faults []error
+	if m.Trials < 0 || m.Trials > maxTrials {
+		faults = append(faults, invalid.Field("trials", "must be 1 to %d (0 or absent: 6), and is %d", maxTrials, m.Trials))
+	}
+	seen := map[string]bool{}
+	for i, l := range m.Load {
+		at := fmt.Sprintf("load[%d]", i)
+		switch {
+		case !nameForm.MatchString(l.Name):
+			faults = append(faults, invalid.Field(at+".name", "must be letters, digits, - and _, and is %q", l.Name))
+		case seen[l.Name]:
+			faults = append(faults, invalid.Field(at+".name", "%q stands twice", l.Name))
+		}
+		seen[l.Name] = true
+		if l.Duration == 0 {
+			faults = append(faults, invalid.Field(at+".duration", "is missing: a trial must end"))
+		}
+		faults = append(faults, invalid.In(at, l.Validate()))
+	}
+	if m.Database != nil {
+		faults = append(faults, invalid.In("database", m.Database.Validate()))
+	}
+	for i, s := range m.Scrape {
+		if !strings.HasPrefix(s.URL, "http://") && !strings.HasPrefix(s.URL, "https://") {
+			faults = append(faults, invalid.Field(fmt.Sprintf("scrape[%d].url", i), "must be an http or https URL"))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (p *Plan) validateAction() error {
+	var faults []error
+	if name := p.Action.LoadThrough; name != "" {
+		if _, ok := p.Load(name); !ok {
+			faults = append(faults, invalid.Field("load_through", "no load of measure.load is named %q", name))
+		}
+	}
+	nodes := map[string]bool{}
+	for _, node := range p.Environment.Postgres.All() {
+		nodes[node.Name] = true
+	}
+	for i, step := range p.Action.Steps {
+		at := fmt.Sprintf("steps[%d]", i)
+		faults = append(faults, invalid.In(at, step.Validate()))
+		if step.SQL != nil && !nodes[orPrimary(step.SQL.Node)] {
+			faults = append(faults, invalid.Field(at+".sql", "environment.postgres has no node %q", orPrimary(step.SQL.Node)))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func orPrimary(node string) string {
+	if node == "" {
+		return "primary"
+	}
+	return node
+}
+
+func (p *Plan) validateConditions() error {
+	var faults []error
+	check := func(field string, conditions []expr.Condition) {
+		for i, c := range conditions {
+			if err := p.knows(c.Metric); err != nil {
+				faults = append(faults, invalid.Field(fmt.Sprintf("%s[%d]", field, i), "%v", err))
+			}
+		}
+	}
+	check("objectives", p.Objectives)
+	check("guardrails", p.Guardrails)
+	for i, c := range p.Guardrails {
+		if c.Relative {
+			faults = append(faults, invalid.Field(fmt.Sprintf("guardrails[%d]", i), "a guardrail watches the load while it runs, and needs an absolute bound"))
+		}
+		if load := p.Action.LoadThrough; load == "" || !strings.HasPrefix(c.Metric, "load."+load+".") {
+			faults = append(faults, invalid.Field(fmt.Sprintf("guardrails[%d]", i), "a guardrail watches the load named by action.load_through (%q)", load))
+		}
+	}
+	for i, g := range p.Gates {
+		if err := p.knows(g.Metric); err != nil {
+			faults = append(faults, invalid.Field(fmt.Sprintf("gates[%d].metric", i), "%v", err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// knows says why nothing in the plan can measure a metric, as far as that can be
+// told before measuring.
+func (p *Plan) knows(metric string) error {
+	family, rest, _ := strings.Cut(metric, ".")
+	name, _, _ := strings.Cut(rest, ".")
+	switch family {
+	case "load":
+		if _, ok := p.Load(name); !ok {
+			return fmt.Errorf("metric %s: no load of measure.load is named %q", metric, name)
+		}
+	case "db":
+		if p.Measure.Database == nil {
+			return fmt.Errorf("metric %s: the plan has no measure.database", metric)
+		}
+	case "pg":
+		if p.Measure.Database == nil || p.Measure.Database.Statistics != "all" {
+			return fmt.Errorf("metric %s: needs measure.database with statistics: all", metric)
+		}
+	case "host":
+		if !p.Measure.Resources.Host {
+			return fmt.Errorf("metric %s: needs measure.resources with host: true", metric)
+		}
+	case "k8s":
+		if !p.Measure.Resources.Pods {
+			return fmt.Errorf("metric %s: needs measure.resources with pods: true", metric)
+		}
+	case "scrape":
+		if len(p.Measure.Scrape) == 0 {
+			return fmt.Errorf("metric %s: the plan has no measure.scrape", metric)
+		}
+	default:
+		return fmt.Errorf("metric %s: names begin with load, db, pg, host, k8s or scrape", metric)
+	}
+	return nil
+}
+
+func (r Rollback) validate() error {
+	switch r.When {
+	case "", ObjectiveFailed, ActionFailed, Always, Never:
+		return nil
+	}
+	return invalid.Field("when", "must be objective_failed, action_failed, always or never, and is %q", r.When)
+}
+
+func (p *Plan) validateChecklist() error {
+	var faults []error
+	steps := map[string]bool{}
+	for _, s := range p.Action.Steps {
+		steps[s.Name] = true
+	}
+	for i, item := range p.Checklist {
+		at := fmt.Sprintf("checklist[%d]", i)
+		if item.ID == "" || item.Text == "" {
+			faults = append(faults, invalid.Field(at, "needs an id and a text"))
+		}
+		if step := item.Evidence.Step; step != "" && !steps[step] {
+			faults = append(faults, invalid.Field(at+".evidence.step", "the action has no step named %q", step))
+		}
+	}
+	return errors.Join(faults...)
+}

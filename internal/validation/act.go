@@ -1,0 +1,117 @@
+package validation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"scaleproof/loadgen"
+	"scaleproof/reports"
+	"scaleproof/scaling"
+)
+
+// The load through an action starts before it and ends after it, so that the
+// report shows the change from one steady state to the other.
+const (
+	leadIn  = 2 * time.Second
+	leadOut = 3 * time.Second
+)
+
+// An action is what became of a plan's steps and of the load on them.
+type action struct {
+	executor   *scaling.Executor
+	outcome    *scaling.Outcome
+	through    *loadgen.Result
+	markers    []reports.Marker
+	guardrails []reports.ConditionResult
+	// err is why the action did not come to its end.
+	err error
+}
+
+// changed reports whether any step began.
+func (a *action) changed() bool {
+	for _, s := range a.outcome.Steps {
+		if s.Status == scaling.Applied || s.Status == scaling.Failed {
+			return true
+		}
+	}
+	return false
+}
+
+func eventText(e scaling.Event) string {
+	switch {
+	case e.Status == scaling.Pending:
+		return e.Detail
+	case e.Detail != "":
+		return string(e.Status) + ": " + e.Detail
+	}
+	return string(e.Status)
+}
+
+// act runs the steps, with the load that the plan keeps on meanwhile.
+func (r *runner) act(ctx context.Context, journal *scaling.Journal) *action {
+	a := &action{}
+	a.executor = r.executor(journal, func(e scaling.Event) {
+		if e.Status != scaling.RolledBack && e.Status != scaling.Unverified {
+			a.markers = append(a.markers, reports.Marker{At: e.At, Label: e.Step + " " + string(e.Status)})
+		}
+		r.event(Acting, "step %s: %s", e.Step, eventText(e))
+	})
+	load, through := r.plan.Load(r.plan.Action.LoadThrough)
+	if !through {
+		a.outcome, a.err = a.executor.Apply(ctx, r.id, r.plan.Action.Steps)
+		return a
+	}
+	r.actUnderLoad(ctx, a, load)
+	return a
+}
+
+// errGuardrail is the cause of a context that a guardrail has ended.
+type errGuardrail string
+
+func (e errGuardrail) Error() string { return string(e) }
+
+func (r *runner) actUnderLoad(ctx context.Context, a *action, load loadgen.Config) {
+	load.Duration, load.Warmup, load.FindCapacity = 0, 0, false
+	loadCtx, endLoad := context.WithCancel(context.WithoutCancel(ctx))
+	defer endLoad()
+	stepCtx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	watch := &guard{conditions: r.plan.Guardrails}
+	options := loadgen.Options{OnSecond: func(s loadgen.Second) {
+		if reason := watch.see(s); reason != "" {
+			stop(errGuardrail(reason))
+		}
+	}}
+	loaded := make(chan error, 1)
+	go func() {
+		var err error
+		a.through, err = loadgen.Run(loadCtx, load, options)
+		loaded <- err
+	}()
+	r.event(Acting, "load %s is on", load.Name)
+	pause(stepCtx, leadIn)
+	a.outcome, a.err = a.executor.Apply(stepCtx, r.id, r.plan.Action.Steps)
+	if a.err == nil {
+		pause(stepCtx, leadOut)
+	}
+	endLoad()
+	if err := <-loaded; err != nil && a.err == nil {
+		a.err = fmt.Errorf("load through the action: %w", err)
+	}
+	if cause := context.Cause(stepCtx); errors.As(cause, new(errGuardrail)) {
+		a.err = cause
+	}
+	a.guardrails = watch.results()
+}
+
+// pause waits while load runs; it ends early with ctx.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

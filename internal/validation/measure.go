@@ -1,0 +1,171 @@
+package validation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"scaleproof/capacity"
+	"scaleproof/dbbench"
+	"scaleproof/internal/snapshot"
+	"scaleproof/loadgen"
+)
+
+// defaultTrials is how often everything is measured where the plan does not say.
+const defaultTrials = 6
+
+// A measurement is the work of taking one snapshot.
+type measurement struct {
+	*runner
+	phase   Phase
+	builder snapshot.Builder
+	loads   map[string][]*loadgen.Result // by name, one per trial
+	cases   *dbbench.Result              // of the last trial
+	usage   *capacity.Usage              // of the last trial
+	snap    *snapshot.Snapshot
+}
+
+// measure takes the snapshot of one phase. An error leaves no snapshot: one
+// that lacks a trial would compare with other weights.
+func (r *runner) measure(ctx context.Context, phase Phase) (*snapshot.Snapshot, error) {
+	m := &measurement{runner: r, phase: phase, loads: map[string][]*loadgen.Result{}}
+	m.snap = &snapshot.Snapshot{
+		ID: r.id + "-" + string(phase), Plan: r.plan.Name, Phase: string(phase),
+		StartedAt: r.now(), WorkloadHash: workloadHash(r.plan.Measure), Environment: environment(r.opts.Tool),
+	}
+	bench, err := m.openDatabase(ctx)
+	if err != nil {
+		return nil, err
+	}
+	statistics := m.captureStatistics(ctx)
+	err = m.runTrials(ctx, bench)
+	if bench != nil {
+		// A backend reports the last of what it counted when it ends.
+		err = errors.Join(err, bench.Close())
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.snap.Trials, m.snap.Metrics = m.builder.Build()
+	if err := m.addStatistics(ctx, statistics); err != nil {
+		return nil, err
+	}
+	if err := m.addSections(); err != nil {
+		return nil, err
+	}
+	m.snap.FinishedAt = r.now()
+	return m.snap, nil
+}
+
+func (m *measurement) runTrials(ctx context.Context, bench *dbbench.Bench) error {
+	trials := orDefault(m.plan.Measure.Trials, defaultTrials)
+	for trial := range trials {
+		m.event(m.phase, "trial %d of %d", trial+1, trials)
+		if err := m.trial(ctx, bench); err != nil {
+			return fmt.Errorf("measuring %s, trial %d of %d: %w", m.phase, trial+1, trials, err)
+		}
+	}
+	return nil
+}
+
+func (m *measurement) openDatabase(ctx context.Context) (*dbbench.Bench, error) {
+	config := m.plan.Measure.Database
+	if config == nil {
+		return nil, nil
+	}
+	nodes := m.plan.Environment.Postgres.All()
+	if len(nodes) == 0 {
+		return nil, errors.New("measure.database needs environment.postgres.primary")
+	}
+	bench, err := dbbench.Open(ctx, nodes[0], *config)
+	if err != nil {
+		return nil, &EnvironmentError{fmt.Errorf("opening the database benchmark: %w", err)}
+	}
+	return bench, nil
+}
+
+// trial measures everything once.
+func (m *measurement) trial(ctx context.Context, bench *dbbench.Bench) error {
+	var samples []snapshot.Sample
+	sampler, err := m.startSampler(ctx)
+	if err != nil {
+		return err
+	}
+	for _, config := range m.plan.Measure.Load {
+		result, err := loadgen.Run(ctx, config, loadgen.Options{})
+		if err != nil {
+			return &EnvironmentError{fmt.Errorf("load %s: %w", config.Name, err)}
+		}
+		m.noteValidity(result)
+		m.loads[config.Name] = append(m.loads[config.Name], result)
+		samples = append(samples, result.Samples()...)
+	}
+	if sampler != nil {
+		m.usage = sampler.Stop()
+		samples = append(samples, m.usage.Samples()...)
+	}
+	if bench != nil {
+		if m.cases, err = bench.Trial(ctx); err != nil {
+			return &EnvironmentError{fmt.Errorf("database suite: %w", err)}
+		}
+		samples = append(samples, m.cases.Samples()...)
+	}
+	for _, s := range m.plan.Measure.Scrape {
+		scraped, err := scrape(ctx, m.opts.HTTP, s)
+		if err != nil {
+			m.warn("%v", err)
+		}
+		samples = append(samples, scraped...)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return m.builder.AddTrial(samples)
+}
+
+func (m *measurement) startSampler(ctx context.Context) (*capacity.Sampler, error) {
+	if !m.plan.Measure.Resources.Host {
+		return nil, nil
+	}
+	sampler, err := capacity.StartSampler(ctx, capacity.SamplerConfig{})
+	if err != nil {
+		return nil, &EnvironmentError{fmt.Errorf("sampling resources: %w", err)}
+	}
+	return sampler, nil
+}
+
+// warn adds a warning to the snapshot, once.
+func (m *measurement) warn(format string, args ...any) {
+	text := m.plan.Secrets.String(fmt.Sprintf(format, args...))
+	if !slices.Contains(m.snap.Warnings, text) {
+		m.snap.Warnings = append(m.snap.Warnings, text)
+	}
+}
+
+// noteValidity warns of a load whose figures don't speak of the target.
+func (m *measurement) noteValidity(r *loadgen.Result) {
+	if r.Validity == loadgen.GeneratorLimited || r.Validity == loadgen.Inconclusive {
+		m.warn("load %s is %s: %s", r.Name, r.Validity, r.ValidityReason)
+	}
+}
+
+// addSections puts the rich results beside the metrics.
+func (m *measurement) addSections() error {
+	for _, name := range slices.Sorted(maps.Keys(m.loads)) {
+		if err := m.snap.PutSection("load."+name, loadgen.MergeTrials(m.loads[name])); err != nil {
+			return err
+		}
+	}
+	if m.cases != nil {
+		if err := m.snap.PutSection("db", m.cases); err != nil {
+			return err
+		}
+		m.snap.Environment.Facts["postgres.primary.version"] = m.cases.Version
+	}
+	if m.usage != nil {
+		return m.snap.PutSection("resources", m.usage)
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+// Package validation joins the others: it takes a snapshot, runs the action
+// under load, takes another snapshot, compares, judges, undoes what failed, and
+// hands over the report.
+package validation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"scaleproof/internal/plan"
+	"scaleproof/internal/snapshot"
+	"scaleproof/reports"
+	"scaleproof/scaling"
+)
+
+// Options are what a validation needs of the process that it runs in.
+type Options struct {
+	Tool string // the name and version that stand in files
+	ID   string // of the run; empty: NewID
+	HTTP *http.Client
+	Now  func() time.Time
+	// Abandon ends a rollback, which goes on when the run's own context ends.
+	Abandon context.Context
+	// JournalDir is where the journal of the action is kept; empty keeps none.
+	JournalDir string
+	// OnEvent is told what the run is doing; it is never called by two
+	// goroutines at once.
+	OnEvent func(Event)
+}
+
+// A runner is one run of a plan.
+type runner struct {
+	plan *plan.Plan
+	opts Options
+	id   string
+}
+
+func newRunner(p *plan.Plan, opts Options) *runner {
+	return &runner{plan: p, opts: opts, id: orDefault(opts.ID, NewID(opts.Now()))}
+}
+
+func (r *runner) now() time.Time { return r.opts.Now() }
+
+func (r *runner) event(phase Phase, format string, args ...any) {
+	r.opts.OnEvent(Event{r.now(), phase, r.plan.Secrets.String(fmt.Sprintf(format, args...))})
+}
+
+// Measure takes one snapshot and changes nothing. A target that can't be reached
+// is an *EnvironmentError.
+func Measure(ctx context.Context, p *plan.Plan, opts Options) (*snapshot.Snapshot, error) {
+	r := newRunner(p, opts)
+	if err := r.preflight(ctx); err != nil {
+		return nil, err
+	}
+	return r.measure(ctx, Before)
+}
+
+// Run runs a plan from its first snapshot to its report. Once the action has
+// begun there is a report whatever happens, and its verdict says what did;
+// before that, an error says why nothing was changed.
+func Run(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, error) {
+	r := newRunner(p, opts)
+	if err := r.preflight(ctx); err != nil {
+		return nil, err
+	}
+	journal, err := r.openJournal()
+	if err != nil {
+		return nil, err
+	}
+	defer journal.Close() // each record is synced, so that closing can lose none
+	report := r.newReport()
+	if report.Before, err = r.measure(ctx, Before); err != nil {
+		return nil, err
+	}
+	act := r.act(ctx, journal)
+	report.Action, report.Through, report.Markers = act.outcome, act.through, act.markers
+	r.finish(ctx, report, act)
+	report.FinishedAt = r.now()
+	return report, nil
+}
+
+// openJournal opens the journal before anything is measured: a folder that can't
+// take it must be known before the action, not after.
+func (r *runner) openJournal() (*scaling.Journal, error) {
+	if r.opts.JournalDir == "" {
+		return nil, nil
+	}
+	journal, err := scaling.OpenJournal(r.opts.JournalDir, "journal-"+r.id)
+	if err != nil {
+		return nil, &EnvironmentError{err}
+	}
+	return journal, nil
+}
+
+// finish measures again where the action worked, judges, and undoes the action
+// where the plan says so.
+func (r *runner) finish(ctx context.Context, report *reports.Report, act *action) {
+	fault := act.err
+	if fault == nil {
+		report.After, fault = r.measure(ctx, After)
+	}
+	r.judge(report, act, fault)
+	if reason := r.rollbackReason(ctx, report, act, fault); reason != "" {
+		r.rollBack(report, act, reason)
+	}
+	report.Checklist = r.checklist(ctx, report)
+	r.event(Judging, "%s: %s", report.Verdict.Word, report.Verdict.Headline)
+}
+
+// judge fills the comparison and the verdict. fault is why there is no second
+// snapshot.
+func (r *runner) judge(report *reports.Report, act *action, fault error) {
+	criteria := reports.Criteria{Objectives: r.plan.Objectives, Gates: r.plan.Gates, MinChange: r.plan.MinChange}
+	facts := reports.Facts{Guardrails: act.guardrails}
+	switch {
+	case errors.Is(fault, context.Canceled):
+		facts.Interrupted = true
+	case act.outcome.Status == scaling.Failed:
+		facts.ActionError = failedStep(act.outcome)
+	case fault != nil:
+		facts.MeasureError = r.plan.Secrets.String(fault.Error())
+	}
+	if report.After != nil {
+		report.Comparison = reports.Compare(report.Before, report.After, criteria)
+	}
+	report.Conditions, report.Verdict = reports.Judge(report, criteria, facts)
+}
+
+func failedStep(o *scaling.Outcome) string {
+	for _, s := range o.Steps {
+		if s.Status == scaling.Failed {
+			return fmt.Sprintf("step %s failed: %s", s.Name, s.Error)
+		}
+	}
+	return "the action failed"
+}
+
+// rollbackReason says why the action is to be undone, or returns nothing.
+func (r *runner) rollbackReason(ctx context.Context, report *reports.Report, act *action, fault error) string {
+	when := orDefault(r.plan.Rollback.When, plan.ObjectiveFailed)
+	switch {
+	case when == plan.Never || !act.changed():
+		return ""
+	case ctx.Err() != nil:
+		return "the run was interrupted"
+	case act.err != nil:
+		return act.err.Error()
+	case when == plan.Always:
+		return "the plan undoes its action in any case"
+	case fault != nil:
+		return "the second measurement failed: " + fault.Error()
+	case when == plan.ObjectiveFailed && report.Verdict.Word == reports.Fail:
+		return report.Verdict.Headline
+	}
+	return ""
+}
+
+// defaultRollbackTimeout bounds a rollback where the plan does not.
+const defaultRollbackTimeout = 5 * time.Minute
+
+// rollBack undoes the action on a context of its own: an interrupted run must
+// still go back.
+func (r *runner) rollBack(report *reports.Report, act *action, reason string) {
+	timeout := orDefault(r.plan.Rollback.Timeout.Std(), defaultRollbackTimeout)
+	ctx, cancel := context.WithTimeout(r.opts.Abandon, timeout)
+	defer cancel()
+	r.event(Undoing, "undoing the action: %s", reason)
+	report.Action.Rollback = act.executor.Rollback(ctx, report.Action, reason)
+	report.Verdict = reports.AfterRollback(report.Verdict, report.Action.Rollback)
+}
+
+func (r *runner) newReport() *reports.Report {
+	return &reports.Report{
+		SchemaVersion: reports.SchemaVersion, Tool: r.opts.Tool, ID: r.id, StartedAt: r.now(),
+		Plan: reports.Plan{
+			Name: r.plan.Name, Hypothesis: r.plan.Hypothesis, Hash: r.plan.Hash,
+			Source: r.plan.Secrets.String(r.plan.Source),
+		},
+	}
+}
+
+// Compare judges one snapshot against another that something else may have
+// taken.
+func Compare(before, after *snapshot.Snapshot, criteria reports.Criteria, opts Options) *reports.Report {
+	now := opts.Now()
+	report := &reports.Report{
+		SchemaVersion: reports.SchemaVersion, Tool: opts.Tool, ID: NewID(now), StartedAt: now, FinishedAt: now,
+		Plan: reports.Plan{Name: orDefault(after.Plan, "comparison")}, Before: before, After: after,
+	}
+	report.Comparison = reports.Compare(before, after, criteria)
+	report.Conditions, report.Verdict = reports.Judge(report, criteria, reports.Facts{})
+	return report
+}

@@ -1,0 +1,311 @@
+package reports
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"scaleproof/internal/unit"
+	"scaleproof/scaling"
+)
+
+// TerminalStyle fits a summary to a terminal. A width of 0 is 100 columns.
+type TerminalStyle struct {
+	Color bool
+	Width int
+}
+
+// WriteTerminal writes the summary of a report for a terminal: the verdict, then
+// why, then what was done and what changed.
+func WriteTerminal(w io.Writer, r *Report, style TerminalStyle) error {
+	if style.Width <= 0 {
+		style.Width = 100
+	}
+	t := &terminal{out: bufio.NewWriter(w), style: style}
+	t.verdict(r)
+	t.conditions(r.Conditions)
+	t.action(r.Action)
+	t.rows(r.Comparison.Rows)
+	t.warnings(r)
+	return t.out.Flush()
+}
+
+type terminal struct {
+	out   *bufio.Writer // keeps the first error for Flush
+	style TerminalStyle
+}
+
+func (t *terminal) printf(format string, args ...any) { fmt.Fprintf(t.out, format, args...) }
+
+// The colours of ANSI terminals that read well on light and dark.
+const (
+	bold   = "1"
+	dim    = "2"
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	cyan   = "36"
+)
+
+func (t *terminal) paint(code, text string) string {
+	if !t.style.Color {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func colorOf(w Word) string {
+	switch w {
+	case Pass:
+		return green
+	case Unsure, Interrupted:
+		return yellow
+	}
+	return red
+}
+
+func (t *terminal) verdict(r *Report) {
+	t.printf("%s  %s\n", t.paint(bold+";"+colorOf(r.Verdict.Word), strings.ToUpper(string(r.Verdict.Word))), plain(r.Verdict.Headline))
+	t.printf("%s\n", t.paint(dim, plain(r.Plan.Name)+", "+r.FinishedAt.Sub(r.StartedAt).Round(1e8).String()))
+	if r.Plan.Hypothesis != "" {
+		t.printf("%s\n", t.paint(dim, "hypothesis: "+plain(r.Plan.Hypothesis)))
+	}
+	if len(r.Conditions) == 0 {
+		for _, reason := range r.Verdict.Reasons {
+			t.printf("  %s\n", plain(reason))
+		}
+	}
+}
+
+func (t *terminal) heading(text string) { t.printf("\n%s\n", t.paint(bold, text)) }
+
+func (t *terminal) conditions(results []ConditionResult) {
+	if len(results) == 0 {
+		return
+	}
+	t.heading("Conditions")
+	for _, c := range results {
+		mark := map[Word]string{Pass: "ok", Fail: "FAILED", Unsure: "unknown"}[c.Outcome]
+		t.printf("  %s %s\n", t.paint(colorOf(c.Outcome), pad(mark, 8)), plain(c.Text))
+		t.wrapped(plain(c.Reason), 11)
+	}
+}
+
+// wrapped prints a text at an indent, broken at spaces.
+func (t *terminal) wrapped(text string, indent int) {
+	line := ""
+	flush := func() { t.printf("%s%s\n", strings.Repeat(" ", indent), t.paint(dim, line)); line = "" }
+	for _, word := range strings.Fields(text) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > t.style.Width-indent {
+			flush()
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	flush()
+}
+
+func (t *terminal) action(o *scaling.Outcome) {
+	if o == nil || len(o.Steps) == 0 {
+		return
+	}
+	t.heading("What was done")
+	t.steps(o.Steps)
+	if o.Rollback == nil {
+		return
+	}
+	state := t.paint(green, "verified")
+	if !o.Rollback.Verified {
+		state = t.paint(red, "NOT VERIFIED")
+	}
+	t.heading("Rollback, " + state)
+	t.steps(o.Rollback.Steps)
+}
+
+func (t *terminal) steps(steps []scaling.StepOutcome) {
+	for _, s := range steps {
+		color := green
+		switch s.Status {
+		case scaling.Failed, scaling.Unverified:
+			color = red
+		case scaling.Skipped, scaling.Pending:
+			color = dim
+		}
+		change := ""
+		if s.Before != "" || s.After != "" {
+			change = fmt.Sprintf("  %s -> %s", oneLine(s.Before), oneLine(s.After))
+		}
+		took := unit.Format(s.FinishedAt.Sub(s.StartedAt).Seconds(), unit.Seconds)
+		t.printf("  %s %s%s  %s\n", t.paint(color, pad(string(s.Status), 11)), plain(s.Name), t.paint(bold, change), t.paint(dim, took))
+		if s.Error != "" {
+			t.wrapped(plain(s.Error), 14)
+		}
+	}
+}
+
+// headline reports whether a metric that changed belongs into a summary: of a
+// latency the median and the 99th percentile, not each quantile between.
+func headline(r Row) bool {
+	if r.Change != Improved && r.Change != Regressed {
+		return false
+	}
+	for _, suffix := range []string{".throughput", ".capacity", ".errors", ".response.p50", ".response.p99", ".time.p50", ".blocks"} {
+		if strings.HasSuffix(r.Metric, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// rows prints the metrics on which the verdict depends, and the headlines of
+// those that changed; the others are in the report.
+func (t *terminal) rows(rows []Row) {
+	var shown []Row
+	for _, r := range rows {
+		if r.Gate || headline(r) {
+			shown = append(shown, r)
+		}
+	}
+	if len(rows) == 0 {
+		return
+	}
+	if len(shown) == 0 {
+		shown = rows
+	}
+	t.heading("What changed")
+	table := [][]string{{"metric", "before", "after", "ratio", ""}}
+	for _, r := range shown {
+		table = append(table, []string{plain(r.Metric), sideText(r.Before, r.Unit), sideText(r.After, r.Unit), ratioText(r.Ratio), string(r.Change)})
+	}
+	t.table(table)
+	if hidden := len(rows) - len(shown); hidden > 0 {
+		t.printf("  %s\n", t.paint(dim, fmt.Sprintf("and %d more metrics in the report", hidden)))
+	}
+}
+
+func (t *terminal) table(table [][]string) {
+	widths := make([]int, len(table[0]))
+	for _, row := range table {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for n, row := range table {
+		line := "  " + pad(row[0], widths[0])
+		for i := 1; i < len(row)-1; i++ {
+			line += "  " + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(row[i])) + row[i]
+		}
+		change := row[len(row)-1]
+		if n == 0 {
+			t.printf("%s\n", t.paint(dim, line))
+			continue
+		}
+		t.printf("%s  %s\n", line, t.paint(changeColor(Change(change)), change))
+	}
+}
+
+func changeColor(c Change) string {
+	switch c {
+	case Improved:
+		return green
+	case Regressed:
+		return red
+	case Inconclusive:
+		return yellow
+	}
+	return dim
+}
+
+func sideText(s Side, base unit.Base) string {
+	if s.Median == nil {
+		return "unknown"
+	}
+	return unit.Format(*s.Median, base)
+}
+
+func ratioText(i *Interval) string {
+	if i == nil {
+		return ""
+	}
+	return fmt.Sprintf("%sx (%s to %s)", unit.Format(i.Value, unit.Count), unit.Format(i.Low, unit.Count), unit.Format(i.High, unit.Count))
+}
+
+func (t *terminal) warnings(r *Report) {
+	warnings := allWarnings(r)
+	if len(warnings) == 0 {
+		return
+	}
+	t.heading("Warnings")
+	for _, w := range warnings {
+		t.wrapped(plain(w), 2)
+	}
+}
+
+// allWarnings gathers the warnings of a report and of what it holds, each once.
+func allWarnings(r *Report) []string {
+	var all []string
+	seen := map[string]bool{}
+	add := func(prefix string, warnings []string) {
+		for _, w := range warnings {
+			if !seen[w] {
+				seen[w] = true
+				all = append(all, prefix+w)
+			}
+		}
+	}
+	add("", r.Warnings)
+	add("", r.Comparison.Warnings)
+	if r.Before != nil {
+		add("before: ", r.Before.Warnings)
+	}
+	if r.After != nil {
+		add("after: ", r.After.Warnings)
+	}
+	if r.Action != nil {
+		add("", r.Action.Warnings)
+	}
+	return all
+}
+
+// longest is the most characters of a name or a text from outside that is shown.
+const longest = 400
+
+// plain makes a text from outside harmless for a terminal: without control
+// characters, which could move the cursor, and without those that change the
+// direction of what follows.
+func plain(text string) string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == utf8.RuneError:
+			return '\uFFFD'
+		}
+		return r
+	}, text)
+	if utf8.RuneCountInString(text) > longest {
+		text = string([]rune(text)[:longest]) + "…"
+	}
+	return text
+}
+
+// oneLine shortens a state to fit a line.
+func oneLine(text string) string {
+	text = plain(strings.TrimSpace(text))
+	if runes := []rune(text); len(runes) > 40 {
+		text = string(runes[:39]) + "…"
+	}
+	if text == "" {
+		return "(empty)"
+	}
+	return text
+}
+
+func pad(text string, width int) string {
+	return text + strings.Repeat(" ", max(width-utf8.RuneCountInString(text), 0))
+}
