@@ -1,0 +1,355 @@
+package validation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"scaleproof/internal/plan"
+	"scaleproof/internal/testpg"
+	"scaleproof/loadgen"
+	"scaleproof/reports"
+	"scaleproof/scaling"
+)
+
+func TestMain(m *testing.M) { testpg.Main(m) }
+
+// A target is a service whose delay is set by PUT /delay, and whose answers can
+// be made to fail.
+type target struct {
+	*httptest.Server
+	delay   atomic.Int64 // milliseconds
+	failing atomic.Bool
+	puts    atomic.Int64
+}
+
+func newTarget(t *testing.T) *target {
+	t.Helper()
+	s := &target{}
+	s.delay.Store(20)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /work", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(time.Duration(s.delay.Load()) * time.Millisecond):
+		case <-r.Context().Done():
+		}
+		if s.failing.Load() {
+			http.Error(w, "broken", http.StatusInternalServerError)
+		}
+	})
+	mux.HandleFunc("GET /delay", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, s.delay.Load()) })
+	mux.HandleFunc("PUT /delay", func(w http.ResponseWriter, r *http.Request) {
+		s.puts.Add(1)
+		var delay int64
+		if _, err := fmt.Fscan(r.Body, &delay); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		s.failing.Store(delay == 66)
+		s.delay.Store(delay)
+	})
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "# TYPE app_delay_seconds gauge\napp_delay_seconds{zone=\"a b\"} %g\nother 1\n", float64(s.delay.Load())/1000)
+	})
+	s.Server = httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// planFor is a plan on the target: its action sets the delay.
+func planFor(t *testing.T, s *target, delay int, more string) *plan.Plan {
+	t.Helper()
+	text := fmt.Sprintf(`version: 1
+name: test
+measure:
+  trials: 4
+  load:
+    - {name: api, targets: ["GET %[1]s/work"], connections: 2, warmup: 20ms, duration: 200ms}
+  scrape: [{url: "%[1]s/metrics", match: app_}]
+  resources: {host: true}
+action:
+  steps:
+    - {name: set, http: {method: PUT, url: "%[1]s/delay", body: "%[2]d", read: "%[1]s/delay", expect: "%[2]d"}}
+%[3]s`, s.URL, delay, more)
+	p, err := plan.Read("test.yaml", []byte(text), os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// options collects events.
+func options(t *testing.T) (Options, func() string) {
+	t.Helper()
+	var mu sync.Mutex
+	var lines strings.Builder
+	return Options{
+			Tool: "test", HTTP: http.DefaultClient, Now: time.Now, Abandon: context.Background(),
+			OnEvent: func(e Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				fmt.Fprintf(&lines, "%s %s\n", e.Phase, e.Text)
+			},
+		}, func() string {
+			mu.Lock()
+			defer mu.Unlock()
+			return lines.String()
+		}
+}
+
+func TestAnImprovementPassesAndStays(t *testing.T) {
+	s := newTarget(t)
+	opts, events := options(t)
+	opts.JournalDir = t.TempDir()
+	r, err := Run(t.Context(), planFor(t, s, 5, "objectives: [load.api.throughput >= 1.5x]\nchecklist:\n"+
+		"  - {id: a, text: applied, evidence: {step: set}}\n  - {id: b, text: ran, evidence: {command: [\"true\"]}}\n"+
+		"  - {id: c, text: did not, evidence: {command: [\"false\"]}}\n  - {id: d, text: nobody knows}\n"), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Verdict.Word != reports.Pass || s.delay.Load() != 5 || r.Action.Rollback != nil {
+		t.Errorf("verdict %+v, delay %d, events\n%s", r.Verdict, s.delay.Load(), events())
+	}
+	for _, name := range []string{"load.api.response.p99", "scrape.app_delay_seconds.a_b", "host.cpu"} {
+		if m := r.Before.Metric(name); m == nil || len(m.Values.Observed()) != 4 {
+			t.Errorf("before has %s as %+v", name, m)
+		}
+	}
+	if r.Before.Metric("scrape.other") != nil {
+		t.Error("a series that does not match was kept")
+	}
+	if r.Before.WorkloadHash == "" || r.Before.WorkloadHash != r.After.WorkloadHash {
+		t.Errorf("workload hashes %q and %q", r.Before.WorkloadHash, r.After.WorkloadHash)
+	}
+	var states []string
+	for _, item := range r.Checklist {
+		states = append(states, item.State)
+	}
+	if strings.Join(states, " ") != "done done failed unknown" {
+		t.Errorf("checklist %v", states)
+	}
+	if journals, _ := filepath.Glob(filepath.Join(opts.JournalDir, "*.jsonl")); len(journals) != 1 {
+		t.Errorf("journals %v", journals)
+	}
+}
+
+func TestARegressionIsUndone(t *testing.T) {
+	s := newTarget(t)
+	opts, _ := options(t)
+	r, err := Run(t.Context(), planFor(t, s, 60, "objectives: [load.api.throughput >= 0.9x]\n"), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Verdict.Word != reports.Fail || r.Action.Rollback == nil || !r.Action.Rollback.Verified || s.delay.Load() != 20 {
+		t.Errorf("verdict %+v, rollback %+v, delay %d", r.Verdict, r.Action.Rollback, s.delay.Load())
+	}
+}
+
+func TestRollbackWhenThePlanSaysSo(t *testing.T) {
+	for when, want := range map[plan.RollbackWhen]int64{plan.Always: 20, plan.Never: 60, plan.ActionFailed: 60} {
+		s := newTarget(t)
+		opts, _ := options(t)
+		r, err := Run(t.Context(), planFor(t, s, 60, fmt.Sprintf("objectives: [load.api.throughput >= 0.9x]\nrollback: {when: %s}\n", when)), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.delay.Load() != want || r.Verdict.Word != reports.Fail {
+			t.Errorf("%s: delay %d, want %d; verdict %+v", when, s.delay.Load(), want, r.Verdict)
+		}
+	}
+}
+
+func TestAFailedStepIsUndoneWithoutMeasuringAgain(t *testing.T) {
+	s := newTarget(t)
+	opts, _ := options(t)
+	p := planFor(t, s, 5, "")
+	p.Action.Steps = append(p.Action.Steps, scaling.Step{Name: "fails", Exec: &scaling.Exec{Command: []string{"false"}, Undo: []string{"true"}}})
+	r, err := Run(t.Context(), p, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Verdict.Word != reports.Fail || r.After != nil || s.delay.Load() != 20 || !strings.Contains(r.Verdict.Headline, "fails") {
+		t.Errorf("verdict %+v, delay %d", r.Verdict, s.delay.Load())
+	}
+}
+
+func TestAGuardrailStopsTheAction(t *testing.T) {
+	s := newTarget(t)
+	opts, _ := options(t)
+	p := planFor(t, s, 66, "  load_through: api\nguardrails: [load.api.errors < 10%]\n")
+	// Without the guardrail this step would outlive the test.
+	p.Action.Steps = append(p.Action.Steps, scaling.Step{Name: "long", Exec: &scaling.Exec{Command: []string{"sleep", "600"}, Undo: []string{"true"}}})
+	r, err := Run(t.Context(), p, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Verdict.Word != reports.Fail || s.delay.Load() != 20 || r.Through == nil || r.Through.Requests == 0 {
+		t.Errorf("verdict %+v, delay %d", r.Verdict, s.delay.Load())
+	}
+	if c := r.Conditions[len(r.Conditions)-1]; c.Kind != reports.Guardrail || c.Outcome != reports.Fail {
+		t.Errorf("conditions %+v", r.Conditions)
+	}
+}
+
+func TestAnInterruptionInTheActionIsUndone(t *testing.T) {
+	s := newTarget(t)
+	opts, _ := options(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	p := planFor(t, s, 5, "")
+	fifo := filepath.Join(t.TempDir(), "marker")
+	p.Action.Steps = append(p.Action.Steps, scaling.Step{Name: "long", Exec: &scaling.Exec{
+		Command: []string{"sh", "-c", "touch " + fifo + "; sleep 600"}, Undo: []string{"true"},
+	}})
+	inner := opts.OnEvent
+	opts.OnEvent = func(e Event) {
+		inner(e)
+		if strings.HasPrefix(e.Text, "step long") {
+			cancel()
+		}
+	}
+	r, err := Run(ctx, p, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Verdict.Word != reports.Interrupted || s.delay.Load() != 20 || !r.Action.Rollback.Verified {
+		t.Errorf("verdict %+v, rollback %+v, delay %d", r.Verdict, r.Action.Rollback, s.delay.Load())
+	}
+}
+
+func TestAnInterruptionBeforeTheActionChangesNothing(t *testing.T) {
+	s := newTarget(t)
+	opts, _ := options(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	opts.OnEvent = func(e Event) {
+		if e.Phase == Before {
+			cancel()
+		}
+	}
+	if _, err := Run(ctx, planFor(t, s, 5, ""), opts); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if s.puts.Load() != 0 {
+		t.Error("the action ran")
+	}
+}
+
+func TestUnreachableTargetsAreAllNamed(t *testing.T) {
+	p, err := plan.Read("test.yaml", []byte(`version: 1
+name: test
+environment: {postgres: {primary: {dsn: "postgres://app:sentinel-secret@127.0.0.1:1/db"}}}
+measure:
+  load:
+    - {name: api, targets: ["GET http://127.0.0.1:2/work"], connections: 1, duration: 1s}
+`), os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts, _ := options(t)
+	_, err = Measure(t.Context(), p, opts)
+	var environment *EnvironmentError
+	if !errors.As(err, &environment) || !strings.Contains(err.Error(), "127.0.0.1:2") || !strings.Contains(err.Error(), "primary") {
+		t.Errorf("error %v", err)
+	}
+	if strings.Contains(err.Error(), "sentinel") {
+		t.Errorf("the error tells the password: %v", err)
+	}
+}
+
+func TestTheDatabaseOfAPlanIsMeasured(t *testing.T) {
+	p, err := plan.Read("test.yaml", []byte(`version: 1
+name: test
+environment: {postgres: {primary: {dsn: "${DSN}"}}}
+measure:
+  trials: 2
+  database:
+    queries: [{name: one, sql: "SELECT count(*) FROM pg_class"}]
+    repetitions: 1
+    statistics: all
+`), func(string) (string, bool) { return testpg.ForTest(t).NewDatabase(t), true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts, _ := options(t)
+	s, err := Measure(t.Context(), p, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"db.one.time.p50", "db.one.blocks", "pg.primary.database.cache_hit"} {
+		if m := s.Metric(name); m == nil || len(m.Values.Observed()) == 0 {
+			t.Errorf("%s is %+v; warnings %v", name, m, s.Warnings)
+		}
+	}
+	for _, section := range []string{"db", "pg", "pg.delta"} {
+		if len(s.Sections[section]) == 0 {
+			t.Errorf("section %s is missing", section)
+		}
+	}
+	if s.Environment.Facts["postgres.primary.version"] == "" {
+		t.Error("the version is missing")
+	}
+}
+
+func TestGuardrailsBreakOnlyWhenAllSecondsDo(t *testing.T) {
+	conditions := func(text string) *guard {
+		read, err := plan.Read("g.yaml", []byte("version: 1\nname: g\nmeasure: {load: [{name: api, targets: [\"GET http://h/\"], connections: 1, duration: 1s}]}\naction: {load_through: api}\nguardrails: ["+text+"]\n"), os.LookupEnv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &guard{conditions: read.Guardrails}
+	}
+	good, bad := loadgen.Second{Requests: 100, P99: .01}, loadgen.Second{Requests: 100, Errors: 50, P99: .5}
+	for name, c := range map[string]struct {
+		text    string
+		seconds []loadgen.Second
+		breaks  bool
+	}{
+		"good":                {"load.api.errors < 10%", []loadgen.Second{good, good, good}, false},
+		"bad":                 {"load.api.errors < 10%", []loadgen.Second{bad, bad, bad}, true},
+		"too short":           {"load.api.errors < 10%", []loadgen.Second{bad, bad}, false},
+		"one slow second":     {"load.api.response.p99 < 100ms", []loadgen.Second{good, bad, good}, false},
+		"three slow seconds":  {"load.api.response.p99 < 100ms", []loadgen.Second{good, bad, bad, bad}, true},
+		"throughput":          {"load.api.throughput > 80/s", []loadgen.Second{bad, bad, bad}, true},
+		"throughput suffices": {"load.api.throughput > 80/s", []loadgen.Second{good, good, bad}, false},
+	} {
+		g := conditions(c.text)
+		broken := false
+		for _, s := range c.seconds {
+			broken = g.see(s) != "" || broken
+		}
+		if broken != c.breaks {
+			t.Errorf("%s: broken %v", name, broken)
+		}
+		want := map[bool]reports.Word{true: reports.Fail, false: reports.Pass}[c.breaks]
+		if name == "too short" {
+			want = reports.Unsure
+		}
+		if results := g.results(); len(results) != 1 || results[0].Outcome != want {
+			t.Errorf("%s: %+v, want %s", name, results, want)
+		}
+	}
+}
+
+func TestScrapeRefusesWhatIsNoMetricsPage(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/error" {
+			w.WriteHeader(http.StatusTeapot)
+		}
+		_, _ = io.WriteString(w, "<html>{{{")
+	}))
+	defer s.Close()
+	for _, path := range []string{"/", "/error"} {
+		if _, err := scrape(t.Context(), http.DefaultClient, plan.Scrape{URL: s.URL + path}); err == nil {
+			t.Errorf("%s was scraped", path)
+		}
+	}
+}
