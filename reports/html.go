@@ -1,6 +1,126 @@
 package reports
 
-import "io"
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"strings"
+	"unicode"
+)
 
-// WriteHTML stands in until the real one is merged.
-func WriteHTML(w io.Writer, r *Report) error { return WriteMarkdown(w, r) }
+//go:embed assets
+var assets embed.FS
+
+// WriteHTML writes a report as one page that needs no network: styles, scripts,
+// charts and the data behind them are in the file. Nothing in the report can
+// become markup or script: html/template escapes it, and the page's policy lets
+// it load nothing.
+func WriteHTML(w io.Writer, r *Report) error {
+	page, err := newPage(r)
+	if err != nil {
+		return fmt.Errorf("writing the report as HTML: %w", err)
+	}
+	t, err := template.New("page.tmpl").Funcs(template.FuncMap{
+		"side": sideText, "ratio": ratioText, "plain": plain, "source": plainLines, "state": stateText,
+	}).ParseFS(assets, "assets/*.tmpl")
+	if err != nil {
+		return fmt.Errorf("writing the report as HTML: %w", err)
+	}
+	if err := t.Execute(w, page); err != nil {
+		return fmt.Errorf("writing the report as HTML: %w", err)
+	}
+	return nil
+}
+
+// A page is what the template shows.
+type page struct {
+	*Report
+	Style  template.CSS
+	Script template.JS
+	// Data is the charts and the report, as JSON that is safe in a script.
+	Data     template.JS
+	Took     string
+	Measures []metricGroup
+	Charts   []chart
+	Plans    []planPair
+	Warnings []string
+}
+
+func newPage(r *Report) (*page, error) {
+	p := &page{
+		Report: r, Took: r.FinishedAt.Sub(r.StartedAt).Round(1e8).String(),
+		Measures: groupMetrics(r.Comparison.Rows), Warnings: allWarnings(r),
+	}
+	var err error
+	if p.Charts, err = charts(r); err != nil {
+		return nil, err
+	}
+	if p.Plans, err = planPairs(r); err != nil {
+		return nil, err
+	}
+	style, err := readAssets("uPlot.min.css", "report.css")
+	if err != nil {
+		return nil, err
+	}
+	script, err := readAssets("uPlot.iife.min.js", "report.js")
+	if err != nil {
+		return nil, err
+	}
+	p.Style, p.Script = template.CSS(style), template.JS(script)
+	// The encoder escapes <, > and &, so that no text can end the script.
+	data, err := json.Marshal(struct {
+		Charts []chart `json:"charts"`
+		Report *Report `json:"report"`
+	}{p.Charts, r})
+	if err != nil {
+		return nil, err
+	}
+	p.Data = template.JS(escapeInvisible(data))
+	return p, nil
+}
+
+func readAssets(names ...string) (string, error) {
+	var b strings.Builder
+	for _, name := range names {
+		text, err := assets.ReadFile("assets/" + name)
+		if err != nil {
+			return "", err
+		}
+		b.Write(text)
+		b.WriteByte('\n')
+	}
+	return b.String(), nil
+}
+
+// stateText shortens a step's state for a table.
+func stateText(text string) string {
+	if text == "" {
+		return ""
+	}
+	return oneLine(text)
+}
+
+// escapeInvisible writes the characters that turn the direction of text as JSON
+// escapes, so that the page's source shows what it holds.
+func escapeInvisible(data []byte) string {
+	var b strings.Builder
+	for _, r := range string(data) {
+		if unicode.Is(unicode.Bidi_Control, r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// plainLines is plain for a text of many lines.
+func plainLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = plain(line)
+	}
+	return strings.Join(lines, "\n")
+}

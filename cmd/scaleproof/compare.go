@@ -31,7 +31,7 @@ Every metric with a direction gates, unless --gate names those that do.`,
 	minChange := unit.Fraction(0.05)
 	cmd.Flags().Var(&minChange, "min-change", "the smallest change that matters")
 	force := cmd.Flags().Bool("allow-differences", false, "compare different workloads or environments")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		before, err := readMeasurement(args[0])
 		if err != nil {
 			return err
@@ -51,7 +51,7 @@ Every metric with a direction gates, unless --gate names those that do.`,
 		for _, metric := range gatesOf(*gates, before) {
 			criteria.Gates = append(criteria.Gates, reports.GateSpec{Metric: metric, MinChange: minChange})
 		}
-		report := validation.Compare(before, after, criteria, a.options(nil))
+		report := validation.Compare(before, after, criteria, a.options(cmd.Context()))
 		if err := a.write(report, *format); err != nil {
 			return err
 		}

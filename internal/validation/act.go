@@ -53,7 +53,7 @@ func eventText(e scaling.Event) string {
 func (r *runner) act(ctx context.Context, journal *scaling.Journal) *action {
 	a := &action{}
 	a.executor = r.executor(journal, func(e scaling.Event) {
-		if e.Status != scaling.RolledBack && e.Status != scaling.Unverified {
+		if e.Status == scaling.Applied || e.Status == scaling.Failed {
 			a.markers = append(a.markers, reports.Marker{At: e.At, Label: e.Step + " " + string(e.Status)})
 		}
 		r.event(Acting, "step %s: %s", e.Step, eventText(e))

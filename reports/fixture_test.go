@@ -1,0 +1,142 @@
+package reports
+
+import (
+	"flag"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"scaleproof/dbbench"
+	"scaleproof/internal/expr"
+	"scaleproof/internal/snapshot"
+	"scaleproof/internal/stats"
+	"scaleproof/internal/unit"
+	"scaleproof/loadgen"
+	"scaleproof/scaling"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// hostile is a name that tries to break out of every format.
+const hostile = "</script><img src=x onerror=alert(1)>|`*_[a](http://evil)\x1b[31m\u202eevil\x00@all"
+
+var fixtureTime = time.Date(2026, 3, 1, 9, 30, 0, 0, time.UTC)
+
+// load makes the result of a load whose response times spread around median.
+func load(name string, median float64, rate int64) *loadgen.Result {
+	response := stats.NewHistogram()
+	for i := range 2000 {
+		response.RecordNanos(int64(median * math.Exp(0.5*math.Sin(float64(i))+2*math.Pow(float64(i)/2000, 20)) * 1e9))
+	}
+	r := &loadgen.Result{
+		Name: name, Engine: "epoll", Requests: rate * 10, Successes: rate * 10, Rate: float64(rate), DurationSeconds: 10,
+		ResponseTime: response.Summary(), Validity: loadgen.Valid, StartedAt: fixtureTime.Add(time.Minute),
+		Histograms: &loadgen.Histograms{Response: response, Service: response, Lateness: stats.NewHistogram(), Failures: stats.NewHistogram()},
+	}
+	for i := range int64(10) {
+		r.Seconds = append(r.Seconds, loadgen.Second{Offset: float64(i), Length: 1, Requests: rate + i, Errors: i % 3, P50: median, P99: median * 3})
+	}
+	return r
+}
+
+func planOf(index bool) *dbbench.Plan {
+	scan := &dbbench.PlanNode{Type: "Seq Scan", Relation: "incidents", Condition: "(organization_id = '20'::bigint)", PlanRows: 10, ActualRows: 4460, Loops: 1, TotalTime: 23, Blocks: 8226, RowsRemoved: 495540, Analyzed: true}
+	if index {
+		scan = &dbbench.PlanNode{Type: "Index Scan", Relation: "incidents", Index: "incidents_organization", Condition: scan.Condition, PlanRows: 4400, ActualRows: 4460, Loops: 1, TotalTime: 3, Blocks: 3468, Analyzed: true}
+	}
+	root := &dbbench.PlanNode{Type: "Limit", PlanRows: 20, ActualRows: 20, Loops: 1, TotalTime: scan.TotalTime + .2, Children: []*dbbench.PlanNode{scan}, Analyzed: true}
+	return &dbbench.Plan{Root: root, ExecutionTime: root.TotalTime}
+}
+
+func fixtureSnapshot(t *testing.T, phase string, median float64, rate int64, index bool) *snapshot.Snapshot {
+	t.Helper()
+	var b snapshot.Builder
+	for i := range 5 {
+		wobble := 1 + 0.01*float64(i%3)
+		if err := b.AddTrial([]snapshot.Sample{
+			{Name: "load.api.response.p50", Unit: unit.Seconds, Better: snapshot.Lower, Value: median * wobble},
+			{Name: "load.api.response.p99", Unit: unit.Seconds, Better: snapshot.Lower, Value: median * 3 * wobble},
+			{Name: "load.api.throughput", Unit: unit.RequestsPerSecond, Better: snapshot.Higher, Value: float64(rate) / wobble},
+			{Name: "load.api.errors", Unit: unit.Ratio, Better: snapshot.Lower, Value: 0, Events: 0, Of: rate * 10},
+			{Name: "db.org_incidents.blocks", Unit: unit.Count, Better: snapshot.Lower, Value: planOf(index).Root.Children[0].Blocks},
+			{Name: "host.cpu", Unit: unit.Ratio, Better: snapshot.Neutral, Value: 0.4 * wobble},
+			{Name: hostile, Unit: unit.Count, Better: snapshot.Lower, Value: 7},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &snapshot.Snapshot{
+		SchemaVersion: snapshot.SchemaVersion, ID: "run-" + phase, Plan: "app-replicas", Phase: phase, StartedAt: fixtureTime, FinishedAt: fixtureTime.Add(time.Minute), WorkloadHash: "0123456789abcdef",
+		Environment: snapshot.Environment{Tool: "scaleproof test", Host: "host-1", OS: "linux/amd64", CPUs: 2, Facts: map[string]string{"postgres.primary.version": "15.18"}},
+	}
+	s.Trials, s.Metrics = b.Build()
+	for name, section := range map[string]any{
+		"load.api": load("api", median, rate),
+		"db": &dbbench.Result{Node: "primary", Cases: []dbbench.CaseResult{
+			{Name: "org_incidents", SQL: "SELECT * FROM incidents WHERE organization_id = $1", Rows: 20, Blocks: 8226, RowsRemoved: 495540, QError: 446, ResultHash: "a", Plan: planOf(index)},
+			{Name: "broken", SQL: "SELECT " + hostile, Error: hostile},
+		}},
+	} {
+		if err := s.PutSection(name, section); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// fixture is a report of every part, with hostile names in it.
+func fixture(t *testing.T) *Report {
+	t.Helper()
+	criteria := Criteria{Gates: []GateSpec{{Metric: "load.api.response.p50"}, {Metric: "load.api.errors"}}}
+	for _, text := range []string{"load.api.throughput >= 2x", "load.api.response.p99 < 20ms", "load.other.errors < 1%"} {
+		c, err := expr.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		criteria.Objectives = append(criteria.Objectives, c)
+	}
+	at := func(s int) time.Time { return fixtureTime.Add(time.Minute + time.Duration(s)*time.Second) }
+	r := &Report{
+		SchemaVersion: SchemaVersion, Tool: "scaleproof test", ID: "20260301T093000Z-abc123",
+		Plan:      Plan{Name: "app-replicas", Hypothesis: "four replicas carry twice the load " + hostile, Hash: "fedcba9876543210", Source: "version: 1\nname: app-replicas\n# " + hostile + "\n"},
+		StartedAt: fixtureTime, FinishedAt: fixtureTime.Add(150 * time.Second),
+		Action: &scaling.Outcome{ID: "x", Status: scaling.RolledBack, StartedAt: at(2), FinishedAt: at(6), Steps: []scaling.StepOutcome{
+			{Name: "scale-out", Kind: "http", Summary: "PUT http://127.0.0.1:9/replicas 4", Status: scaling.Applied, StartedAt: at(2), FinishedAt: at(3), Before: "1", After: "4", Attempts: 1},
+			{Name: hostile, Kind: "exec", Summary: "run " + hostile, Status: scaling.Failed, StartedAt: at(3), FinishedAt: at(6), Error: hostile, Attempts: 2},
+		}},
+		Through: load("api", .04, 100),
+		Markers: []Marker{{at(3), "scale-out applied"}, {at(6), hostile}},
+		Checklist: []ChecklistItem{
+			{ID: "team", Text: "Team notified", State: "done", Evidence: "step notify worked"},
+			{ID: "docs", Text: "Documentation updated", State: "unknown", Evidence: "no evidence was given"},
+		},
+		Warnings: []string{"this is an uncontrolled before/after: nothing but the action kept other things from changing", hostile},
+		Before:   fixtureSnapshot(t, "before", .04, 100, false), After: fixtureSnapshot(t, "after", .01, 390, true),
+	}
+	r.Action.Rollback = &scaling.Rollback{Reason: "a test", StartedAt: at(7), FinishedAt: at(8), Verified: true, Steps: []scaling.StepOutcome{
+		{Name: "scale-out", Kind: "http", Summary: "PUT the state before", Status: scaling.RolledBack, StartedAt: at(7), FinishedAt: at(8), Before: "4", After: "1", Attempts: 1},
+	}}
+	r.Comparison = Compare(r.Before, r.After, criteria)
+	r.Conditions, r.Verdict = Judge(r, criteria, Facts{Guardrails: []ConditionResult{{Kind: Guardrail, Text: "load.api.errors < 1%", Outcome: Pass, Reason: "held through the action"}}})
+	return r
+}
+
+// golden compares got with a file of testdata.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v: go test ./reports -update writes it", err)
+	}
+	if string(want) != string(got) {
+		t.Errorf("%s differs; look at it, and write it anew by go test ./reports -update. Got:\n%s", path, got)
+	}
+}
