@@ -20,7 +20,9 @@ func (l *loop) complete(c *eventConn, now int64, clean bool) {
 	} else {
 		l.pushBack(&l.idle[c.endpoint], c.index)
 	}
-	if now < l.engine.span.end.Load() && (l.schedule == nil || l.due <= now) {
+	// The closed model's next requests are written after all that is ready
+	// was read: reading and writing by turns costs the kernel a tenth more.
+	if l.due <= now && now < l.engine.span.end.Load() {
 		l.dispatch(now)
 	}
 }

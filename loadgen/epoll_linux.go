@@ -51,6 +51,9 @@ type loop struct {
 	number   int
 	epfd     int
 	coarse   bool // the kernel has no epoll_pwait2
+	// busy predicts that events are ready already: taking them costs less
+	// without telling the scheduler, and waiting costs less without asking.
+	busy bool
 
 	chunks [][]eventConn
 	made   int32 // connections ever used
@@ -151,12 +154,16 @@ func (l *loop) run() {
 // turn handles what is ready, and waits for it where nothing else is to be
 // done.
 func (l *loop) turn() {
-	n := poll(l.epfd, l.events[:])
+	n := 0
+	if l.busy || len(l.again) > 0 {
+		n = poll(l.epfd, l.events[:])
+	}
 	if n == 0 && len(l.again) == 0 {
 		if d := l.waitFor(l.engine.clock.now()); d > 0 {
 			n = l.wait(time.Duration(d))
 		}
 	}
+	l.busy = n > 1
 	for _, event := range l.events[:n] {
 		c := l.conn(event.Fd)
 		if c.generation == event.Pad && c.fd >= 0 {
@@ -226,12 +233,11 @@ func (l *loop) dispatchClosed(now int64) {
 	for len(l.resting) > 0 && l.resting[0] <= now {
 		l.resting = l.resting[1:]
 	}
-	for l.inFlight+len(l.resting) < l.limit {
-		if !l.begin(ticket{l.next, now, false}, now) {
-			return
-		}
+	for l.inFlight+len(l.resting) < l.limit && l.begin(ticket{l.next, now, false}, now) {
 		l.next += int64(l.engine.workers)
-		now = l.engine.clock.now()
+		if l.inFlight+len(l.resting) < l.limit {
+			now = l.engine.clock.now()
+		}
 	}
 }
 
