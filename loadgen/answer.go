@@ -1,20 +1,10 @@
 package loadgen
 
 import (
-	"fmt"
 	"time"
 
 	"scaleproof/loadgen/internal/http1"
 )
-
-// chooseEngine returns the best engine that serves the run's targets.
-func (r *run) chooseEngine() (engine, error) {
-	switch r.opts.Engine {
-	case "", "goroutines":
-		return goroutineEngine{newDialer(r)}, nil
-	}
-	return nil, fmt.Errorf("there is no engine %q", r.opts.Engine)
-}
 
 // judgeAnswer says whether a complete answer is a success.
 func (r *run) judgeAnswer(_ *sample, p *http1.Parser) kind {

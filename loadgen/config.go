@@ -46,6 +46,11 @@ type Config struct {
 	// never.
 	Recycle      int           `yaml:"recycle" json:"recycle,omitempty"`
 	RecycleAfter unit.Duration `yaml:"recycle_after" json:"recycle_after,omitempty"`
+	// ConnectTo replaces addresses, "host:port" by "host:port", leaving
+	// requests and certificates as they are.
+	ConnectTo map[string]string `yaml:"connect_to" json:"connect_to,omitempty"`
+	// UnixSocket is the path of a socket that all connections go to.
+	UnixSocket string `yaml:"unix_socket" json:"unix_socket,omitempty"`
 	// Seed makes arrivals and templates reproducible.
 	Seed uint64 `yaml:"seed" json:"seed,omitempty"`
 }

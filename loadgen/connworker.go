@@ -33,7 +33,7 @@ type connWorker struct {
 }
 
 func newConnWorker(r *run, d *dialer, open *connSet, s *shard, number int) *connWorker {
-	w := &connWorker{run: r, dial: d, open: open, shard: s, number: number, links: make([]link, len(d.endpoints)), in: make([]byte, 4<<10)}
+	w := &connWorker{run: r, dial: d, open: open, shard: s, number: number, links: make([]link, len(r.endpoints)), in: make([]byte, 4<<10)}
 	if r.opts.Keep {
 		w.parser.Keep = &http1.Kept{Limit: r.opts.KeepBody}
 	}
@@ -69,6 +69,9 @@ func (w *connWorker) serve(t ticket) {
 		err = w.exchange(&s, &request)
 	}
 	s.end = w.run.clock.now()
+	if s.backend < 0 && w.run.stages == nil {
+		defer w.rest()
+	}
 	if err != nil && s.kind == kindNone {
 		s.kind = kindOf(err)
 	}
@@ -82,12 +85,19 @@ func (w *connWorker) serve(t ticket) {
 	}
 }
 
+// rest keeps the closed model from spinning on a target that can't be
+// connected to.
+func (w *connWorker) rest() {
+	left := w.run.span.end.Load() - w.run.clock.now()
+	time.Sleep(min(connectBackoff, time.Duration(max(left, 0))))
+}
+
 // exchange sends a request and reads its answer into s. A connection that the
 // server has closed while it was idle says nothing about the request: it is
 // made once more, on a new one (RFC 9110, 9.2.2).
 func (w *connWorker) exchange(s *sample, request *Request) error {
 	deadline := w.run.clock.base.Add(time.Duration(s.sent) + w.run.cfg.timeout())
-	l := &w.links[w.dial.endpointOf[request.Target]]
+	l := &w.links[w.run.endpointOf[request.Target]]
 	reused := l.conn != nil
 	err := w.once(s, l, request, deadline)
 	if err != nil && reused && s.firstByte == 0 && isStale(err) && idempotent(request.Wire) {
@@ -168,7 +178,7 @@ func (w *connWorker) connect(l *link, target int, deadline time.Time) error {
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	conn, err := w.dial.dial(ctx, target)
+	conn, err := w.dial.dial(ctx, w.run.endpoints[w.run.endpointOf[target]])
 	if err != nil {
 		return err
 	}

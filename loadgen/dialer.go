@@ -5,74 +5,56 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"net/url"
 )
 
-// A dialer opens connections to the targets of a run.
+// A dialer opens connections as net.Conns.
 type dialer struct {
-	targets []Target
-	dialTCP func(ctx context.Context, network, address string) (net.Conn, error)
-	tls     *tls.Config
-	// endpoints are what targets share connections to: scheme and address.
-	endpoints  []string
-	endpointOf []int // by target
+	custom func(ctx context.Context, network, address string) (net.Conn, error)
+	plain  net.Dialer
+	tls    *tls.Config
 }
 
-func newDialer(r *run) *dialer {
-	d := &dialer{targets: r.targets, dialTCP: r.opts.Dial, tls: r.opts.TLS}
-	if d.dialTCP == nil {
-		d.dialTCP = (&net.Dialer{}).DialContext
-	}
+func newDialer(opts *Options) *dialer {
+	d := &dialer{custom: opts.Dial, tls: opts.TLS}
 	if d.tls == nil {
 		d.tls = &tls.Config{}
-	}
-	known := map[string]int{}
-	for _, t := range r.targets {
-		name := t.URL.Scheme + "://" + addressOf(t.URL)
-		at, ok := known[name]
-		if !ok {
-			at = len(d.endpoints)
-			known[name] = at
-			d.endpoints = append(d.endpoints, name)
-		}
-		d.endpointOf = append(d.endpointOf, at)
 	}
 	return d
 }
 
-// addressOf returns the host and the port that a URL names.
-func addressOf(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = "80"
-		if u.Scheme == "https" {
-			port = "443"
-		}
-	}
-	return net.JoinHostPort(u.Hostname(), port)
-}
-
-func (d *dialer) dial(ctx context.Context, target int) (net.Conn, error) {
-	u := d.targets[target].URL
-	address := addressOf(u)
-	conn, err := d.dialTCP(ctx, "tcp", address)
+func (d *dialer) dial(ctx context.Context, e *endpoint) (net.Conn, error) {
+	conn, err := d.dialPlain(ctx, e)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to %s: %w", address, err)
+		return nil, fmt.Errorf("connecting to %s: %w", e.address, err)
 	}
-	if u.Scheme != "https" {
+	if e.scheme != "https" {
 		return conn, nil
 	}
 	cfg := d.tls.Clone()
 	if cfg.ServerName == "" {
-		cfg.ServerName = u.Hostname()
+		cfg.ServerName = e.host
 	}
 	cfg.NextProtos = []string{"http/1.1"}
 	secure := tls.Client(conn, cfg)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		conn.Close()
-		return nil, &handshakeError{address, err}
+		return nil, &handshakeError{e.address, err}
 	}
 	return secure, nil
+}
+
+func (d *dialer) dialPlain(ctx context.Context, e *endpoint) (net.Conn, error) {
+	switch {
+	case d.custom != nil:
+		return d.custom(ctx, e.network, e.address)
+	case e.network == "unix":
+		return d.plain.DialContext(ctx, e.network, e.address)
+	}
+	address, _, err := e.pick()
+	if err != nil {
+		return nil, err
+	}
+	return d.plain.DialContext(ctx, "tcp", address.String())
 }
 
 // A handshakeError is a failed TLS handshake.

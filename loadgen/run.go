@@ -53,12 +53,20 @@ type run struct {
 	halt     atomic.Int64
 	workers  int
 	backends backends
-	opened   atomic.Int64 // connections
-	started  time.Time
+	// endpoints are what the targets share connections to; endpointOf tells
+	// which is a target's.
+	endpoints  []*endpoint
+	endpointOf []int
+	opened     atomic.Int64 // connections
+	started    time.Time
 
 	windows chan *window
 	free    chan *window
 }
+
+// connectBackoff is how long a connection of the closed model rests after a
+// failure to connect.
+const connectBackoff = 10 * time.Millisecond
 
 // An engine makes the load of a run with its workers' recorders.
 type engine interface {
@@ -77,6 +85,7 @@ func newRun(cfg *Config, opts *Options) (*run, error) {
 		r.workers = runtime.GOMAXPROCS(0)
 	}
 	r.workers = min(r.workers, cfg.connections())
+	r.endpoints, r.endpointOf = newEndpoints(cfg, r.targets)
 	r.windows = make(chan *window, 4*r.workers)
 	r.free = make(chan *window, 4*r.workers)
 	return r, nil
@@ -138,6 +147,9 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 	e, err := r.chooseEngine()
 	if err != nil {
 		return nil, err
+	}
+	if r.opts.Dial == nil {
+		defer resolveAll(r.endpoints, &r.backends)()
 	}
 	before := readUsage()
 	r.started = time.Now()

@@ -16,7 +16,7 @@ import (
 )
 
 // engines are those that this system has.
-func engines() []string { return []string{"goroutines"} }
+func engines() []string { return []string{"goroutines", "epoll"} }
 
 func serve(t *testing.T, h http.HandlerFunc) string {
 	t.Helper()

@@ -77,7 +77,19 @@ func valueOf(line []byte, name string) (value []byte, ok bool) {
 	if len(line) <= len(name) || line[len(name)] != ':' || !equalFold(line[:len(name)], name) {
 		return nil, false
 	}
-	return bytes.Trim(line[len(name)+1:], " \t"), true
+	return trim(line[len(name)+1:]), true
+}
+
+// trim drops the spaces and tabs around text. bytes.Trim is several times as
+// slow, which shows at 100,000 answers per second.
+func trim(text []byte) []byte {
+	for len(text) > 0 && (text[0] == ' ' || text[0] == '\t') {
+		text = text[1:]
+	}
+	for len(text) > 0 && (text[len(text)-1] == ' ' || text[len(text)-1] == '\t') {
+		text = text[:len(text)-1]
+	}
+	return text
 }
 
 // equalFold reports whether text, put in lower case, is lower.
@@ -125,7 +137,7 @@ func (p *Parser) connection(value []byte) {
 		} else {
 			value = nil
 		}
-		switch token = bytes.Trim(token, " \t"); {
+		switch token = trim(token); {
 		case equalFold(token, "close"):
 			p.flags |= closes
 		case equalFold(token, "keep-alive"):

@@ -1,0 +1,182 @@
+package loadgen
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// resolveEvery is how often the names of targets are looked up again, so that
+// new connections reach the addresses that a scaling action has added.
+const resolveEvery = 5 * time.Second
+
+// probeTimeout bounds the connection that tells which address family serves.
+const probeTimeout = time.Second
+
+// An endpoint is what targets share connections to: a scheme and an address.
+type endpoint struct {
+	scheme string
+	host   string // as the URL names it, for TLS
+	// network and address are what is connected to: "tcp" and host:port, or
+	// "unix" and a path.
+	network, address string
+
+	next     atomic.Uint32
+	resolved atomic.Pointer[resolution]
+}
+
+// A resolution is what an endpoint's name stands for.
+type resolution struct {
+	addresses []netip.AddrPort
+	backends  []int32 // their numbers
+	err       error
+}
+
+// newEndpoints returns the endpoints of the targets, and for each target which
+// one is its own.
+func newEndpoints(cfg *Config, targets []Target) (endpoints []*endpoint, of []int) {
+	known := map[string]int{}
+	for _, t := range targets {
+		name := t.URL.Scheme + "://" + addressOf(t.URL)
+		at, ok := known[name]
+		if !ok {
+			at = len(endpoints)
+			known[name] = at
+			e := &endpoint{scheme: t.URL.Scheme, host: t.URL.Hostname(), network: "tcp", address: addressOf(t.URL)}
+			if to, ok := cfg.ConnectTo[e.address]; ok {
+				e.address = to
+			}
+			if cfg.UnixSocket != "" {
+				e.network, e.address = "unix", cfg.UnixSocket
+			}
+			endpoints = append(endpoints, e)
+		}
+		of = append(of, at)
+	}
+	return endpoints, of
+}
+
+// addressOf returns the host and the port that a URL names.
+func addressOf(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = "80"
+		if u.Scheme == "https" {
+			port = "443"
+		}
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+// pick returns the address that the next connection goes to: each in turn, as
+// a balancer of connections would have it.
+func (e *endpoint) pick() (address netip.AddrPort, backend int32, err error) {
+	r := e.resolved.Load()
+	if r.err != nil {
+		return netip.AddrPort{}, -1, r.err
+	}
+	i := int(e.next.Add(1)-1) % len(r.addresses)
+	return r.addresses[i], r.backends[i], nil
+}
+
+// resolve looks the endpoint's name up. A failure leaves an earlier success in
+// place.
+func (e *endpoint) resolve(ctx context.Context, b *backends) {
+	addresses, err := lookUp(ctx, e.address)
+	if err != nil {
+		e.resolved.CompareAndSwap(nil, &resolution{err: err})
+		if old := e.resolved.Load(); old.err != nil {
+			e.resolved.Store(&resolution{err: err})
+		}
+		return
+	}
+	r := &resolution{addresses: addresses}
+	for _, a := range addresses {
+		r.backends = append(r.backends, b.indexOf(a.String()))
+	}
+	e.resolved.Store(r)
+}
+
+// lookUp returns the addresses of host:port, of one family: where a name has
+// both, and only one is served, the other would fail half of the requests.
+func lookUp(ctx context.Context, address string) ([]netip.AddrPort, error) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.ParseUint(service, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a port", service)
+	}
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, err
+	}
+	var families [2][]netip.AddrPort // 4, 6
+	for _, ip := range found {
+		ip = ip.Unmap()
+		family := 0
+		if ip.Is6() {
+			family = 1
+		}
+		families[family] = append(families[family], netip.AddrPortFrom(ip, uint16(port)))
+	}
+	if len(families[0]) == 0 || len(families[1]) > 0 && !answers(ctx, families[0][0]) && answers(ctx, families[1][0]) {
+		return families[1], nil
+	}
+	return families[0], nil
+}
+
+func answers(ctx context.Context, address netip.AddrPort) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address.String())
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// resolveAll looks all names up, once before it returns and then again and
+// again until stop is called.
+func resolveAll(endpoints []*endpoint, b *backends) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	all := func() {
+		for _, e := range endpoints {
+			if e.network == "tcp" {
+				e.resolve(ctx, b)
+			}
+		}
+	}
+	all()
+	var done sync.WaitGroup
+	done.Go(func() {
+		tick := time.NewTicker(resolveEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				all()
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return func() { cancel(); done.Wait() }
+}
+
+// target returns where the next connection goes, and the number of that
+// backend. A Unix socket has no address.
+func (e *endpoint) target(b *backends) (address netip.AddrPort, backend int32, err error) {
+	if e.network == "unix" {
+		return netip.AddrPort{}, b.indexOf("unix:" + e.address), nil
+	}
+	return e.pick()
+}
