@@ -1,5 +1,5 @@
 # Everything a developer or CI runs. `make` alone lists it.
-.PHONY: help build demo test lint fuzz bench bench-load bench-db test-postgres-versions test-cluster screenshots clean
+.PHONY: help build demo test lint fuzz bench-load clean
 
 FUZZTIME ?= 5s
 
@@ -25,6 +25,9 @@ lint: ## vet, staticcheck, gofumpt, tidy
 
 fuzz: ## each fuzz test for FUZZTIME
 	scripts/fuzz.sh $(FUZZTIME)
+
+bench-load: ## the load engines beside wrk, ab and vegeta: requests per CPU-second
+	scripts/bench-load.sh
 
 clean: ## what the targets above have made
 	rm -rf bin scaleproof-demo scaleproof-runs
