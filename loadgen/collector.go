@@ -15,7 +15,7 @@ const maxSeconds = 7200
 // its series of seconds. It belongs to one goroutine.
 type collector struct {
 	span     *span
-	onSecond func(Second)
+	onSecond func(Second, *stats.Histogram)
 	free     chan<- *window
 	schedule *arrival.Schedule // nil in the closed model
 
@@ -103,12 +103,12 @@ func (c *collector) emit(end int64) {
 		p := c.pendingAt(c.next)
 		second := c.second(c.next, p)
 		delete(c.pending, c.next)
+		if c.onSecond != nil {
+			c.onSecond(second, p.response)
+		}
 		p.finished, p.succeeded = 0, 0
 		p.response.Reset()
 		c.spare = append(c.spare, p)
-		if c.onSecond != nil {
-			c.onSecond(second)
-		}
 		if second.Offset >= 0 {
 			c.scheduled += second.Scheduled
 			c.appendSecond(second)

@@ -14,6 +14,11 @@ type Config struct {
 	Targets []string `yaml:"targets" json:"targets,omitempty"`
 	// TargetsFile is a file of requests in vegeta's http or json format.
 	TargetsFile string `yaml:"targets_file" json:"targets_file,omitempty"`
+	// Weights are the shares of the targets, in their order, those of
+	// TargetsFile behind those of Targets. None: all are taken in turn.
+	Weights []int `yaml:"weights" json:"weights,omitempty"`
+	// Feeder is a CSV file whose rows {{row.NAME}} placeholders take.
+	Feeder string `yaml:"feeder" json:"feeder,omitempty"`
 	// Rate is the arrival rate of the open model. Zero is the closed model:
 	// each connection sends as soon as it has its answer.
 	Rate unit.Rate `yaml:"rate" json:"rate,omitempty"`
@@ -28,10 +33,18 @@ type Config struct {
 	Warmup unit.Duration `yaml:"warmup" json:"warmup,omitempty"`
 	// Arrivals is "constant" (the default) or "poisson".
 	Arrivals string `yaml:"arrivals" json:"arrivals,omitempty"`
-	// Method, Headers ("Name: value") and Body apply to all Targets.
-	Method  string   `yaml:"method" json:"method,omitempty"`
-	Headers []string `yaml:"headers" json:"headers,omitempty"`
-	Body    string   `yaml:"body" json:"body,omitempty"`
+	// Method, Headers ("Name: value") and Body apply to all Targets; BodyFile
+	// is a file that holds the body. Addresses below the host, headers and
+	// bodies may hold placeholders: {{seq}}, {{random 1 500}}, {{pick a b}},
+	// {{uuid}} and {{row.NAME}}.
+	Method   string   `yaml:"method" json:"method,omitempty"`
+	Headers  []string `yaml:"headers" json:"headers,omitempty"`
+	Body     string   `yaml:"body" json:"body,omitempty"`
+	BodyFile string   `yaml:"body_file" json:"body_file,omitempty"`
+	// Checks say what an answer must be, such as "status 200", "body contains
+	// ok" or "json $.status == \"ok\"". Without one on the status, 400 and
+	// above are failures.
+	Checks []string `yaml:"checks" json:"checks,omitempty"`
 	// Timeout bounds a request from its sending to its end. Zero: 30 s.
 	Timeout unit.Duration `yaml:"timeout" json:"timeout,omitempty"`
 	// SLO is the service level of FindCapacity.
@@ -51,6 +64,11 @@ type Config struct {
 	ConnectTo map[string]string `yaml:"connect_to" json:"connect_to,omitempty"`
 	// UnixSocket is the path of a socket that all connections go to.
 	UnixSocket string `yaml:"unix_socket" json:"unix_socket,omitempty"`
+	// HTTP2 makes requests by HTTP/2: negotiated by TLS, or with prior
+	// knowledge where the target is plaintext. Connections then bounds the
+	// requests in flight.
+	HTTP2 bool `yaml:"http2" json:"http2,omitempty"`
+	TLS   TLS  `yaml:"tls" json:"tls,omitzero"`
 	// Seed makes arrivals and templates reproducible.
 	Seed uint64 `yaml:"seed" json:"seed,omitempty"`
 }

@@ -17,79 +17,29 @@ type link struct {
 	opened   int64 // when, from the run's start
 }
 
-// A connWorker is a goroutine with a connection of its own to each endpoint.
+// A connWorker makes requests on a connection of its own to each endpoint.
 type connWorker struct {
 	run    *run
 	dial   *dialer
 	open   *connSet
-	shard  *shard
-	number int
-
 	links  []link // by endpoint; conn is nil where there is none
 	parser http1.Parser
 	in     []byte
-	out    []byte
 	held   int // bytes of in that await more
 }
 
-func newConnWorker(r *run, d *dialer, open *connSet, s *shard, number int) *connWorker {
-	w := &connWorker{run: r, dial: d, open: open, shard: s, number: number, links: make([]link, len(r.endpoints)), in: make([]byte, 4<<10)}
-	if r.opts.Keep {
-		w.parser.Keep = &http1.Kept{Limit: r.opts.KeepBody}
-	}
+func newConnWorker(r *run, d *dialer, open *connSet) *connWorker {
+	w := &connWorker{run: r, dial: d, open: open, links: make([]link, len(r.endpoints)), in: make([]byte, 4<<10)}
+	w.parser.Keep = r.kept()
 	return w
 }
 
-func (w *connWorker) loop(d *dispatcher) {
-	defer func() {
-		for i := range w.links {
-			w.hangUp(&w.links[i])
-		}
-	}()
-	for {
-		t, ok := d.next()
-		if !ok {
-			return
-		}
-		w.serve(t)
-	}
-}
+func (w *connWorker) kept() *http1.Kept { return w.parser.Keep }
 
-// serve makes one request and records it.
-func (w *connWorker) serve(t ticket) {
-	s := sample{seq: t.number, intended: t.intended, starved: t.starved, backend: -1, sent: w.run.clock.now()}
-	if w.run.stages == nil {
-		s.intended = s.sent
+func (w *connWorker) close() {
+	for i := range w.links {
+		w.hangUp(&w.links[i])
 	}
-	request, err := w.run.source.Request(t.number, w.out[:0])
-	if err != nil {
-		s.kind = kindRequest
-	} else {
-		s.target = int32(request.Target)
-		err = w.exchange(&s, &request)
-	}
-	s.end = w.run.clock.now()
-	if s.backend < 0 && w.run.stages == nil {
-		defer w.rest()
-	}
-	if err != nil && s.kind == kindNone {
-		s.kind = kindOf(err)
-	}
-	if s.kind != kindNone && s.end >= w.run.halt.Load() {
-		w.shard.unfinished(s.intended)
-		return
-	}
-	w.shard.record(&s)
-	if w.run.opts.OnHit != nil {
-		w.run.opts.OnHit(w.run.hit(&s, w.number, request.Wire, w.parser.Keep))
-	}
-}
-
-// rest keeps the closed model from spinning on a target that can't be
-// connected to.
-func (w *connWorker) rest() {
-	left := w.run.span.end.Load() - w.run.clock.now()
-	time.Sleep(min(connectBackoff, time.Duration(max(left, 0))))
 }
 
 // exchange sends a request and reads its answer into s. A connection that the
@@ -140,7 +90,7 @@ func (w *connWorker) once(s *sample, l *link, request *Request, deadline time.Ti
 		return err
 	}
 	s.status = int16(w.parser.Status())
-	s.kind = w.run.judgeAnswer(s, &w.parser)
+	s.kind = w.run.judgeParsed(&w.parser)
 	keep = w.parser.KeepAlive() && w.held == 0 && !w.run.worn(l.requests, l.opened, s.sent)
 	return nil
 }

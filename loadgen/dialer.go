@@ -14,13 +14,7 @@ type dialer struct {
 	tls    *tls.Config
 }
 
-func newDialer(opts *Options) *dialer {
-	d := &dialer{custom: opts.Dial, tls: opts.TLS}
-	if d.tls == nil {
-		d.tls = &tls.Config{}
-	}
-	return d
-}
+func newDialer(r *run) *dialer { return &dialer{custom: r.opts.Dial, tls: r.tls} }
 
 func (d *dialer) dial(ctx context.Context, e *endpoint) (net.Conn, error) {
 	conn, err := d.dialPlain(ctx, e)

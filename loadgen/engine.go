@@ -6,6 +6,7 @@ import "fmt"
 const (
 	engineEpoll      = "epoll"
 	engineGoroutines = "goroutines"
+	engineHTTP2      = "http2"
 )
 
 // chooseEngine returns the best engine that serves the run's targets.
@@ -15,13 +16,18 @@ func (r *run) chooseEngine() (engine, error) {
 		plain = plain && e.scheme == "http"
 	}
 	switch r.opts.Engine {
+	case engineHTTP2:
+		return http2Engine{}, nil
 	case "":
+		if r.cfg.HTTP2 {
+			return http2Engine{}, nil
+		}
 		if plain && epollServes {
 			return newEpollEngine(), nil
 		}
-		return goroutineEngine{newDialer(r.opts)}, nil
+		return goroutineEngine{newDialer(r)}, nil
 	case engineGoroutines:
-		return goroutineEngine{newDialer(r.opts)}, nil
+		return goroutineEngine{newDialer(r)}, nil
 	case engineEpoll:
 		if plain && epollServes {
 			return newEpollEngine(), nil

@@ -11,7 +11,7 @@ import (
 func (l *loop) complete(c *eventConn, now int64, clean bool) {
 	c.s.end = now
 	c.s.status = int16(c.parser.Status())
-	c.s.kind = l.engine.judgeAnswer(&c.s, &c.parser)
+	c.s.kind = l.engine.judgeParsed(&c.parser)
 	l.land(c)
 	c.requests++
 	l.report(&c.s, c.request, c.parser.Keep)

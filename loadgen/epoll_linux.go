@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"scaleproof/loadgen/internal/arrival"
-	"scaleproof/loadgen/internal/http1"
 )
 
 const epollServes = true
@@ -72,7 +71,6 @@ type loop struct {
 	resting   []int64 // in the closed model: when connections may try again
 	waitingBy int64   // since when an arrival waits for a connection; 0: none does
 
-	keep   func() *http1.Kept
 	events [256]unix.EpollEvent
 	in     []byte // what is read, by all connections
 	out    []byte // what sources write
@@ -102,9 +100,6 @@ func newLoop(r *run, rec *recorder, number int) (*loop, error) {
 	l.limit = r.cfg.connections() / r.workers
 	if number < r.cfg.connections()%r.workers {
 		l.limit++
-	}
-	if r.opts.Keep {
-		l.keep = func() *http1.Kept { return &http1.Kept{Limit: r.opts.KeepBody} }
 	}
 	if l.schedule != nil {
 		l.nextArrival()

@@ -62,8 +62,6 @@ func (l *loop) newConn() int32 {
 	l.made++
 	c := l.conn(i)
 	c.index, c.prev, c.next, c.fd = i, none, none, -1
-	if l.keep != nil {
-		c.parser.Keep = l.keep()
-	}
+	c.parser.Keep = l.engine.kept()
 	return i
 }

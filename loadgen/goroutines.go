@@ -69,22 +69,29 @@ func (s *connSet) cutAll() {
 }
 
 func (e goroutineEngine) run(r *run, recorders []*recorder, ended <-chan struct{}) error {
+	open := &connSet{conns: map[net.Conn]struct{}{}}
+	runWorkers(r, recorders, ended, func() exchanger { return newConnWorker(r, e.dial, open) }, open.cutAll)
+	return nil
+}
+
+// runWorkers makes the load of a run with goroutines, each with an exchanger of
+// its own, and returns when all have ended. cut makes what is in flight fail.
+func runWorkers(r *run, recorders []*recorder, ended <-chan struct{}, newExchanger func() exchanger, cut func()) {
 	shards := make([]*shard, len(recorders))
 	for i, rec := range recorders {
 		shards[i] = &shard{recorder: rec}
 	}
-	open := &connSet{conns: map[net.Conn]struct{}{}}
 	d := &dispatcher{run: r, schedule: r.schedule(), ended: ended, limit: r.cfg.connections(), timer: time.NewTimer(time.Hour)}
 	var workers sync.WaitGroup
 	started := 0
 	d.grow = func() {
-		w := newConnWorker(r, e.dial, open, shards[started%len(shards)], started)
+		w := newWorker(r, shards[started%len(shards)], started, newExchanger())
 		started++
 		workers.Go(func() { w.loop(d) })
 	}
 	done := make(chan struct{})
 	var keeping sync.WaitGroup
-	keeping.Go(func() { keepTime(r, shards, open, ended, done) })
+	keeping.Go(func() { keepTime(r, shards, cut, ended, done) })
 	if d.schedule != nil {
 		d.turn.Lock()
 		d.size = 1
@@ -98,12 +105,11 @@ func (e goroutineEngine) run(r *run, recorders []*recorder, ended <-chan struct{
 	workers.Wait()
 	close(done)
 	keeping.Wait()
-	return nil
 }
 
 // keepTime hands over the seconds of shards without requests, and cuts what is
 // in flight once the grace after the context's end is over.
-func keepTime(r *run, shards []*shard, open *connSet, ended, done <-chan struct{}) {
+func keepTime(r *run, shards []*shard, cut func(), ended, done <-chan struct{}) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	var halt <-chan time.Time
@@ -115,7 +121,7 @@ func keepTime(r *run, shards []*shard, open *connSet, ended, done <-chan struct{
 			ended, halt = nil, time.After(grace)
 		case <-halt:
 			halt = nil
-			open.cutAll()
+			cut()
 		case <-tick.C:
 			for _, s := range shards {
 				s.mu.Lock()

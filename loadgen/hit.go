@@ -5,11 +5,12 @@ import "time"
 // A Hit is one finished request. Times are from the run's start, its warm-up
 // included.
 type Hit struct {
-	Seq    int64  // the request's number
-	Target int    // index of the source's targets
-	Worker int    // which worker, from 0: hits of one worker never overlap
-	Status int    // 0 without an answer
-	Kind   string // why it failed, as in Result.Errors; "" for a success
+	Started time.Time // the run's start
+	Seq     int64     // the request's number
+	Target  int       // index of the source's targets
+	Worker  int       // which worker, from 0: hits of one worker never overlap
+	Status  int       // 0 without an answer
+	Kind    string    // why it failed, as in Result.Errors; "" for a success
 	// Intended is when the schedule wanted the request, Sent when the
 	// generator began with it (to connect where there was no connection, else
 	// to write), FirstByte when the answer began (0: never), End when it was

@@ -166,10 +166,11 @@ func checkHostile(t *testing.T, url, engine, kind string) {
 	if took := time.Since(started); took > 200*time.Millisecond+timeout+2*time.Second {
 		t.Errorf("the run took %v", took)
 	}
-	if res.Requests != 10 || res.Errors[kind] != 10 {
-		t.Errorf("%d requests, errors %v; want 10 of kind %q", res.Requests, res.Errors, kind)
+	// A busy machine may be too late for the last of the arrivals.
+	if res.Requests+res.Unsent != 10 || res.Requests < 5 || res.Errors[kind] != res.Requests {
+		t.Errorf("%d requests, %d unsent, errors %v; want 10 of kind %q", res.Requests, res.Unsent, res.Errors, kind)
 	}
-	if res.Validity != Inconclusive || res.ResponseTime.Max != 0 || res.Histograms.Failures.Count() != 10 {
+	if res.Validity != Inconclusive || res.ResponseTime.Max != 0 || res.Histograms.Failures.Count() != res.Requests {
 		t.Errorf("%s (%s); response times of failures are among those of successes: %+v", res.Validity, res.ValidityReason, res.ResponseTime)
 	}
 	settles(t, "file descriptors", func() bool { return openFiles(t) <= before+20 })

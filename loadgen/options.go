@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+
+	"scaleproof/internal/stats"
 )
 
 // Options are what a run takes from outside its configuration. The zero value
@@ -12,9 +14,13 @@ type Options struct {
 	// Source makes the requests. Nil: Config.Targets.
 	Source Source
 	// OnSecond is told of each second as it completes, the warm-up's with a
-	// negative Offset. It is called by one goroutine, about 100 ms or less
-	// after the second's end; while it runs, figures wait but load does not.
-	OnSecond func(Second)
+	// negative Offset, and of the response times of its successes, which are
+	// valid during the call only. It is called by one goroutine, about 100 ms
+	// or less after the second's end; while it runs, figures wait but load does
+	// not.
+	OnSecond func(s Second, response *stats.Histogram)
+	// OnProbe is told of each probe of a capacity search as it ends.
+	OnProbe func(CurvePoint)
 	// OnHit is told of each finished request, by several goroutines at once:
 	// hits of one Worker never overlap. The hit and what it refers to are
 	// valid during the call only. A slow OnHit slows the load.
@@ -26,9 +32,9 @@ type Options struct {
 	// Dial, where not nil, opens the connections, and makes the run use the
 	// goroutine engine.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// TLS configures https targets. Nil: the system's certificate authorities.
+	// TLS takes the place of Config.TLS where it is not nil.
 	TLS *tls.Config
-	// Engine is "epoll" (Linux, plaintext), "goroutines", or "" for the best
+	// Engine is "epoll" (Linux, plaintext), "goroutines", "http2", or "" for the best
 	// that serves the targets.
 	Engine string
 	// Workers is how many event loops or recorders there are. Zero: as many as

@@ -39,8 +39,11 @@ type Result struct {
 	DurationSeconds float64 `json:"duration_seconds"`
 	// Status counts answers by status code; Errors counts failures by kind
 	// (refused, reset, timeout, status, ...).
-	Status   map[string]int64 `json:"status"`
-	Errors   map[string]int64 `json:"errors"`
+	Status map[string]int64 `json:"status"`
+	Errors map[string]int64 `json:"errors"`
+	// Checks counts the answers that each check was the first to refuse, the
+	// warm-up's too.
+	Checks   map[string]int64 `json:"checks,omitempty"`
 	BytesIn  int64            `json:"bytes_in"`
 	BytesOut int64            `json:"bytes_out"`
 	// ResponseTime is from the intended start, ServiceTime from the sending,

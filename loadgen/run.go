@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"math"
 	"runtime"
@@ -20,17 +21,19 @@ const grace = time.Second
 // of ctx is a normal end: what was measured until then is returned, without an
 // error. Requests in flight at the end of the duration are awaited, up to
 // their timeout; at the end of ctx, up to a second. An error means that
-// nothing was measured: cfg is invalid, or no engine serves its targets.
+// nothing was measured: cfg is invalid, or no engine serves its targets. With
+// Config.FindCapacity the result is that of the highest rate that holds
+// Config.SLO, and its Capacity is set.
 func Run(ctx context.Context, cfg Config, opts Options) (*Result, error) {
 	if opts.Source == nil {
-		if err := cfg.Validate(); err != nil {
-			return nil, fmt.Errorf("checking the load's configuration: %w", err)
-		}
-		source, err := newStaticSource(&cfg)
+		source, err := NewSource(cfg)
 		if err != nil {
-			return nil, fmt.Errorf("reading the targets: %w", err)
+			return nil, err
 		}
 		opts.Source = source
+	}
+	if cfg.FindCapacity {
+		return findCapacity(ctx, cfg, opts)
 	}
 	r, err := newRun(&cfg, &opts)
 	if err != nil {
@@ -53,6 +56,12 @@ type run struct {
 	halt     atomic.Int64
 	workers  int
 	backends backends
+	tls      *tls.Config
+	// checks judge answers; checkFailures counts how often each was the first
+	// to fail, the warm-up included.
+	checks        []check
+	checksStatus  bool
+	checkFailures []atomic.Int64
 	// endpoints are what the targets share connections to; endpointOf tells
 	// which is a target's.
 	endpoints  []*endpoint
@@ -79,6 +88,16 @@ type engine interface {
 
 func newRun(cfg *Config, opts *Options) (*run, error) {
 	r := &run{cfg: cfg, opts: opts, source: opts.Source, targets: opts.Source.Targets()}
+	var err error
+	if r.checks, err = parseChecks(cfg.Checks); err != nil {
+		return nil, fmt.Errorf("reading the checks: %w", err)
+	}
+	if r.tls = opts.TLS; r.tls == nil {
+		if r.tls, err = cfg.TLS.config(); err != nil {
+			return nil, err
+		}
+	}
+	r.checksStatus, r.checkFailures = hasStatus(r.checks), make([]atomic.Int64, len(r.checks))
 	r.stages = stagesOf(cfg)
 	r.workers = opts.Workers
 	if r.workers <= 0 {

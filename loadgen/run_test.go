@@ -12,6 +12,7 @@ import (
 
 	"scaleproof/internal/invalid"
 	"scaleproof/internal/snapshot"
+	"scaleproof/internal/stats"
 	"scaleproof/internal/unit"
 )
 
@@ -48,7 +49,7 @@ func TestTheOpenModelSendsWhatIsScheduled(t *testing.T) {
 				res := load(t, Config{
 					Targets: []string{"GET " + url + "/a", "POST " + url + "/bad"}, Arrivals: arrivals,
 					Rate: 400, Duration: unit.Duration(1500 * time.Millisecond), Warmup: unit.Duration(300 * time.Millisecond),
-				}, Options{Engine: engine, OnSecond: func(s Second) { seconds = append(seconds, s) }})
+				}, Options{Engine: engine, OnSecond: func(s Second, _ *stats.Histogram) { seconds = append(seconds, s) }})
 				checkOpen(t, res, arrivals)
 				if len(seconds) != 3 || seconds[0].Offset != -1 || math.Abs(seconds[0].Length-.3) > 1e-9 || math.Abs(seconds[2].Length-.5) > 1e-9 {
 					t.Errorf("seconds were told as %+v", seconds)
@@ -124,7 +125,7 @@ func TestTheContextsEndIsANormalEnd(t *testing.T) {
 				defer cancel()
 				started := time.Now()
 				res, err := Run(ctx, Config{Targets: []string{url, url + "/hang"}, Rate: rate, Connections: 400}, Options{
-					Engine: engine, OnSecond: func(Second) { cancel() },
+					Engine: engine, OnSecond: func(Second, *stats.Histogram) { cancel() },
 				})
 				if err != nil {
 					t.Fatal(err)

@@ -45,6 +45,12 @@ func (r *run) result(c *collector, engine string, used usage) *Result {
 			res.Errors[kind(k).String()] = n
 		}
 	}
+	for i := range r.checks {
+		if res.Checks == nil {
+			res.Checks = map[string]int64{}
+		}
+		res.Checks[r.checks[i].text] = r.checkFailures[i].Load()
+	}
 	for i, n := range t.backends {
 		if n > 0 {
 			res.Backends[r.backends.names[i]] = n

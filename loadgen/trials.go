@@ -17,6 +17,9 @@ func MergeTrials(trials []*Result) *Result {
 	merged.Requests, merged.Successes, merged.Unsent, merged.Unfinished = 0, 0, 0, 0
 	merged.BytesIn, merged.BytesOut, merged.Connections = 0, 0, 0
 	merged.Warnings, merged.Targets = nil, nil
+	if merged.Checks != nil {
+		merged.Checks = map[string]int64{}
+	}
 	merged.Histograms = &Histograms{
 		Response: stats.NewHistogram(), Service: stats.NewHistogram(), Lateness: stats.NewHistogram(), Failures: stats.NewHistogram(),
 	}
@@ -50,6 +53,7 @@ func (r *Result) add(t *Result) {
 	addCounts(r.Status, t.Status)
 	addCounts(r.Errors, t.Errors)
 	addCounts(r.Backends, t.Backends)
+	addCounts(r.Checks, t.Checks)
 	for _, w := range t.Warnings {
 		if !slices.Contains(r.Warnings, w) {
 			r.Warnings = append(r.Warnings, w)

@@ -25,13 +25,34 @@ func (c *Config) Validate() error {
 		add("targets", "there is no target: name at least one, such as GET http://host/path")
 	}
 	for i, text := range c.Targets {
-		if _, _, err := parseTarget(text); err != nil {
+		if err := c.checkTarget(text); err != nil {
 			faults = append(faults, invalid.In(indexed("targets", i), err))
 		}
+	}
+	total := 0
+	for i, w := range c.Weights {
+		if total += max(w, 0); w < 0 || total > maxWeights {
+			add(indexed("weights", i), "weights are whole numbers from 0, %d at most together", maxWeights)
+			break
+		}
+	}
+	if len(c.Weights) > 0 && total == 0 {
+		add("weights", "no target has a weight above 0")
+	}
+	if c.TargetsFile == "" && len(c.Weights) > 0 && len(c.Weights) != len(c.Targets) {
+		add("weights", "there are %d weights for %d targets", len(c.Weights), len(c.Targets))
+	}
+	if c.Body != "" && c.BodyFile != "" {
+		add("body_file", "a body is given already: keep the one or the other")
 	}
 	for i, h := range c.Headers {
 		if name, _, ok := strings.Cut(h, ":"); !ok || strings.TrimSpace(name) == "" || strings.ContainsAny(h, "\r\n") {
 			add(indexed("headers", i), "%q is not a header: write it as Name: value", h)
+		}
+	}
+	for i, text := range c.Checks {
+		if _, err := parseCheck(text); err != nil {
+			add(indexed("checks", i), "%q: %v", text, err)
 		}
 	}
 	if c.Method != "" && strings.Trim(c.Method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" {
@@ -74,6 +95,22 @@ func (c *Config) validateLoad() (faults []error) {
 		add("find_capacity", "a search sets the rate itself: leave the stages out")
 	}
 	return faults
+}
+
+// maxWeights bounds the sum of weights: the order of turns is kept in memory.
+const maxWeights = 100_000
+
+// checkTarget checks what can be told of a target without reading files.
+func (c *Config) checkTarget(text string) error {
+	method, address, err := splitTarget(text)
+	if err != nil {
+		return err
+	}
+	if hasPlaceholder(address) {
+		return nil // its columns are the feeder's: Run tells
+	}
+	_, _, err = prepare(requestSpec{method: method, address: address}, nil)
+	return err
 }
 
 // open reports whether the load follows a schedule.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"scaleproof/internal/stats"
 	"scaleproof/loadgen"
 	"scaleproof/reports"
 	"scaleproof/scaling"
@@ -79,7 +80,7 @@ func (r *runner) actUnderLoad(ctx context.Context, a *action, load loadgen.Confi
 	stepCtx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	watch := &guard{conditions: r.plan.Guardrails}
-	options := loadgen.Options{OnSecond: func(s loadgen.Second) {
+	options := loadgen.Options{OnSecond: func(s loadgen.Second, _ *stats.Histogram) {
 		if reason := watch.see(s); reason != "" {
 			stop(errGuardrail(reason))
 		}

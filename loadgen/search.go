@@ -1,0 +1,282 @@
+package loadgen
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"scaleproof/internal/stats"
+	"scaleproof/internal/unit"
+)
+
+// The shape of a capacity search.
+const (
+	pilotLength = 2 * time.Second
+	probeLength = 5 * time.Second // where the configuration gives none
+	probeWarmup = time.Second
+	// closeness is the ratio of two rates that the search does not tell apart.
+	closeness = 1.02
+	// growth is the step of the bracket.
+	growth = 1.6
+	// repeats confirm a rate, and most of them must hold.
+	repeats = 3
+	// maxProbes ends a search that the target's noise would keep going.
+	maxProbes = 40
+	// patience is how many hopeless seconds end a probe.
+	patience = 2
+)
+
+// A search finds the highest rate that holds a service level: a pilot in the
+// closed model tells where to begin, steps bracket the rate, bisection narrows
+// it, and repeats confirm it.
+type search struct {
+	cfg     Config
+	opts    Options
+	points  []CurvePoint
+	limited bool // a probe failed for the generator's sake
+	over    bool // the search is to end
+	results map[float64][]*Result
+}
+
+func findCapacity(ctx context.Context, cfg Config, opts Options) (*Result, error) {
+	s := &search{cfg: cfg, opts: opts, results: map[float64][]*Result{}}
+	s.cfg.FindCapacity = false
+	if s.cfg.Duration == 0 {
+		s.cfg.Duration = unit.Duration(probeLength)
+	}
+	if s.cfg.Warmup == 0 {
+		s.cfg.Warmup = unit.Duration(probeWarmup)
+	}
+	start := float64(cfg.Rate)
+	if start == 0 {
+		var err error
+		if start, err = s.pilot(ctx); err != nil {
+			return nil, err
+		}
+	}
+	rate, err := s.find(func(rate float64) (bool, error) { return s.probe(ctx, rate) }, start)
+	if err != nil {
+		return nil, err
+	}
+	return s.result(rate)
+}
+
+// A prober tells whether a rate holds.
+type prober func(rate float64) (held bool, err error)
+
+// find returns the highest rate that holds, 0 where none does.
+func (s *search) find(probe prober, start float64) (float64, error) {
+	held, failed, err := s.bracket(probe, start)
+	if err == nil && held > 0 {
+		held, err = s.narrow(probe, held, failed)
+	}
+	if err != nil || held == 0 {
+		return 0, err
+	}
+	return s.confirm(probe, held)
+}
+
+// pilot returns the rate to begin with: half of what a handful of connections
+// reach.
+func (s *search) pilot(ctx context.Context) (float64, error) {
+	cfg := s.cfg
+	cfg.Rate, cfg.Duration, cfg.Connections = 0, unit.Duration(pilotLength), min(cfg.connections(), 32)
+	opts := s.opts
+	opts.OnHit, opts.OnSecond = nil, nil
+	r, err := Run(ctx, cfg, opts)
+	if err != nil {
+		return 0, err
+	}
+	if r.Throughput == 0 {
+		return 0, fmt.Errorf("searching the capacity: none of %d requests succeeded (%s): there is nothing to search", r.Requests, countsText(r.Errors))
+	}
+	return r.Throughput / 2, nil
+}
+
+// probe measures one rate.
+func (s *search) probe(ctx context.Context, rate float64) (held bool, err error) {
+	rate = roundRate(rate)
+	cfg := s.cfg
+	cfg.Rate, cfg.Seed = unit.Rate(rate), cfg.Seed+uint64(len(s.points))
+	probeCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	opts, hopeless := s.opts, 0
+	opts.OnSecond = func(sec Second, response *stats.Histogram) {
+		if s.opts.OnSecond != nil {
+			s.opts.OnSecond(sec, response)
+		}
+		if hopeless++; !cfg.SLO.hopeless(sec, response) {
+			hopeless = 0
+		}
+		if hopeless >= patience {
+			cancel()
+		}
+	}
+	r, err := Run(probeCtx, cfg, opts)
+	if err != nil {
+		return false, err
+	}
+	if ctx.Err() != nil {
+		return false, fmt.Errorf("searching the capacity: %w", ctx.Err())
+	}
+	p := pointOf(r, rate, cfg.SLO.fault(r))
+	if probeCtx.Err() != nil && p.Held {
+		p.Held, p.Reason = false, "it grew hopeless within seconds"
+	}
+	if !p.Held && r.Validity == GeneratorLimited {
+		s.limited, s.over, p.Reason = true, true, r.ValidityReason
+	}
+	s.points = append(s.points, p)
+	if p.Held {
+		s.results[rate] = append(s.results[rate], r)
+	}
+	if s.opts.OnProbe != nil {
+		s.opts.OnProbe(p)
+	}
+	return p.Held, nil
+}
+
+func pointOf(r *Result, rate float64, fault string) CurvePoint {
+	p := CurvePoint{Offered: rate, Throughput: r.Throughput, P50: r.ResponseTime.P50, P99: r.ResponseTime.P99, Held: fault == "", Reason: fault}
+	if of := r.Requests + r.Unsent + r.Unfinished; of > 0 {
+		p.Errors = 1 - float64(r.Successes)/float64(of)
+	}
+	return p
+}
+
+// roundRate keeps three or more digits, so that repeats of a rate are equal.
+func roundRate(rate float64) float64 {
+	digits := math.Pow(10, math.Floor(math.Log10(rate))-3)
+	return math.Round(rate/digits) * digits
+}
+
+// exhausted reports whether the search must end: it has cost enough, or the
+// generator is the limit.
+func (s *search) exhausted() bool { return s.over || len(s.points) >= maxProbes }
+
+// bracket returns a rate that held and a higher one that did not; held is 0
+// where none did.
+func (s *search) bracket(probe prober, start float64) (held, failed float64, err error) {
+	rate := start
+	for !s.exhausted() {
+		ok, err := probe(rate)
+		if err != nil {
+			return 0, 0, err
+		}
+		if ok {
+			held = rate
+		} else {
+			failed = rate
+		}
+		switch {
+		case held > 0 && failed > 0:
+			return held, failed, nil
+		case ok:
+			rate *= growth
+		case rate < 1:
+			return 0, failed, nil // not even one request a second
+		default:
+			rate /= growth * growth
+		}
+	}
+	return held, failed, nil
+}
+
+// narrow bisects until the two rates can't be told apart.
+func (s *search) narrow(probe prober, held, failed float64) (float64, error) {
+	for !s.exhausted() && failed > 0 && failed/held > closeness {
+		middle := math.Sqrt(held * failed)
+		ok, err := probe(middle)
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			held = middle
+		} else {
+			failed = middle
+		}
+	}
+	return held, nil
+}
+
+// confirm repeats a rate, and goes down until one holds most of the time; 0
+// where none does.
+func (s *search) confirm(probe prober, rate float64) (float64, error) {
+	for rate >= 1 {
+		held := 0
+		for range repeats {
+			ok, err := probe(rate)
+			if err != nil {
+				return 0, err
+			}
+			if ok {
+				held++
+			}
+		}
+		if 2*held > repeats {
+			return roundRate(rate), nil
+		}
+		if len(s.points) >= maxProbes {
+			break
+		}
+		rate /= closeness
+	}
+	return 0, nil
+}
+
+// result is that of the rate that was found. Below Low every probe held; above
+// High every probe failed.
+func (s *search) result(rate float64) (*Result, error) {
+	slices.SortStableFunc(s.points, func(a, b CurvePoint) int { return cmp.Compare(a.Offered, b.Offered) })
+	if rate == 0 {
+		last := s.points[0]
+		return nil, fmt.Errorf("searching the capacity: no rate holds the service level: at %s %s", unit.Format(last.Offered, unit.RequestsPerSecond), last.Reason)
+	}
+	c := &Capacity{Rate: rate, Limit: "target", Curve: s.points}
+	c.Low, c.High = interval(s.points, rate)
+	switch {
+	case s.limited:
+		c.Limit = "generator"
+	case c.High == rate:
+		c.Limit = "bound"
+	}
+	merged := MergeTrials(s.results[rate])
+	merged.Capacity = c
+	return merged, nil
+}
+
+// interval returns the rate up to which every probe held, and that from which
+// every probe failed; where none failed above, rate itself. points are sorted
+// by their rate.
+func interval(points []CurvePoint, rate float64) (low, high float64) {
+	for _, p := range points {
+		if !p.Held {
+			break
+		}
+		low = min(p.Offered, rate)
+	}
+	high = rate
+	for _, p := range slices.Backward(points) {
+		if p.Held {
+			break
+		}
+		high = p.Offered
+	}
+	return low, high
+}
+
+// countsText lists counts by their names.
+func countsText(counts map[string]int64) string {
+	text := ""
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		if text != "" {
+			text += ", "
+		}
+		text += fmt.Sprintf("%d %s", counts[name], name)
+	}
+	return text
+}

@@ -1,0 +1,101 @@
+package loadgen
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"testing"
+	"time"
+
+	"scaleproof/internal/unit"
+)
+
+// capped serves limit requests at a time, each for work: its capacity is
+// limit/work.
+func capped(t *testing.T, limit int, work time.Duration) string {
+	t.Helper()
+	slots := make(chan struct{}, limit)
+	return serve(t, func(http.ResponseWriter, *http.Request) {
+		slots <- struct{}{}
+		time.Sleep(work) // the work of the service
+		<-slots
+	})
+}
+
+func TestTheCapacityOfACappedServerIsFound(t *testing.T) {
+	const limit, work = 8, 20 * time.Millisecond
+	url := capped(t, limit, work)
+	// What the server really does flat out: its sleeps take a little longer.
+	truth := load(t, Config{Targets: []string{url}, Connections: 4 * limit, Duration: unit.Duration(time.Second)}, Options{}).Throughput
+	probes := 0
+	res := load(t, Config{
+		Targets: []string{url}, FindCapacity: true, SLO: SLO{P99: unit.Duration(100 * time.Millisecond), Errors: .01},
+		Duration: unit.Duration(1500 * time.Millisecond), Warmup: unit.Duration(200 * time.Millisecond),
+	}, Options{OnProbe: func(CurvePoint) { probes++ }})
+	c := res.Capacity
+	if c == nil {
+		t.Fatal("no capacity")
+	}
+	if math.Abs(c.Rate-truth) > .1*truth || c.Low > c.Rate || c.High < c.Rate || c.Limit != "target" {
+		t.Errorf("capacity %.1f (%.1f to %.1f, %s), the server's is %.1f", c.Rate, c.Low, c.High, c.Limit, truth)
+	}
+	if probes != len(c.Curve) || probes < 5 || math.Abs(res.OfferedRate-c.Rate) > .05*c.Rate {
+		t.Errorf("%d probes, a curve of %d points, the result's rate is %v of %v", probes, len(c.Curve), res.OfferedRate, c.Rate)
+	}
+}
+
+func TestASearchWithoutAnAnswerSaysSo(t *testing.T) {
+	url := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	cfg := Config{Targets: []string{url}, FindCapacity: true, SLO: SLO{Errors: .01}, Duration: unit.Duration(100 * time.Millisecond)}
+	if _, err := Run(t.Context(), cfg, Options{}); err == nil {
+		t.Error("a target that always fails has a capacity")
+	}
+}
+
+// The search is run against an oracle in place of a target: a probe holds with
+// a probability that falls from 1 to 0 around the true capacity.
+func TestTheSearchEndsWithinReachOfTheTruth(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, spread := range []float64{0, .005, .02} {
+		for range 500 {
+			truth := math.Exp(random.Float64()*12) + 2
+			start := truth * math.Exp(random.NormFloat64())
+			s := &search{}
+			probe := func(rate float64) (bool, error) {
+				rate = roundRate(rate)
+				held := rate < truth*(1+spread*random.NormFloat64())
+				s.points = append(s.points, CurvePoint{Offered: rate, Held: held})
+				return held, nil
+			}
+			rate, err := s.find(probe, start)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if off := math.Abs(rate/truth - 1); off > .025+3*spread {
+				t.Errorf("found %v for %v at a spread of %v", rate, truth, spread)
+			}
+			if len(s.points) > maxProbes+repeats {
+				t.Errorf("%d probes", len(s.points))
+			}
+		}
+	}
+}
+
+func TestTheIntervalOfACapacity(t *testing.T) {
+	point := func(rate float64, held bool) CurvePoint { return CurvePoint{Offered: rate, Held: held} }
+	for _, c := range []struct {
+		points          []CurvePoint
+		rate, low, high float64
+	}{
+		{[]CurvePoint{point(1, true), point(2, true), point(3, false)}, 2, 2, 3},
+		{[]CurvePoint{point(1, true), point(2, false), point(2, true), point(3, true), point(4, false), point(5, false)}, 3, 1, 4},
+		{[]CurvePoint{point(1, true), point(2, true)}, 2, 2, 2},
+		{[]CurvePoint{point(1, false), point(2, true), point(3, false)}, 2, 0, 3},
+	} {
+		low, high := interval(c.points, c.rate)
+		if low != c.low || high != c.high {
+			t.Errorf("%v: %v to %v, want %v to %v", fmt.Sprint(c.points), low, high, c.low, c.high)
+		}
+	}
+}
