@@ -61,6 +61,9 @@ func (r *run) result(c *collector, engine string, used usage) *Result {
 		res.Targets = append(res.Targets, TargetResult{Name: r.targets[i].Name, Requests: tw.requests, Failures: tw.failures, ResponseTime: tw.response.Summary()})
 	}
 	res.Validity, res.ValidityReason = r.judge(res, t, used)
+	if warning := unsteady(c.series); warning != "" && len(r.cfg.Stages) == 0 {
+		res.Warnings = append(res.Warnings, warning)
+	}
 	return res
 }
 
