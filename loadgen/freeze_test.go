@@ -48,7 +48,7 @@ func TestAFrozenServerShowsInResponseTime(t *testing.T) {
 			if naive := res.ServiceTime.P99; naive > truth/10 {
 				t.Errorf("p99 of service time %v should have missed the freeze", naive)
 			}
-			if res.Validity != TargetLimited || res.Unsent > 0 {
+			if res.Validity != TargetLimited || res.Unsent > 5 {
 				t.Errorf("%s: %s; %d unsent", res.Validity, res.ValidityReason, res.Unsent)
 			}
 		})

@@ -123,7 +123,7 @@ func (s *search) probe(ctx context.Context, rate float64) (held bool, err error)
 	if ctx.Err() != nil {
 		return false, fmt.Errorf("searching the capacity: %w", ctx.Err())
 	}
-	p := pointOf(r, rate, cfg.SLO.fault(r))
+	p := pointOf(r, rate, cfg.SLO.Fault(r))
 	if probeCtx.Err() != nil && p.Held {
 		p.Held, p.Reason = false, "it grew hopeless within seconds"
 	}
@@ -241,7 +241,7 @@ func (s *search) result(rate float64) (*Result, error) {
 	switch {
 	case s.limited:
 		c.Limit = "generator"
-	case c.High == rate:
+	case s.points[len(s.points)-1].Held:
 		c.Limit = "bound"
 	}
 	merged := MergeTrials(s.results[rate])

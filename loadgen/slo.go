@@ -3,6 +3,7 @@ package loadgen
 import (
 	"fmt"
 
+	"scaleproof/internal/expr"
 	"scaleproof/internal/stats"
 	"scaleproof/internal/unit"
 )
@@ -26,10 +27,10 @@ type bound struct {
 	limit    unit.Duration
 }
 
-// fault says why a run did not hold the service level; "" is that it did. What
-// was never sent or never answered counts as failed, and a run that fell
-// behind its schedule held nothing.
-func (o SLO) fault(r *Result) string {
+// Fault says why r does not hold the service level; "" is that it does. What
+// was never sent or never answered counts as failed, and a run that fell behind
+// its schedule held nothing.
+func (o SLO) Fault(r *Result) string {
 	if r.Successes == 0 {
 		return "no request succeeded"
 	}
@@ -45,8 +46,17 @@ func (o SLO) fault(r *Result) string {
 	if r.Validity == TargetLimited {
 		return r.ValidityReason
 	}
+	// In a steady state as many requests end as begin; where fewer do, a queue
+	// grows that a longer run would show in the response times.
+	if missing := (r.OfferedRate - r.Rate) * r.DurationSeconds; missing > max(fallsBehind*r.OfferedRate*r.DurationSeconds, 3) {
+		return fmt.Sprintf("only %s of %s were answered: a queue grows", unit.Format(r.Rate, unit.RequestsPerSecond), unit.Format(r.OfferedRate, unit.RequestsPerSecond))
+	}
 	return ""
 }
+
+// fallsBehind is the share of the offered rate that may be missing at the end
+// of a run whose arrivals are random.
+const fallsBehind = 0.02
 
 // hopeless reports whether one second is so far from the service level that
 // waiting for more of them is of no use.
@@ -63,4 +73,34 @@ func (o SLO) hopeless(s Second, response *stats.Histogram) bool {
 		}
 	}
 	return false
+}
+
+// ParseSLO reads a service level as flags take it: p99<50ms,errors<0.1%.
+func ParseSLO(text string) (SLO, error) {
+	conditions, err := expr.ParseList(text)
+	if err != nil {
+		return SLO{}, err
+	}
+	var o SLO
+	limits := map[string]*unit.Duration{"p50": &o.P50, "p90": &o.P90, "p95": &o.P95, "p99": &o.P99, "p999": &o.P999}
+	for _, c := range conditions {
+		limit, isQuantile := limits[c.Metric]
+		base := unit.Seconds
+		if !isQuantile {
+			base = unit.Ratio
+		}
+		switch {
+		case !isQuantile && c.Metric != "errors":
+			return SLO{}, fmt.Errorf("%q: a service level bounds p50, p90, p95, p99, p999 or errors", c.Text)
+		case !c.Op.Upper() || c.Relative:
+			return SLO{}, fmt.Errorf("%q: a service level is an upper bound, such as %s<…", c.Text, c.Metric)
+		case c.Fits(base) != nil:
+			return SLO{}, c.Fits(base)
+		case isQuantile:
+			*limit = unit.Duration(c.Value * 1e9)
+		default:
+			o.Errors = unit.Fraction(c.Value)
+		}
+	}
+	return o, nil
 }

@@ -56,12 +56,13 @@ func (a *app) exitCode(err error) int {
 	var (
 		usage       *usageError
 		badPlan     *plan.Error
+		consent     *validation.ConsentError
 		environment *validation.EnvironmentError
 	)
 	switch {
 	case errors.As(err, &environment):
 		return reports.Broken.ExitCode()
-	case errors.As(err, &usage), errors.As(err, &badPlan), !a.started:
+	case errors.As(err, &usage), errors.As(err, &badPlan), errors.As(err, &consent), !a.started:
 		return exitUsage
 	}
 	return reports.Broken.ExitCode()

@@ -66,10 +66,11 @@ func allowed() map[string][]string {
 		"internal/testpg":          {},
 		"internal/sample":          {},
 		"internal/demo":            real,
+		"internal/live":            {"loadgen", "internal/unit"},
 		"internal/house":           {},
 		"examples":                 {},
 		"scripts/benchload":        {"loadgen", "internal/unit"},
-		"cmd/scaleproof":           slices.Concat([]string{"internal/plan", "internal/validation", "internal/demo", "examples"}, real, five, base),
+		"cmd/scaleproof":           slices.Concat([]string{"internal/plan", "internal/validation", "internal/demo", "internal/live", "examples"}, real, five, base),
 	}
 }
 

@@ -47,6 +47,9 @@ type Environment struct {
 	Kubernetes Kubernetes `yaml:"kubernetes"`
 	Postgres   Postgres   `yaml:"postgres"`
 	Prometheus Prometheus `yaml:"prometheus"`
+	// Hosts are those that load may go to at any rate. Beyond loadgen's
+	// guarded rate others need a consent.
+	Hosts []string `yaml:"hosts"`
 }
 
 // Kubernetes pins the cluster: both fields are needed for any step on it.

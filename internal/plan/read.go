@@ -138,7 +138,10 @@ func (p *Plan) resolvePaths(dir string) {
 		}
 	}
 	for i := range p.Measure.Load {
-		resolve(&p.Measure.Load[i].TargetsFile)
+		load := &p.Measure.Load[i]
+		for _, path := range []*string{&load.TargetsFile, &load.Feeder, &load.BodyFile, &load.UnixSocket, &load.TLS.CA, &load.TLS.Cert, &load.TLS.Key} {
+			resolve(path)
+		}
 	}
 	if p.Measure.Database != nil {
 		resolve(&p.Measure.Database.Suite)

@@ -2,23 +2,60 @@ package validation
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 
 	"scaleproof/internal/plan"
+	"scaleproof/loadgen"
 	"scaleproof/scaling"
 )
 
-// preflight reaches everything that the plan measures.
+// preflight reaches everything that the plan measures, before anything is
+// started. Its error is an *EnvironmentError that names all that can't be
+// reached.
 func (r *runner) preflight(ctx context.Context) error {
 	r.event(Preflight, "reaching what the plan measures")
-	var lines []string
+	if err := r.guard(); err != nil {
+		return err
+	}
+	var faults []error
 	for _, load := range r.plan.Measure.Load {
-		lines = append(lines, load.Targets...)
+		if err := loadgen.Reach(ctx, load); err != nil {
+			faults = append(faults, fmt.Errorf("load %s: %w", load.Name, err))
+		}
 	}
 	for _, s := range r.plan.Measure.Scrape {
-		lines = append(lines, s.URL)
+		faults = append(faults, reach(ctx, s.URL))
 	}
-	return preflight(ctx, r.plan, urlsOf(lines))
+	for _, node := range r.plan.Environment.Postgres.All() {
+		faults = append(faults, reachPostgres(ctx, node.Name, node.DSN))
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err := errors.Join(faults...); err != nil {
+		return &EnvironmentError{errors.New(r.plan.Secrets.String(err.Error()))}
+	}
+	return nil
+}
+
+// guard asks for a consent to load on hosts that the plan's environment does
+// not name.
+func (r *runner) guard() error {
+	if r.opts.Consent {
+		return nil
+	}
+	for _, load := range r.plan.Measure.Load {
+		source, err := loadgen.NewSource(load)
+		if err != nil {
+			return nil // Reach tells
+		}
+		if err := loadgen.Guard(load, source, r.plan.Environment.Hosts); err != nil {
+			return &ConsentError{fmt.Sprintf("load %s: %v: name the host under environment.hosts, or consent by --yes", load.Name, err)}
+		}
+	}
+	return nil
 }
 
 // executor returns the executor of the plan's steps.

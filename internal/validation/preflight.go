@@ -2,16 +2,12 @@ package validation
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"scaleproof/internal/plan"
 )
 
 // An EnvironmentError is a fault of what the run measures or of the machine it
@@ -23,29 +19,15 @@ type EnvironmentError struct {
 func (e *EnvironmentError) Error() string { return e.Err.Error() }
 func (e *EnvironmentError) Unwrap() error { return e.Err }
 
+// A ConsentError says what a run would do that it must be asked for twice.
+type ConsentError struct{ Text string }
+
+func (e *ConsentError) Error() string { return e.Text }
+
 // reachTimeout bounds each attempt to reach a target before a run.
 const reachTimeout = 5 * time.Second
 
-// preflight reaches everything that the plan measures, before anything is
-// started. Its error is an *EnvironmentError that names all that can't be
-// reached.
-func preflight(ctx context.Context, p *plan.Plan, targets []string) error {
-	var faults []error
-	for _, target := range targets {
-		faults = append(faults, reach(ctx, target))
-	}
-	for _, node := range p.Environment.Postgres.All() {
-		faults = append(faults, reachPostgres(ctx, node.Name, node.DSN))
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err := errors.Join(faults...); err != nil {
-		return &EnvironmentError{errors.New(p.Secrets.String(err.Error()))}
-	}
-	return nil
-}
-
+// reach connects once to the host of a URL.
 func reach(ctx context.Context, target string) error {
 	u, err := url.Parse(target)
 	if err != nil {
@@ -71,23 +53,4 @@ func reachPostgres(ctx context.Context, name, dsn string) error {
 		return fmt.Errorf("postgres node %s can't be reached: %w", name, err)
 	}
 	return conn.Close(ctx)
-}
-
-// urlsOf returns the distinct scheme and host of each target line.
-func urlsOf(lines []string) []string {
-	seen := map[string]bool{}
-	var urls []string
-	for _, line := range lines {
-		fields := strings.Fields(line)
-		if len(fields) == 0 {
-			continue
-		}
-		u, err := url.Parse(fields[len(fields)-1])
-		if err != nil || u.Host == "" || seen[u.Scheme+u.Host] {
-			continue
-		}
-		seen[u.Scheme+u.Host] = true
-		urls = append(urls, u.Scheme+"://"+u.Host)
-	}
-	return urls
 }

@@ -24,6 +24,9 @@ type Options struct {
 	Now  func() time.Time
 	// Abandon ends a rollback, which goes on when the run's own context ends.
 	Abandon context.Context
+	// Consent allows what a run must be asked for twice: much load on hosts
+	// that the plan's environment does not name.
+	Consent bool
 	// JournalDir is where the journal of the action is kept; empty keeps none.
 	JournalDir string
 	// OnEvent is told what the run is doing; it is never called by two

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"scaleproof/internal/unit"
+	"scaleproof/loadgen"
+)
+
+func service(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/slow":
+			time.Sleep(50 * time.Millisecond) // the service's slowness
+		case "/fail":
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func TestLoadExitCodes(t *testing.T) {
+	url := service(t)
+	// A closed model of slow requests is within the reach of any machine.
+	short := []string{"--rate", "max", "--connections", "4", "--duration", "200ms"}
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"measured":             {[]string{url}, 0, "response time"},
+		"held":                 {[]string{url + "/slow", "--slo", "p99<5s,errors<1%"}, 0, "200: 16"},
+		"too slow":             {[]string{url + "/slow", "--slo", "p50<10ms"}, 1, "p50 of the response time is"},
+		"errors":               {[]string{url + "/slow", url + "/fail", "--slo", "errors<1%"}, 1, "of the requests failed"},
+		"failed check":         {[]string{url, "--check", "header X exists", "--slo", "errors<1%"}, 4, "header X exists"},
+		"nothing answers":      {[]string{"http://127.0.0.1:1/"}, 4, "no request succeeded"},
+		"no target":            {nil, 2, "no target"},
+		"bad URL":              {[]string{"ftp://x/"}, 2, "http or https"},
+		"bad rate":             {[]string{url, "--rate", "fast"}, 2, "--rate"},
+		"no rate":              {[]string{url, "--rate", "0"}, 2, "max"},
+		"bad SLO":              {[]string{url, "--slo", "p98<1s"}, 2, "p999"},
+		"SLO of another sense": {[]string{url, "--slo", "p99>1s"}, 2, "upper bound"},
+		"search without SLO":   {[]string{url, "--find-capacity"}, 2, "service level"},
+		"bad stages":           {[]string{url, "--stages", "50/s"}, 2, "RATE@DURATION"},
+		"bad recycle":          {[]string{url, "--recycle", "often"}, 2, "--recycle"},
+		"bad output":           {[]string{url, "--output", "xml"}, 2, "text or json"},
+		"bad encoding":         {[]string{url, "--results", filepath.Join(t.TempDir(), "r"), "--encoding", "xml"}, 4, "gob, json and csv"},
+		"a stranger's host":    {[]string{"http://example.com/", "--rate", "max"}, 2, "--yes"},
+		"missing file":         {[]string{url, "--feeder", "/nonexistent.csv"}, 2, "no such file"},
+		"no folder":            {[]string{url, "--results", "/nonexistent/r"}, 4, "no such file"},
+	} {
+		args := append([]string{"load"}, c.args...)
+		if !strings.Contains(strings.Join(c.args, " "), "--rate") && c.code != 2 {
+			args = append(args, short...)
+		}
+		got := runCommand(t, nil, args...)
+		if got.code != c.code || !strings.Contains(got.out+got.err, c.says) {
+			t.Errorf("%s: exit code %d, want %d\n%s%s", name, got.code, c.code, got.out, got.err)
+		}
+	}
+}
+
+func TestLoadAsJSON(t *testing.T) {
+	url := service(t)
+	dir := t.TempDir()
+	got := runCommand(t, nil, "load", url, "--stages", ">100/s@500ms,100/s@500ms", "--arrivals", "poisson", "--seed", "3", "--output", "json",
+		"--results", filepath.Join(dir, "r.json"), "--encoding", "json", "--hlog", filepath.Join(dir, "r.hlog"))
+	if got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(got.out), &fields); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{
+		"requests", "rate", "offered_rate", "duration_seconds", "status", "errors", "bytes_in", "bytes_out",
+		"response_time", "service_time", "lateness", "validity", "validity_reason", "backends", "workload_hash",
+	} {
+		if fields[name] == nil {
+			t.Errorf("the field %s is missing", name)
+		}
+	}
+	var r loadgen.Result
+	if err := json.Unmarshal([]byte(got.out), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Requests < 50 || r.Requests > 110 || r.Status["200"] != r.Requests {
+		t.Errorf("%d requests, status %v: half a second of a ramp to 100/s and half a second at it", r.Requests, r.Status)
+	}
+	lines, err := os.ReadFile(filepath.Join(dir, "r.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(lines), "\n"); int64(n) != r.Requests {
+		t.Errorf("%d results of %d requests", n, r.Requests)
+	}
+}
+
+func TestLoadFindsTheCapacity(t *testing.T) {
+	slots := make(chan struct{}, 5)
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		slots <- struct{}{}
+		time.Sleep(20 * time.Millisecond) // the service's work
+		<-slots
+	}))
+	defer s.Close()
+	got := runCommand(t, nil, "load", s.URL, "--find-capacity", "--slo", "p99<150ms,errors<1%", "--duration", "1s", "--warmup", "200ms", "--output", "json")
+	var r loadgen.Result
+	if err := json.Unmarshal([]byte(got.out), &r); err != nil || got.code != 0 {
+		t.Fatalf("exit code %d, %v\n%s", got.code, err, got.err)
+	}
+	if c := r.Capacity; c == nil || c.Rate < 200 || c.Rate > 260 || len(c.Curve) < 5 {
+		t.Errorf("capacity %+v, want about 240/s", c)
+	}
+	if !strings.Contains(got.err, "failed:") || !strings.Contains(got.err, "held") {
+		t.Errorf("the probes are not told: %s", got.err)
+	}
+}
+
+// Ctrl-C ends a load and prints what was measured.
+func TestAnInterruptedLoadPrintsWhatItMeasured(t *testing.T) {
+	var once sync.Once
+	begun := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { once.Do(func() { close(begun) }) }))
+	defer s.Close()
+	binary := program(t)
+	cmd := exec.Command(binary, "load", s.URL, "--rate", "100/s", "--duration", "1h")
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if cmd.ProcessState.ExitCode() != 130 || !strings.Contains(out.String(), "response time") || !strings.Contains(errs.String(), "Interrupted") {
+		t.Errorf("%v\n%s%s", cmd.ProcessState, out.String(), errs.String())
+	}
+}
+
+func TestParseStages(t *testing.T) {
+	got, err := parseStages("10/s@1m, >200/s@30s,200/s@5s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []loadgen.Stage{
+		{Rate: 10, Duration: unit.Duration(time.Minute)},
+		{Rate: 200, Ramp: unit.Duration(30 * time.Second)},
+		{Rate: 200, Duration: unit.Duration(5 * time.Second)},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
