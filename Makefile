@@ -1,5 +1,5 @@
 # Everything a developer or CI runs. `make` alone lists it.
-.PHONY: help build demo test lint fuzz bench-load clean
+.PHONY: help build demo test lint fuzz bench-load screenshots clean
 
 FUZZTIME ?= 5s
 
@@ -28,6 +28,10 @@ fuzz: ## each fuzz test for FUZZTIME
 
 bench-load: ## the load engines beside wrk, ab and vegeta: requests per CPU-second
 	scripts/bench-load.sh
+
+screenshots: build ## docs/images from a run of the demo, in a browser
+	./bin/scaleproof demo
+	go run ./scripts/screenshots scaleproof-demo/report.html docs/images
 
 clean: ## what the targets above have made
 	rm -rf bin scaleproof-demo scaleproof-runs

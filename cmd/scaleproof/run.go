@@ -25,6 +25,7 @@ func (a *app) runCommand() *cobra.Command {
 	path := planFlag(cmd)
 	out := cmd.Flags().String("out", "", "folder for the report (scaleproof-runs/ID)")
 	dryRun := cmd.Flags().Bool("dry-run", false, "say what would be done, and change nothing")
+	yes := yesFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		p, err := a.readPlan(*path)
 		if err != nil {
@@ -35,7 +36,7 @@ func (a *app) runCommand() *cobra.Command {
 		}
 		interrupts := a.interrupts(cmd.Context(), "Interrupted: stopping, and undoing what was done. Press Ctrl-C again to leave at once, with the action half done.")
 		defer interrupts.stop()
-		return a.validate(interrupts, p, *out)
+		return a.validate(interrupts, p, *out, *yes)
 	}
 	return cmd
 }
@@ -43,6 +44,11 @@ func (a *app) runCommand() *cobra.Command {
 // planFlag is the flag that names the plan.
 func planFlag(cmd *cobra.Command) *string {
 	return cmd.Flags().StringP("file", "f", "", "the plan file (required)")
+}
+
+// yesFlag is the consent to what must be asked for twice.
+func yesFlag(cmd *cobra.Command) *bool {
+	return cmd.Flags().Bool("yes", false, "consent to much load on hosts that environment.hosts does not name")
 }
 
 // readPlan reads the plan that a flag names.
@@ -54,8 +60,9 @@ func (a *app) readPlan(path string) (*plan.Plan, error) {
 }
 
 // validate runs a plan, writes its report and says the verdict.
-func (a *app) validate(i interrupts, p *plan.Plan, out string) error {
+func (a *app) validate(i interrupts, p *plan.Plan, out string, consent bool) error {
 	opts := a.options(i.second)
+	opts.Consent = consent
 	opts.ID = validation.NewID(time.Now())
 	if out == "" {
 		out = filepath.Join("scaleproof-runs", opts.ID)
@@ -115,7 +122,9 @@ func (a *app) style() reports.TerminalStyle {
 
 // preview says what the steps of a plan would do.
 func (a *app) preview(ctx context.Context, p *plan.Plan) error {
-	steps, err := validation.Preview(ctx, p, a.options(ctx))
+	opts := a.options(ctx)
+	opts.Consent = true // a preview loads nothing
+	steps, err := validation.Preview(ctx, p, opts)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ func (a *app) snapshotCommand() *cobra.Command {
 	}
 	path := planFlag(cmd)
 	out := cmd.Flags().StringP("out", "o", "", "the snapshot file; stdout for - or none")
+	yes := yesFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		p, err := a.readPlan(*path)
 		if err != nil {
@@ -24,7 +25,9 @@ func (a *app) snapshotCommand() *cobra.Command {
 		}
 		interrupts := a.interrupts(cmd.Context(), "Interrupted: stopping the measurement. Nothing was changed.")
 		defer interrupts.stop()
-		s, err := validation.Measure(interrupts.first, p, a.options(interrupts.second))
+		opts := a.options(interrupts.second)
+		opts.Consent = *yes
+		s, err := validation.Measure(interrupts.first, p, opts)
 		if err != nil {
 			return err
 		}

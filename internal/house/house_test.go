@@ -70,6 +70,7 @@ func allowed() map[string][]string {
 		"internal/house":           {},
 		"examples":                 {},
 		"scripts/benchload":        {"loadgen", "internal/unit"},
+		"scripts/screenshots":      {},
 		"cmd/scaleproof":           slices.Concat([]string{"internal/plan", "internal/validation", "internal/demo", "internal/live", "examples"}, real, five, base),
 	}
 }

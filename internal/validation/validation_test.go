@@ -265,6 +265,34 @@ measure:
 	}
 }
 
+func TestMuchLoadOnAStrangersHostNeedsAConsent(t *testing.T) {
+	for text, consent := range map[string]bool{
+		"environment: {hosts: [other.example]}":                 true,
+		"environment: {hosts: [another.example]}":               false,
+		"environment: {kubernetes: {context: a, namespace: b}}": false,
+	} {
+		p, err := plan.Read("test.yaml", []byte("version: 1\nname: test\n"+text+`
+measure:
+  load:
+    - {name: api, targets: ["GET http://other.example/"], connections: 100, duration: 1s}
+`), os.LookupEnv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opts, _ := options(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // before anything is reached
+		_, err = Measure(ctx, p, opts)
+		if asks := errors.As(err, new(*ConsentError)); asks == consent {
+			t.Errorf("%s: %v", text, err)
+		}
+		opts.Consent = true
+		if _, err = Measure(ctx, p, opts); errors.As(err, new(*ConsentError)) {
+			t.Errorf("%s, with consent: %v", text, err)
+		}
+	}
+}
+
 func TestTheDatabaseOfAPlanIsMeasured(t *testing.T) {
 	p, err := plan.Read("test.yaml", []byte(`version: 1
 name: test
