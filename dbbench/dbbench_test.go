@@ -2,7 +2,6 @@ package dbbench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math"
 	"os"
@@ -24,10 +23,15 @@ func TestMain(m *testing.M) { testpg.Main(m) }
 // index on them.
 func database(t *testing.T) Node {
 	t.Helper()
-	node := Node{Name: "primary", DSN: testpg.ForTest(t).NewDatabase(t)}
+	node := Node{Name: "primary", DSN: newDatabase(t)}
 	execute(t, node, `CREATE TABLE incidents AS SELECT g AS id, (g - 1) / 200 AS organization_id, 'title ' || g AS title FROM generate_series(1, 20000) g`,
 		"ALTER TABLE incidents ADD PRIMARY KEY (id)", "VACUUM ANALYZE incidents")
 	return node
+}
+
+func newDatabase(t *testing.T) string {
+	t.Helper()
+	return testpg.ForTest(t).NewDatabase(t)
 }
 
 func execute(t *testing.T, node Node, statements ...string) {
@@ -358,35 +362,4 @@ func TestLoadSuite(t *testing.T) {
 			t.Errorf("%s: loaded", name)
 		}
 	}
-}
-
-func TestDecodePlanRefusesWhatIsNone(t *testing.T) {
-	for name, text := range map[string]string{
-		"empty": "", "text": "Seq Scan on t", "no plan": "[{}]", "two": `[{"Plan":{}},{"Plan":{}}]`,
-		"no type": `[{"Plan":{}}]`, "no node": `[{"Plan":{"Node Type":"A","Plans":[1]}}]`,
-	} {
-		if _, err := DecodePlan([]byte(text)); err == nil {
-			t.Errorf("%s: decoded", name)
-		}
-	}
-	plan, err := DecodePlan([]byte(`{"Plan":{"Node Type":"Result","Plan Rows":1}}`))
-	if err != nil || plan.QError() != 0 {
-		t.Errorf("a plan that was not executed: %v, %+v", err, plan)
-	}
-}
-
-func FuzzDecodePlan(f *testing.F) {
-	f.Add([]byte(`[{"Plan":{"Node Type":"Seq Scan","Relation Name":"t","Filter":"(a = 'x'::text)","Actual Rows":1.5,"Actual Loops":2}}]`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		plan, err := DecodePlan(data)
-		if err != nil {
-			return
-		}
-		if plan.Fingerprint() == "" || math.IsNaN(plan.QError()) {
-			t.Errorf("%s decodes to %+v", data, plan)
-		}
-		if _, err := json.Marshal(plan.Root); err != nil {
-			t.Error(err)
-		}
-	})
 }

@@ -3,7 +3,6 @@
 package dbbench
 
 import (
-	"encoding/json"
 	"time"
 
 	"scaleproof/internal/stats"
@@ -40,31 +39,4 @@ type CaseResult struct {
 	RowsRemoved float64 `json:"rows_removed"`          // by filters
 	QError      float64 `json:"q_error"`               // the worst of all nodes, at least 1
 	Plan        *Plan   `json:"plan,omitempty"`
-}
-
-// A Plan is a decoded EXPLAIN (FORMAT JSON). Times are milliseconds, as
-// Postgres gives them.
-type Plan struct {
-	Root          *PlanNode       `json:"root"`
-	PlanningTime  float64         `json:"planning_time"`
-	ExecutionTime float64         `json:"execution_time"`
-	Raw           json.RawMessage `json:"raw,omitempty"`
-}
-
-// A PlanNode is one node of a plan. What Postgres left out is zero.
-type PlanNode struct {
-	Type        string      `json:"type"`
-	Relation    string      `json:"relation,omitempty"`
-	Index       string      `json:"index,omitempty"`
-	JoinType    string      `json:"join_type,omitempty"`
-	Condition   string      `json:"condition,omitempty"`
-	PlanRows    float64     `json:"plan_rows"`   // a loop
-	ActualRows  float64     `json:"actual_rows"` // a loop
-	Loops       float64     `json:"loops"`
-	TotalTime   float64     `json:"total_time"`   // ms a loop, children included
-	Blocks      float64     `json:"blocks"`       // children included
-	RowsRemoved float64     `json:"rows_removed"` // a loop
-	TempBlocks  float64     `json:"temp_blocks,omitempty"`
-	Analyzed    bool        `json:"analyzed"` // it was executed, and the actual figures are measured
-	Children    []*PlanNode `json:"children,omitempty"`
 }

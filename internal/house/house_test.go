@@ -68,6 +68,7 @@ func allowed() map[string][]string {
 		"internal/demo":            real,
 		"internal/house":           {},
 		"examples":                 {},
+		"scripts/benchload":        append([]string{"loadgen"}, base...),
 		"cmd/scaleproof":           slices.Concat([]string{"internal/plan", "internal/validation", "internal/demo", "examples"}, real, five, base),
 	}
 }
@@ -94,7 +95,7 @@ func TestWhoMayImportWhom(t *testing.T) {
 // signals and never meet the testing package.
 func TestLibrariesKeepOutOfTheProcess(t *testing.T) {
 	for _, p := range packages(t) {
-		if strings.HasPrefix(p.ImportPath, "scaleproof/cmd/") {
+		if strings.HasPrefix(p.ImportPath, "scaleproof/cmd/") || strings.HasPrefix(p.ImportPath, "scaleproof/scripts/") {
 			continue
 		}
 		for _, banned := range []string{"flag", "os/signal", "log", "testing", "github.com/spf13/cobra", "github.com/spf13/pflag"} {
