@@ -73,7 +73,7 @@ func decodeNode(fields map[string]any, depth int) (*PlanNode, error) {
 	_, analyzed := fields["Actual Rows"]
 	children, err := objects(fields["Plans"])
 	if err != nil {
-		return nil, fmt.Errorf("Plans: %w", err)
+		return nil, fmt.Errorf(`the entry "Plans" %w`, err)
 	}
 	delete(fields, "Plans")
 	n := &PlanNode{Analyzed: analyzed}
