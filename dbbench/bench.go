@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,32 +12,27 @@ import (
 
 // The defaults of Config.
 const (
-	defaultRepetitions      = 5
-	defaultWarmup           = 1
-	defaultStatementTimeout = time.Minute
-	lockTimeout             = 5 * time.Second
+	defaultRepetitions = 5
+	defaultWarmup      = 1
 )
 
 // A Bench is an open suite on one node. It is not safe for concurrent use.
 type Bench struct {
-	node    Node
-	config  Config
-	conn    *pgx.Conn
-	version string
-	cases   []benchCase
-	rng     *rand.Rand
+	node       Node
+	config     Config
+	conn       *pgx.Conn
+	version    string
+	versionNum int // 150004
+	cases      []benchCase
+	rng        *rand.Rand
 }
 
 // Open connects to a node and draws the arguments of the suite's cases. Close
 // ends the connection.
 func Open(ctx context.Context, node Node, config Config) (*Bench, error) {
-	queries := config.Queries
-	if config.Suite != "" {
-		suite, err := LoadSuite(config.Suite)
-		if err != nil {
-			return nil, err
-		}
-		queries = append(slices.Clone(suite), queries...)
+	queries, err := config.queries()
+	if err != nil {
+		return nil, err
 	}
 	conn, err := connect(ctx, node, config)
 	if err != nil {
@@ -51,16 +45,12 @@ func Open(ctx context.Context, node Node, config Config) (*Bench, error) {
 	return b, nil
 }
 
-func (b *Bench) prepare(ctx context.Context, queries []Query) error {
-	if err := b.conn.QueryRow(ctx, "SELECT current_setting('server_version')").Scan(&b.version); err != nil {
+func (b *Bench) prepare(ctx context.Context, queries []Query) (err error) {
+	if b.version, b.versionNum, err = serverVersion(ctx, b.conn); err != nil {
 		return fmt.Errorf("reading the version of %s: %w", b.node.Name, err)
 	}
-	for _, q := range queries {
-		cases, err := expandCases(ctx, b.conn, q)
-		if err != nil {
-			return err
-		}
-		b.cases = append(b.cases, cases...)
+	if b.cases, err = expandCases(ctx, b.conn, queries, b.config.Seed); err != nil {
+		return err
 	}
 	if len(b.cases) == 0 {
 		return errors.New("the suite has no queries")
@@ -68,36 +58,11 @@ func (b *Bench) prepare(ctx context.Context, queries []Query) error {
 	return nil
 }
 
-// connect opens a connection on which nothing can hang, and nothing can write
-// unless the configuration allows it.
-func connect(ctx context.Context, node Node, c Config) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(node.DSN)
-	if err != nil {
-		return nil, fmt.Errorf("reading the DSN of %s: %w", node.Name, err)
-	}
-	// Without a cache of prepared statements each execution is planned for its
-	// arguments, as EXPLAIN does.
-	config.DefaultQueryExecMode = pgx.QueryExecModeExec
-	timeout := c.StatementTimeout.Std()
-	if timeout == 0 {
-		timeout = defaultStatementTimeout
-	}
-	for name, value := range map[string]string{
-		"application_name":                    "scaleproof",
-		"statement_timeout":                   milliseconds(timeout),
-		"lock_timeout":                        milliseconds(lockTimeout),
-		"idle_in_transaction_session_timeout": milliseconds(timeout + time.Minute),
-	} {
-		config.RuntimeParams[name] = value
-	}
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("connecting to %s: %w", node.Name, err)
-	}
-	return conn, nil
+// serverVersion returns the version as text and as a number, "15.4" and 150004.
+func serverVersion(ctx context.Context, conn *pgx.Conn) (text string, number int, err error) {
+	err = conn.QueryRow(ctx, "SELECT current_setting('server_version'), current_setting('server_version_num')::int").Scan(&text, &number)
+	return text, number, err
 }
-
-func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
 
 // Close ends the connection.
 func (b *Bench) Close() error {
@@ -106,10 +71,11 @@ func (b *Bench) Close() error {
 	return b.conn.Close(ctx)
 }
 
-// Trial runs the suite once: for each case a warm-up, then the repetitions of
-// all cases in random order, then one run that times the nodes. A case that
-// fails has its error as its result. Trial itself fails only where the
-// connection or ctx ends.
+// Trial runs the suite once: the cost of the server's clock; for each case a
+// warm-up; then the repetitions of all cases and kinds of plan in random order,
+// without timing of the nodes; then, in random order too, some that time the
+// nodes. A case that fails has its error as its result. Trial itself fails only
+// where the connection or ctx ends.
 func (b *Bench) Trial(ctx context.Context) (*Result, error) {
 	if b.config.Budget > 0 {
 		var cancel context.CancelFunc
@@ -117,46 +83,80 @@ func (b *Bench) Trial(ctx context.Context) (*Result, error) {
 		defer cancel()
 	}
 	result := &Result{Node: b.node.Name, StartedAt: time.Now(), Version: b.version}
+	var err error
+	if result.ClockCost, err = measureClock(ctx, b.conn.PgConn()); err != nil {
+		return nil, errors.Join(context.Cause(ctx), err)
+	}
 	runs := make([]*caseRun, len(b.cases))
 	for i, c := range b.cases {
-		runs[i] = newCaseRun(c)
-		for range orDefault(b.config.Warmup, defaultWarmup) {
-			if err := b.attempt(ctx, runs[i], runs[i].warmUp); err != nil {
-				return nil, err
-			}
-		}
+		runs[i] = b.newCaseRun(i, c)
 	}
-	for _, i := range b.order(orDefault(b.config.Repetitions, defaultRepetitions)) {
-		if err := b.attempt(ctx, runs[i], runs[i].measure); err != nil {
-			return nil, err
-		}
-	}
+	err = b.runAll(ctx, runs)
 	for _, r := range runs {
-		if err := b.attempt(ctx, r, r.timeNodes); err != nil {
-			return nil, err
-		}
-		result.Cases = append(result.Cases, r.result)
+		result.Cases = append(result.Cases, r.finish())
 	}
+	if err != nil {
+		return nil, err
+	}
+	result.warn(runs)
 	return result, nil
 }
 
-// order returns the case of each run, in random order, so that no case always
-// finds the cache as another has left it.
-func (b *Bench) order(repetitions int) []int {
-	var order []int
-	for i := range b.cases {
-		for range repetitions {
-			order = append(order, i)
+// runAll makes all runs of a trial, and drops what it has prepared.
+func (b *Bench) runAll(ctx context.Context, runs []*caseRun) error {
+	for _, r := range runs {
+		if err := b.attempt(ctx, r, r.prepare); err != nil {
+			return err
+		}
+		for range orDefault(b.config.Warmup, defaultWarmup) {
+			if err := b.attempt(ctx, r, r.warmUp); err != nil {
+				return err
+			}
 		}
 	}
-	b.rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-	return order
+	repetitions := orDefault(b.config.Repetitions, defaultRepetitions)
+	if err := b.pass(ctx, runs, repetitions, (*planRun).measure); err != nil {
+		return err
+	}
+	if err := b.pass(ctx, runs, min(repetitions, timedRuns), (*planRun).timeNodes); err != nil {
+		return err
+	}
+	_, err := b.conn.Exec(ctx, "DEALLOCATE ALL")
+	return err
+}
+
+// timedRuns is how often a case runs with the clock at its nodes: the middle one
+// of three is spared what disturbs a single run.
+const timedRuns = 3
+
+// pass runs each case with each kind of plan as often as repetitions says, in
+// random order, so that none always finds the cache as another has left it.
+func (b *Bench) pass(ctx context.Context, runs []*caseRun, repetitions int, run func(*planRun, context.Context, *pgx.Conn) error) error {
+	type turn struct {
+		run  *caseRun
+		plan *planRun
+	}
+	var turns []turn
+	for _, r := range runs {
+		for _, p := range r.plans {
+			for range repetitions {
+				turns = append(turns, turn{r, p})
+			}
+		}
+	}
+	b.rng.Shuffle(len(turns), func(i, j int) { turns[i], turns[j] = turns[j], turns[i] })
+	for _, t := range turns {
+		if err := b.attempt(ctx, t.run, func(ctx context.Context, conn *pgx.Conn) error { return run(t.plan, ctx, conn) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // attempt runs one execution of a case in a transaction that is rolled back. A
 // fault of the statement goes into the case's result, and the case is not run
 // again; a fault of the connection is returned.
-func (b *Bench) attempt(ctx context.Context, r *caseRun, run func(context.Context, pgx.Tx) error) error {
+func (b *Bench) attempt(ctx context.Context, r *caseRun, run func(context.Context, *pgx.Conn) error) error {
 	if r.result.Error != "" {
 		return nil
 	}
@@ -166,9 +166,9 @@ func (b *Bench) attempt(ctx context.Context, r *caseRun, run func(context.Contex
 	}
 	tx, err := b.conn.BeginTx(ctx, pgx.TxOptions{AccessMode: access})
 	if err != nil {
-		return fmt.Errorf("beginning a transaction on %s: %w", b.node.Name, err)
+		return fmt.Errorf("beginning a transaction on %s: %w", b.node.Name, errors.Join(context.Cause(ctx), err))
 	}
-	err = run(ctx, tx)
+	err = run(ctx, b.conn)
 	if rollback := tx.Rollback(context.WithoutCancel(ctx)); rollback != nil && err == nil {
 		err = rollback
 	}

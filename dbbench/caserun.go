@@ -1,13 +1,16 @@
 package dbbench
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"scaleproof/internal/stats"
 )
@@ -15,93 +18,185 @@ import (
 // A caseRun gathers the executions of one case.
 type caseRun struct {
 	benchCase
-	result CaseResult
+	statement string // the name of the prepared statement
+	result    CaseResult
+	plans     []*planRun
+	unstable  bool // the number of rows differed from one run to another
 }
 
-func newCaseRun(c benchCase) *caseRun {
-	return &caseRun{c, CaseResult{Name: c.name, SQL: c.sql, Histogram: stats.NewHistogram()}}
+// A planRun gathers those with one kind of plan.
+type planRun struct {
+	*caseRun
+	mode         string // a value of plan_cache_mode
+	version      int
+	result       PlanResult
+	timed        []*Plan   // with the clock at the nodes
+	executions   []float64 // ms, without it
+	fingerprints map[string]bool
 }
 
-// warmUp runs the query once, and takes its result's hash.
-func (r *caseRun) warmUp(ctx context.Context, tx pgx.Tx) error {
-	_, err := r.execute(ctx, tx)
+// newCaseRun makes the case at place i of the suite ready to run.
+func (b *Bench) newCaseRun(i int, c benchCase) *caseRun {
+	r := &caseRun{benchCase: c, statement: fmt.Sprintf("scaleproof_%d", i), result: CaseResult{Name: c.name, SQL: c.sql}}
+	for _, a := range c.args {
+		text := "NULL"
+		if a != nil {
+			text = string(a)
+		}
+		r.result.Args = append(r.result.Args, text)
+	}
+	for _, kind := range b.config.planModes(len(c.args) > 0) {
+		r.plans = append(r.plans, &planRun{caseRun: r, mode: kind, version: b.versionNum, result: PlanResult{Histogram: stats.NewHistogram()}, fingerprints: map[string]bool{}})
+	}
+	return r
+}
+
+const (
+	customPlan  = "force_custom_plan"
+	genericPlan = "force_generic_plan"
+)
+
+// planModes returns the kinds of plan that a query runs with. One without
+// parameters has but one.
+func (c Config) planModes(parameters bool) []string {
+	switch {
+	case !parameters || c.Plans == "custom":
+		return []string{customPlan}
+	case c.Plans == "generic":
+		return []string{genericPlan}
+	}
+	return []string{customPlan, genericPlan}
+}
+
+func (r *caseRun) prepare(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.PgConn().Prepare(ctx, r.statement, r.sql, nil)
 	return err
+}
+
+// warmUp runs the query once with each kind of plan, and takes its result's
+// hash.
+func (r *caseRun) warmUp(ctx context.Context, conn *pgx.Conn) error {
+	for _, p := range r.plans {
+		if _, err := p.execute(ctx, conn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish returns the case's result.
+func (r *caseRun) finish() CaseResult {
+	for _, p := range r.plans {
+		p.finish()
+	}
+	r.result.PlanResult = r.plans[0].result
+	if len(r.plans) > 1 {
+		r.result.Generic = &r.plans[1].result
+	}
+	return r.result
 }
 
 // measure runs the query once plainly, timed at the client, and once under
 // EXPLAIN without the clock at the nodes, whose own cost would be part of the
 // time.
-func (r *caseRun) measure(ctx context.Context, tx pgx.Tx) error {
-	took, err := r.execute(ctx, tx)
+func (p *planRun) measure(ctx context.Context, conn *pgx.Conn) error {
+	took, err := p.execute(ctx, conn)
 	if err != nil {
 		return err
 	}
-	plan, err := r.explain(ctx, tx, "ANALYZE, BUFFERS, FORMAT JSON, TIMING OFF")
+	p.result.ClientTime = append(p.result.ClientTime, took.Seconds())
+	p.result.Histogram.RecordNanos(took.Nanoseconds())
+	plan, err := p.explain(ctx, conn, false)
 	if err != nil {
 		return err
 	}
-	r.result.ClientTime = append(r.result.ClientTime, took.Seconds())
-	r.result.Histogram.RecordNanos(took.Nanoseconds())
-	r.result.ServerTime = append(r.result.ServerTime, (plan.PlanningTime+plan.ExecutionTime)/1e3)
-	r.keep(plan)
+	p.result.Figures = plan.Figures()
+	p.result.Shape = plan.Root.Shape()
+	p.result.Fingerprint = plan.Fingerprint()
+	p.fingerprints[p.result.Fingerprint] = true
+	if p.result.WorkersLaunched < p.result.WorkersPlanned {
+		p.result.LackedWorkers++
+		return nil
+	}
+	p.result.ServerTime = append(p.result.ServerTime, (plan.PlanningTime+plan.ExecutionTime)/1e3)
+	p.executions = append(p.executions, plan.ExecutionTime)
 	return nil
 }
 
 // timeNodes runs the query once with the clock at the nodes, for their shares.
-func (r *caseRun) timeNodes(ctx context.Context, tx pgx.Tx) error {
-	plan, err := r.explain(ctx, tx, "ANALYZE, BUFFERS, FORMAT JSON, TIMING ON")
-	if err != nil {
-		return err
+func (p *planRun) timeNodes(ctx context.Context, conn *pgx.Conn) error {
+	plan, err := p.explain(ctx, conn, true)
+	if err == nil {
+		p.timed = append(p.timed, plan)
 	}
-	r.keep(plan)
-	r.result.Plan = plan
-	return nil
+	return err
 }
 
-// keep takes what does not depend on the clock from a plan.
-func (r *caseRun) keep(p *Plan) {
-	r.result.Fingerprint = p.Fingerprint()
-	r.result.Shape = p.Root.Shape()
-	r.result.Blocks = p.Root.Blocks
-	r.result.TempBlocks = p.Root.TempBlocks
-	r.result.RowsRemoved = p.RowsRemoved()
-	r.result.QError = p.QError()
+// finish chooses the plan of the middle of the runs that timed the nodes.
+func (p *planRun) finish() {
+	if len(p.timed) == 0 {
+		return
+	}
+	slices.SortFunc(p.timed, func(a, b *Plan) int { return cmp.Compare(a.withoutSerialization(), b.withoutSerialization()) })
+	p.result.Plan = p.timed[len(p.timed)/2]
+	if off := stats.Median(p.executions); off > 0 {
+		p.result.TimingOverhead = p.result.Plan.withoutSerialization() / off
+	}
 }
 
-func (r *caseRun) explain(ctx context.Context, tx pgx.Tx, options string) (*Plan, error) {
-	var text []byte
-	if err := tx.QueryRow(ctx, "EXPLAIN ("+options+") "+r.sql, r.args...).Scan(&text); err != nil {
+// withoutSerialization is the execution time less the conversion of the rows,
+// which only runs that time the nodes do.
+func (p *Plan) withoutSerialization() float64 {
+	if p.Serialization == nil {
+		return p.ExecutionTime
+	}
+	return p.ExecutionTime - p.Serialization.Time
+}
+
+func (p *planRun) choosePlan(ctx context.Context, conn *pgconn.PgConn) error {
+	_, err := conn.Exec(ctx, "SET LOCAL "+planCacheMode+" = "+p.mode).ReadAll()
+	return err
+}
+
+func (p *planRun) explain(ctx context.Context, conn *pgx.Conn, timing bool) (*Plan, error) {
+	if err := p.choosePlan(ctx, conn.PgConn()); err != nil {
 		return nil, err
 	}
-	return DecodePlan(text)
+	statement, err := executeStatement(conn.PgConn(), p.statement, p.args)
+	if err != nil {
+		return nil, err
+	}
+	return explain(ctx, conn.PgConn(), explainOptions(p.version, timing), statement)
 }
 
-// execute runs the query, reads all of its rows, and hashes them without regard
-// to their order, which SQL leaves open.
-func (r *caseRun) execute(ctx context.Context, tx pgx.Tx) (time.Duration, error) {
-	started := time.Now()
-	rows, err := tx.Query(ctx, r.sql, r.args...)
-	if err != nil {
+// execute runs the query, reads all of its rows, and the first time hashes them
+// without regard to their order, which SQL leaves open.
+func (p *planRun) execute(ctx context.Context, conn *pgx.Conn) (time.Duration, error) {
+	if err := p.choosePlan(ctx, conn.PgConn()); err != nil {
 		return 0, err
 	}
-	defer rows.Close()
+	hash := p.caseRun.result.ResultHash == ""
 	var count float64
 	var digest [sha256.Size]byte
-	hash := r.result.ResultHash == ""
-	for rows.Next() {
+	started := time.Now()
+	rows := conn.PgConn().ExecPrepared(ctx, p.statement, p.args, nil, nil)
+	for rows.NextRow() {
 		count++
 		if hash {
-			addRow(&digest, rows.RawValues())
+			addRow(&digest, rows.Values())
 		}
 	}
+	_, err := rows.Close()
 	took := time.Since(started)
-	if err := rows.Err(); err != nil {
+	switch {
+	case err != nil:
 		return 0, err
+	case hash:
+		p.caseRun.result.ResultHash = fmt.Sprintf("%s-%.0f", hex.EncodeToString(digest[:8]), count)
+	case count != p.caseRun.result.Rows:
+		p.unstable = true
 	}
-	r.result.Rows = count
-	if hash {
-		r.result.ResultHash = fmt.Sprintf("%s-%.0f", hex.EncodeToString(digest[:8]), count)
-	}
+	p.caseRun.result.Rows = count
 	return took, nil
 }
 

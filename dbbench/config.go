@@ -13,14 +13,18 @@ type Node struct {
 // Config says what to measure of a database. Its YAML form stands in plans under
 // measure.database.
 type Config struct {
-	// Suite is a file of queries: YAML, or .sql with named comments. Queries
-	// stand in for it, or beside it.
+	// Suite is a file of queries, YAML or .sql with named comments, or the name
+	// of one that is built in: "runbook". Queries stand in for it, or beside it.
 	Suite   string  `yaml:"suite" json:"suite,omitempty"`
 	Queries []Query `yaml:"queries" json:"queries,omitempty"`
 	// Repetitions of each case in a trial; zero: 5. Warmup runs come before
 	// them; zero: 1.
 	Repetitions int `yaml:"repetitions" json:"repetitions,omitempty"`
 	Warmup      int `yaml:"warmup" json:"warmup,omitempty"`
+	// Plans says with which plans a query with parameters runs: "custom", made
+	// for its values; "generic", made for any, as a prepared statement may turn
+	// to after five runs; or "both", the default.
+	Plans string `yaml:"plans" json:"plans,omitempty"`
 	// Statistics is which views to capture around the measurement: "all" or
 	// "none" (the default).
 	Statistics string `yaml:"statistics" json:"statistics,omitempty"`
@@ -34,7 +38,7 @@ type Config struct {
 }
 
 // A Query is one statement of a suite; with its parameters it gives one case or
-// several.
+// several. At most one of Args, ArgsFrom, Organizations and Random is set.
 type Query struct {
 	Name string `yaml:"name" json:"name"`
 	SQL  string `yaml:"sql" json:"sql"`
@@ -43,4 +47,15 @@ type Query struct {
 	// ArgsFrom is a query of which each row gives a case: its first column
 	// names the case, the others are $1, $2, ...
 	ArgsFrom string `yaml:"args_from" json:"args_from,omitempty"`
+	// Organizations is a column, "table.column" or "schema.table.column": $1 is
+	// its value with few, a median number of, many, and the most rows, which
+	// gives the cases small, median, large and largest.
+	Organizations string `yaml:"organizations" json:"organizations,omitempty"`
+	// Random draws each value: "int(1, 1000)", "zipf(1, 1000, 1.1)",
+	// "float(0, 1)" or "choice(open, resolved)". In a suite they are drawn once
+	// from the seed, under load for each execution.
+	Random []string `yaml:"random" json:"random,omitempty"`
+	// Weight is the share of the query in a load of the suite, beside the
+	// others; zero: 1.
+	Weight float64 `yaml:"weight" json:"weight,omitempty"`
 }

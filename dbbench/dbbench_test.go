@@ -2,12 +2,8 @@ package dbbench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,10 +20,15 @@ func TestMain(m *testing.M) { testpg.Main(m) }
 // index on them.
 func database(t *testing.T) Node {
 	t.Helper()
-	node := Node{Name: "primary", DSN: testpg.ForTest(t).NewDatabase(t)}
+	node := Node{Name: "primary", DSN: newDatabase(t)}
 	execute(t, node, `CREATE TABLE incidents AS SELECT g AS id, (g - 1) / 200 AS organization_id, 'title ' || g AS title FROM generate_series(1, 20000) g`,
 		"ALTER TABLE incidents ADD PRIMARY KEY (id)", "VACUUM ANALYZE incidents")
 	return node
+}
+
+func newDatabase(t *testing.T) string {
+	t.Helper()
+	return testpg.ForTest(t).NewDatabase(t)
 }
 
 func execute(t *testing.T, node Node, statements ...string) {
@@ -187,24 +188,6 @@ func TestTheBudgetEndsTheSuite(t *testing.T) {
 	}
 }
 
-func TestArgumentsDrawnFromTheDatabaseAreCases(t *testing.T) {
-	node := database(t)
-	q := Query{
-		Name: "org", SQL: byOrganization.SQL,
-		ArgsFrom: "SELECT 'small', 1 UNION ALL SELECT 'the largest', 2",
-	}
-	r := trial(t, open(t, node, Config{Queries: []Query{q}, Repetitions: 1}))
-	if len(r.Cases) != 2 || r.Cases[0].Name != "org-small" || r.Cases[1].Name != "org-the_largest" || r.Cases[1].Rows != 200 {
-		t.Errorf("%+v", r.Cases)
-	}
-	for name, from := range map[string]string{"no row": "SELECT 'a', 1 WHERE false", "one column": "SELECT 1", "fault": "SELECT x"} {
-		q.ArgsFrom = from
-		if _, err := Open(t.Context(), node, Config{Queries: []Query{q}}); err == nil {
-			t.Errorf("%s: opened", name)
-		}
-	}
-}
-
 func TestPasswordsStayOutOfErrors(t *testing.T) {
 	for _, dsn := range []string{"postgres://app:sentinel-secret@127.0.0.1:1/db", "host=127.0.0.1 port=x password=sentinel-secret"} {
 		_, err := Open(t.Context(), Node{Name: "primary", DSN: dsn}, Config{Queries: []Query{byOrganization}})
@@ -212,181 +195,4 @@ func TestPasswordsStayOutOfErrors(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	}
-}
-
-func TestStatisticsOfARealServer(t *testing.T) {
-	node := database(t)
-	before, err := CaptureStatistics(t.Context(), node)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := Open(t.Context(), node, Config{Queries: []Query{byOrganization}, Repetitions: 5})
-	if err != nil {
-		t.Fatal(err)
-	}
-	trial(t, b)
-	// A backend reports what it counted now and then, and when it ends.
-	if err := b.Close(); err != nil {
-		t.Fatal(err)
-	}
-	var delta *StatisticsDelta
-	await(t, func() bool {
-		after, err := CaptureStatistics(t.Context(), node)
-		if err != nil {
-			t.Fatal(err)
-		}
-		delta = Delta(before, after)
-		top := delta.Top("pg_stat_user_tables", "seq_scan", 1)
-		return len(top) == 1 && top[0].Counters["seq_scan"] >= 10
-	})
-	if top := delta.Top("pg_stat_user_tables", "seq_scan", 5)[0]; top.Row["relname"] != "incidents" {
-		t.Errorf("%+v", top)
-	}
-	if len(delta.Top("pg_stat_statements", "calls", 3)) == 0 {
-		t.Error("no statement was counted")
-	}
-	names := map[string]float64{}
-	for _, s := range delta.Samples() {
-		names[s.Name] = s.Value
-	}
-	if hit, ok := names["pg.primary.database.cache_hit"]; !ok || hit <= 0 || hit > 1 {
-		t.Errorf("samples %v", names)
-	}
-	for _, view := range []string{"pg_stat_database", "pg_stat_user_indexes", "sizes", "indexes", "settings", "transaction_ids"} {
-		if !slices.Contains(before.ViewNames(), view) {
-			t.Errorf("%s was not captured; notes %v", view, before.Notes)
-		}
-	}
-}
-
-func TestAMissingExtensionAndMissingRightsAreNotes(t *testing.T) {
-	node := database(t)
-	execute(t, node, "DROP EXTENSION IF EXISTS pg_stat_statements")
-	s, err := CaptureStatistics(t.Context(), node)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if notes := strings.Join(s.Notes, "\n"); !strings.Contains(notes, "CREATE EXTENSION pg_stat_statements") {
-		t.Errorf("notes %q", notes)
-	}
-}
-
-// statistics makes a capture of one table's counter.
-func statistics(scans float64) *Statistics {
-	return &Statistics{
-		Node: "n", SystemIdentifier: "1", CapturedAt: time.Unix(int64(scans), 0),
-		Views: map[string][]Row{
-			"pg_stat_user_tables": {{"relid": 1.0, "relname": "t", "seq_scan": scans, "stats_reset": "a"}},
-		},
-	}
-}
-
-func TestWhatIsUnknownIsNotZero(t *testing.T) {
-	known := Delta(statistics(10), statistics(15))
-	if rows := known.Views["pg_stat_user_tables"]; len(rows) != 1 || rows[0].Counters["seq_scan"] != 5 {
-		t.Errorf("%+v", known)
-	}
-	for name, change := range map[string]func(*Statistics){
-		"another server": func(s *Statistics) { s.SystemIdentifier = "2" },
-		"a restart":      func(s *Statistics) { s.ServerStartedAt = time.Unix(1, 0) },
-		"a promotion":    func(s *Statistics) { s.InRecovery = true },
-	} {
-		after := statistics(15)
-		change(after)
-		if d := Delta(statistics(10), after); d.Unknown == "" || len(d.Views) != 0 || d.Samples() != nil {
-			t.Errorf("%s: %+v", name, d)
-		}
-	}
-	reset := statistics(15)
-	reset.Views["pg_stat_user_tables"][0]["stats_reset"] = "b"
-	for name, after := range map[string]*Statistics{"a reset": reset, "backwards": statistics(3)} {
-		d := Delta(statistics(10), after)
-		if rows := d.Views["pg_stat_user_tables"]; len(rows) != 1 || rows[0].Unknown == "" || len(rows[0].Counters) != 0 {
-			t.Errorf("%s: %+v", name, d)
-		}
-	}
-	gone := statistics(15)
-	delete(gone.Views, "pg_stat_user_tables")
-	if d := Delta(statistics(10), gone); len(d.Views) != 0 {
-		t.Errorf("a view that is gone: %+v", d)
-	}
-}
-
-func TestAResetBetweenCapturesOnARealServer(t *testing.T) {
-	node := database(t)
-	before, err := CaptureStatistics(t.Context(), node)
-	if err != nil {
-		t.Fatal(err)
-	}
-	execute(t, node, "SELECT pg_stat_reset()")
-	after, err := CaptureStatistics(t.Context(), node)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := Delta(before, after); d.Samples() != nil || d.Views["pg_stat_database"][0].Unknown == "" {
-		t.Errorf("%+v", d.Views["pg_stat_database"])
-	}
-}
-
-func TestLoadSuite(t *testing.T) {
-	write := func(name, text string) string {
-		path := filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	fromSQL, err := LoadSuite(write("s.sql", "-- a suite\n-- name: one\nSELECT 1;\n\n-- name: two\nSELECT\n  2;\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	fromYAML, err := LoadSuite(write("s.yaml", "queries:\n  - {name: one, sql: SELECT 1}\n  - {name: two, sql: \"SELECT\\n  2\"}\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.EqualFunc(fromSQL, fromYAML, func(a, b Query) bool { return a.Name == b.Name && a.SQL == b.SQL }) || len(fromSQL) != 2 {
-		t.Errorf("%+v, %+v", fromSQL, fromYAML)
-	}
-	for name, path := range map[string]string{
-		"unnamed":     write("a.sql", "SELECT 1;\n"),
-		"twice":       write("b.sql", "-- name: a\nSELECT 1;\n-- name: a\nSELECT 2;\n"),
-		"empty":       write("c.sql", "-- name: a\n"),
-		"unknown key": write("d.yaml", "queries:\n  - {name: a, query: SELECT 1}\n"),
-		"absent":      filepath.Join(t.TempDir(), "none.sql"),
-	} {
-		if _, err := LoadSuite(path); err == nil {
-			t.Errorf("%s: loaded", name)
-		}
-	}
-}
-
-func TestDecodePlanRefusesWhatIsNone(t *testing.T) {
-	for name, text := range map[string]string{
-		"empty": "", "text": "Seq Scan on t", "no plan": "[{}]", "two": `[{"Plan":{}},{"Plan":{}}]`,
-		"no type": `[{"Plan":{}}]`, "no node": `[{"Plan":{"Node Type":"A","Plans":[1]}}]`,
-	} {
-		if _, err := DecodePlan([]byte(text)); err == nil {
-			t.Errorf("%s: decoded", name)
-		}
-	}
-	plan, err := DecodePlan([]byte(`{"Plan":{"Node Type":"Result","Plan Rows":1}}`))
-	if err != nil || plan.QError() != 0 {
-		t.Errorf("a plan that was not executed: %v, %+v", err, plan)
-	}
-}
-
-func FuzzDecodePlan(f *testing.F) {
-	f.Add([]byte(`[{"Plan":{"Node Type":"Seq Scan","Relation Name":"t","Filter":"(a = 'x'::text)","Actual Rows":1.5,"Actual Loops":2}}]`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		plan, err := DecodePlan(data)
-		if err != nil {
-			return
-		}
-		if plan.Fingerprint() == "" || math.IsNaN(plan.QError()) {
-			t.Errorf("%s decodes to %+v", data, plan)
-		}
-		if _, err := json.Marshal(plan.Root); err != nil {
-			t.Error(err)
-		}
-	})
 }

@@ -1,233 +1,101 @@
 package dbbench
 
-import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"regexp"
-	"slices"
-	"strings"
-)
+import "encoding/json"
 
-// DecodePlan reads the output of EXPLAIN (FORMAT JSON): an array of one plan, as
-// Postgres gives it, or the plan alone.
-func DecodePlan(data []byte) (*Plan, error) {
-	data = bytes.TrimSpace(data)
-	var plans []json.RawMessage
-	if len(data) > 0 && data[0] == '[' {
-		if err := json.Unmarshal(data, &plans); err != nil {
-			return nil, fmt.Errorf("decoding a plan: %w", err)
-		}
-		if len(plans) != 1 {
-			return nil, fmt.Errorf("decoding a plan: there are %d, not one", len(plans))
-		}
-		data = plans[0]
-	}
-	var outer struct {
-		Plan          map[string]any `json:"Plan"`
-		PlanningTime  float64        `json:"Planning Time"`
-		ExecutionTime float64        `json:"Execution Time"`
-	}
-	if err := json.Unmarshal(data, &outer); err != nil {
-		return nil, fmt.Errorf("decoding a plan: %w", err)
-	}
-	if outer.Plan == nil {
-		return nil, errors.New(`decoding a plan: it has no "Plan": was it made by EXPLAIN (FORMAT JSON)?`)
-	}
-	root, err := decodeNode(outer.Plan, 0)
-	if err != nil {
-		return nil, err
-	}
-	return &Plan{Root: root, PlanningTime: outer.PlanningTime, ExecutionTime: outer.ExecutionTime, Raw: data}, nil
+// A Plan is a decoded EXPLAIN (FORMAT JSON). Times are milliseconds, as
+// Postgres gives them.
+type Plan struct {
+	Root          *PlanNode `json:"root"`
+	PlanningTime  float64   `json:"planning_time" plan:"Planning Time"`
+	ExecutionTime float64   `json:"execution_time" plan:"Execution Time"`
+	// Settings are those of the planner that are not at their defaults.
+	Settings      map[string]string `json:"settings,omitempty" plan:"Settings"`
+	Planning      *Planning         `json:"planning,omitempty" plan:"Planning"`
+	JIT           *JIT              `json:"jit,omitempty" plan:"JIT"`
+	Serialization *Serialization    `json:"serialization,omitempty" plan:"Serialization"`
+	Triggers      []Trigger         `json:"triggers,omitempty" plan:"Triggers"`
+	QueryID       json.Number       `json:"query_id,omitempty" plan:"Query Identifier"`
+	QueryText     string            `json:"query_text,omitempty" plan:"Query Text"` // of auto_explain
+	Extra         map[string]any    `json:"extra,omitempty"`                        // what no field above is for
+	Raw           json.RawMessage   `json:"raw,omitempty"`
 }
 
-// maxDepth bounds the recursion on hostile input; real plans are far shallower.
-const maxDepth = 1000
-
-func decodeNode(fields map[string]any, depth int) (*PlanNode, error) {
-	if depth > maxDepth {
-		return nil, errors.New("decoding a plan: it is nested too deeply")
-	}
-	n := &PlanNode{
-		Type: text(fields, "Node Type"), Relation: text(fields, "Relation Name"), Index: text(fields, "Index Name"),
-		JoinType: text(fields, "Join Type"), Condition: condition(fields),
-		PlanRows: number(fields, "Plan Rows"), ActualRows: number(fields, "Actual Rows"), Loops: number(fields, "Actual Loops"),
-		TotalTime:   number(fields, "Actual Total Time"),
-		RowsRemoved: number(fields, "Rows Removed by Filter") + number(fields, "Rows Removed by Join Filter") + number(fields, "Rows Removed by Index Recheck"),
-		TempBlocks:  number(fields, "Temp Read Blocks") + number(fields, "Temp Written Blocks"),
-	}
-	if n.Type == "" {
-		return nil, errors.New(`decoding a plan: a node has no "Node Type"`)
-	}
-	_, n.Analyzed = fields["Actual Rows"]
-	for _, kind := range []string{"Shared Hit", "Shared Read", "Local Hit", "Local Read"} {
-		n.Blocks += number(fields, kind+" Blocks")
-	}
-	children, _ := fields["Plans"].([]any) // absent on leaves
-	for _, child := range children {
-		fields, ok := child.(map[string]any)
-		if !ok {
-			return nil, errors.New(`decoding a plan: an entry of "Plans" is no node`)
-		}
-		node, err := decodeNode(fields, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		n.Children = append(n.Children, node)
-	}
-	return n, nil
+// Planning is what making the plan used.
+type Planning struct {
+	BufferUsage
+	MemoryUsed      float64 `json:"memory_used,omitempty" plan:"Memory Used"` // KiB; from 17
+	MemoryAllocated float64 `json:"memory_allocated,omitempty" plan:"Memory Allocated"`
 }
 
-func text(fields map[string]any, name string) string {
-	value, _ := fields[name].(string) // absent is empty
-	return value
+// JIT is the work of the just-in-time compiler.
+type JIT struct {
+	Functions float64         `json:"functions" plan:"Functions"`
+	Options   map[string]bool `json:"options,omitempty" plan:"Options"`
+	Timing    JITTiming       `json:"timing" plan:"Timing"`
+	Worker    *float64        `json:"worker,omitempty" plan:"Worker Number"`
+	Extra     map[string]any  `json:"extra,omitempty"`
 }
 
-func number(fields map[string]any, name string) float64 {
-	value, _ := fields[name].(float64) // absent is zero
-	return value
+// JITTiming is in milliseconds.
+type JITTiming struct {
+	Generation   JITGeneration  `json:"generation,omitzero" plan:"Generation"`
+	Inlining     float64        `json:"inlining,omitempty" plan:"Inlining"`
+	Optimization float64        `json:"optimization,omitempty" plan:"Optimization"`
+	Emission     float64        `json:"emission,omitempty" plan:"Emission"`
+	Total        float64        `json:"total,omitempty" plan:"Total"`
+	Extra        map[string]any `json:"extra,omitempty"`
 }
 
-// condition joins the conditions of a node, in a fixed order.
-func condition(fields map[string]any) string {
-	var parts []string
-	for _, name := range []string{"Index Cond", "Recheck Cond", "Hash Cond", "Merge Cond", "Join Filter", "Filter"} {
-		if value := text(fields, name); value != "" {
-			parts = append(parts, value)
-		}
-	}
-	return strings.Join(parts, " AND ")
+// JITGeneration is in milliseconds. Deform is a part of Total, from 17.
+type JITGeneration struct {
+	Deform float64 `json:"deform,omitempty" plan:"Deform"`
+	Total  float64 `json:"total" plan:"Total"`
 }
 
-// All returns the node and those below it, parents first.
-func (n *PlanNode) All() []*PlanNode {
-	all := []*PlanNode{n}
-	for _, child := range n.Children {
-		all = append(all, child.All()...)
-	}
-	return all
+// Serialization is the conversion of the rows to what the client would get,
+// from 17.
+type Serialization struct {
+	BufferUsage
+	Time   float64 `json:"time,omitempty" plan:"Time"`
+	Volume float64 `json:"volume,omitempty" plan:"Output Volume"` // KiB
+	Format string  `json:"format,omitempty" plan:"Format"`
 }
 
-// constants are what two executions of one query may differ in: numbers, quoted
-// texts with their casts, and parameters.
-var constants = regexp.MustCompile(`'(?:[^']|'')*'(?:::[a-z_ ]+(?:\[\])?(?:\(\d+\))?)?|\$\d+|\b\d+(?:\.\d+)?\b`)
-
-// Shape describes the node and those below it without anything that changes
-// from one execution to the next: types, relations, indexes, joins, and
-// conditions with their constants folded.
-func (n *PlanNode) Shape() string {
-	var b strings.Builder
-	n.shape(&b, 0)
-	return b.String()
+// Trigger is the work of one trigger.
+type Trigger struct {
+	Name       string         `json:"name,omitempty" plan:"Trigger Name"`
+	Constraint string         `json:"constraint,omitempty" plan:"Constraint Name"`
+	Relation   string         `json:"relation,omitempty" plan:"Relation"`
+	Time       float64        `json:"time,omitempty" plan:"Time"`
+	Calls      float64        `json:"calls,omitempty" plan:"Calls"`
+	Extra      map[string]any `json:"extra,omitempty"`
 }
 
-func (n *PlanNode) shape(b *strings.Builder, depth int) {
-	fmt.Fprintf(b, "%s%s", strings.Repeat("  ", depth), n.Title())
-	if n.Condition != "" {
-		fmt.Fprintf(b, " (%s)", constants.ReplaceAllString(n.Condition, "?"))
-	}
-	b.WriteByte('\n')
-	for _, child := range n.Children {
-		child.shape(b, depth+1)
-	}
+// BufferUsage counts blocks, and the milliseconds spent on them where
+// track_io_timing is on. Of a node, its children are included.
+type BufferUsage struct {
+	SharedHit       float64 `json:"shared_hit,omitempty" plan:"Shared Hit Blocks"`
+	SharedRead      float64 `json:"shared_read,omitempty" plan:"Shared Read Blocks"`
+	SharedDirtied   float64 `json:"shared_dirtied,omitempty" plan:"Shared Dirtied Blocks"`
+	SharedWritten   float64 `json:"shared_written,omitempty" plan:"Shared Written Blocks"`
+	LocalHit        float64 `json:"local_hit,omitempty" plan:"Local Hit Blocks"`
+	LocalRead       float64 `json:"local_read,omitempty" plan:"Local Read Blocks"`
+	LocalDirtied    float64 `json:"local_dirtied,omitempty" plan:"Local Dirtied Blocks"`
+	LocalWritten    float64 `json:"local_written,omitempty" plan:"Local Written Blocks"`
+	TempRead        float64 `json:"temp_read,omitempty" plan:"Temp Read Blocks"`
+	TempWritten     float64 `json:"temp_written,omitempty" plan:"Temp Written Blocks"`
+	SharedReadTime  float64 `json:"shared_read_time,omitempty" plan:"Shared I/O Read Time|I/O Read Time"`
+	SharedWriteTime float64 `json:"shared_write_time,omitempty" plan:"Shared I/O Write Time|I/O Write Time"`
+	LocalReadTime   float64 `json:"local_read_time,omitempty" plan:"Local I/O Read Time"`
+	LocalWriteTime  float64 `json:"local_write_time,omitempty" plan:"Local I/O Write Time"`
+	TempReadTime    float64 `json:"temp_read_time,omitempty" plan:"Temp I/O Read Time"`
+	TempWriteTime   float64 `json:"temp_write_time,omitempty" plan:"Temp I/O Write Time"`
+	WALRecords      float64 `json:"wal_records,omitempty" plan:"WAL Records"`
+	WALFPI          float64 `json:"wal_fpi,omitempty" plan:"WAL FPI"` // full-page images
+	WALBytes        float64 `json:"wal_bytes,omitempty" plan:"WAL Bytes"`
+	WALBuffersFull  float64 `json:"wal_buffers_full,omitempty" plan:"WAL Buffers Full"`
 }
 
-// Title names the node in a few words: "Index Scan on incidents using ix".
-func (n *PlanNode) Title() string {
-	title := n.Type
-	if n.JoinType != "" && n.JoinType != "Inner" {
-		title += " " + n.JoinType
-	}
-	if n.Relation != "" {
-		title += " on " + n.Relation
-	}
-	if n.Index != "" {
-		title += " using " + n.Index
-	}
-	return title
-}
-
-// Fingerprint identifies the shape of a plan: a SHA-256, its first 16 digits.
-func (p *Plan) Fingerprint() string {
-	sum := sha256.Sum256([]byte(p.Root.Shape()))
-	return hex.EncodeToString(sum[:8])
-}
-
-// QError returns the worst estimate of all nodes that ran: how many times more,
-// or fewer, rows came than were planned (Moerkotte et al. 2009). 1 is exact;
-// fewer than one row counts as one. It is 0 where the plan was not executed.
-func (p *Plan) QError() float64 {
-	worst := 0.0
-	for _, n := range p.Root.All() {
-		if n.Analyzed && n.Loops > 0 {
-			actual, planned := max(n.ActualRows, 1), max(n.PlanRows, 1)
-			worst = max(worst, actual/planned, planned/actual)
-		}
-	}
-	return worst
-}
-
-// RowsRemoved returns how many rows filters have discarded, over all loops.
-func (p *Plan) RowsRemoved() float64 {
-	total := 0.0
-	for _, n := range p.Root.All() {
-		total += n.RowsRemoved * max(n.Loops, 1)
-	}
-	return total
-}
-
-// DiffPlans says in words how the shape changed from one plan to another; none
-// where it did not.
-func DiffPlans(before, after *Plan) []string {
-	if before.Fingerprint() == after.Fingerprint() {
-		return nil
-	}
-	var differences []string
-	was, is := before.Root.accesses(), after.Root.accesses()
-	for _, relation := range slices.Sorted(keysOf(was, is)) {
-		if a, b := strings.Join(was[relation], " and "), strings.Join(is[relation], " and "); a != b {
-			differences = append(differences, fmt.Sprintf("%s became %s", orNothing(a), orNothing(b)))
-		}
-	}
-	if len(differences) == 0 {
-		differences = append(differences, "the same tables are read in the same way, in another order or by other joins or conditions")
-	}
-	return differences
-}
-
-func orNothing(s string) string {
-	if s == "" {
-		return "nothing"
-	}
-	return s
-}
-
-// keysOf iterates over the keys of both maps, each once.
-func keysOf(a, b map[string][]string) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range a {
-			if !yield(k) {
-				return
-			}
-		}
-		for k := range b {
-			if _, both := a[k]; !both && !yield(k) {
-				return
-			}
-		}
-	}
-}
-
-// accesses returns how each relation is read, by its name.
-func (n *PlanNode) accesses() map[string][]string {
-	byRelation := map[string][]string{}
-	for _, node := range n.All() {
-		if node.Relation != "" {
-			byRelation[node.Relation] = append(byRelation[node.Relation], node.Title())
-		}
-	}
-	return byRelation
-}
+// Touched returns the blocks that were looked at, shared and local, whether
+// they were in the cache or not.
+func (b BufferUsage) Touched() float64 { return b.SharedHit + b.SharedRead + b.LocalHit + b.LocalRead }

@@ -1,9 +1,9 @@
 // Package dbbench measures a Postgres database: query plans and times by
-// EXPLAIN ANALYZE, and the statistics views before and after.
+// EXPLAIN ANALYZE, load by many clients, and the statistics views before and
+// after.
 package dbbench
 
 import (
-	"encoding/json"
 	"time"
 
 	"scaleproof/internal/stats"
@@ -15,56 +15,48 @@ type Result struct {
 	StartedAt time.Time    `json:"started_at"`
 	Version   string       `json:"version"`
 	Cases     []CaseResult `json:"cases"`
-	Warnings  []string     `json:"warnings,omitempty"`
+	// ClockCost is what one reading of the server's clock takes, in seconds.
+	// Above 100 ns, times of nodes say more of the clock than of the query.
+	ClockCost float64  `json:"clock_cost"`
+	Warnings  []string `json:"warnings,omitempty"`
 }
 
-// A CaseResult is one query with one set of parameters. Times are seconds.
+// A CaseResult is one query with one set of parameters.
 type CaseResult struct {
 	Name string `json:"name"` // part of metric names: db.<name>.time.p50
 	SQL  string `json:"sql"`
+	// Args are the values of the parameters as text; NULL is "NULL".
+	Args []string `json:"args,omitempty"`
 	// Error is why the case has no figures: it failed, timed out or was
 	// cancelled. The suite goes on.
-	Error string `json:"error,omitempty"`
+	Error      string  `json:"error,omitempty"`
+	Rows       float64 `json:"rows"`
+	ResultHash string  `json:"result_hash,omitempty"` // of the rows, in any order
+	// PlanResult is of the plan made for the arguments, or where only generic
+	// plans are asked for, of that. Generic is of the plan made for any
+	// arguments; nil where the query has none or it was not asked for.
+	PlanResult
+	Generic *PlanResult `json:"generic,omitempty"`
+}
+
+// A PlanResult is what the runs of a case with one kind of plan measured. Times
+// are seconds.
+type PlanResult struct {
 	// ServerTime is planning and execution as EXPLAIN (ANALYZE, TIMING OFF)
-	// states it; ClientTime is a plain run as the client saw it.
+	// states it; ClientTime is a plain run as the client saw it, the transfer
+	// included.
 	ServerTime []float64        `json:"server_time,omitempty"`
 	ClientTime []float64        `json:"client_time,omitempty"`
 	Histogram  *stats.Histogram `json:"histogram,omitempty"` // of ClientTime
-
-	Rows        float64 `json:"rows"`
-	ResultHash  string  `json:"result_hash,omitempty"`
-	Fingerprint string  `json:"fingerprint,omitempty"` // of the plan's shape
-	Shape       string  `json:"shape,omitempty"`       // the shape in words
-	Blocks      float64 `json:"blocks"`                // touched: shared and local, hit and read
-	TempBlocks  float64 `json:"temp_blocks"`           // read and written
-	RowsRemoved float64 `json:"rows_removed"`          // by filters
-	QError      float64 `json:"q_error"`               // the worst of all nodes, at least 1
-	Plan        *Plan   `json:"plan,omitempty"`
-}
-
-// A Plan is a decoded EXPLAIN (FORMAT JSON). Times are milliseconds, as
-// Postgres gives them.
-type Plan struct {
-	Root          *PlanNode       `json:"root"`
-	PlanningTime  float64         `json:"planning_time"`
-	ExecutionTime float64         `json:"execution_time"`
-	Raw           json.RawMessage `json:"raw,omitempty"`
-}
-
-// A PlanNode is one node of a plan. What Postgres left out is zero.
-type PlanNode struct {
-	Type        string      `json:"type"`
-	Relation    string      `json:"relation,omitempty"`
-	Index       string      `json:"index,omitempty"`
-	JoinType    string      `json:"join_type,omitempty"`
-	Condition   string      `json:"condition,omitempty"`
-	PlanRows    float64     `json:"plan_rows"`   // a loop
-	ActualRows  float64     `json:"actual_rows"` // a loop
-	Loops       float64     `json:"loops"`
-	TotalTime   float64     `json:"total_time"`   // ms a loop, children included
-	Blocks      float64     `json:"blocks"`       // children included
-	RowsRemoved float64     `json:"rows_removed"` // a loop
-	TempBlocks  float64     `json:"temp_blocks,omitempty"`
-	Analyzed    bool        `json:"analyzed"` // it was executed, and the actual figures are measured
-	Children    []*PlanNode `json:"children,omitempty"`
+	// LackedWorkers counts the runs that are not in ServerTime since fewer
+	// parallel workers were launched than planned.
+	LackedWorkers int    `json:"lacked_workers,omitempty"`
+	Fingerprint   string `json:"fingerprint,omitempty"` // of the plan's shape
+	Shape         string `json:"shape,omitempty"`       // the shape in words
+	Figures              // of the last run without timing of the nodes
+	// TimingOverhead is how many times as long the execution took with the
+	// clock at the nodes; 0 where it is not known.
+	TimingOverhead float64 `json:"timing_overhead,omitempty"`
+	// Plan is one with the times of its nodes.
+	Plan *Plan `json:"plan,omitempty"`
 }

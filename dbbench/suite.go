@@ -1,72 +1,92 @@
 package dbbench
 
 import (
-	"context"
+	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
-	"github.com/jackc/pgx/v5"
 
 	"scaleproof/internal/invalid"
 )
+
+//go:embed suites/*.sql
+var builtIn embed.FS
 
 // A suiteFile is the YAML form of a suite.
 type suiteFile struct {
 	Queries []Query `yaml:"queries"`
 }
 
-// LoadSuite reads a suite of queries: a YAML file with the key queries, or an
-// .sql file in which a comment "-- name: NAME" stands before each statement.
-// Faults name the file and the line.
+// LoadSuite reads a suite of queries: one that is built in, by its name; a YAML
+// file with the key queries; or an .sql file, in which each statement follows
+// comments that name it and tell its parameters:
+//
+//	-- name: org_incidents
+//	-- params: organizations of incidents.organization_id
+//	-- weight: 10
+//	SELECT * FROM incidents WHERE organization_id = $1;
+//
+// The parameters are values ("-- params: 42, 'open'"), a query of which each row
+// is a case ("-- params: from SELECT ..."), the organisations of a column, or
+// generators ("-- params: random int(1, 1000)"). Faults name the file and the
+// line.
 func LoadSuite(path string) ([]Query, error) {
-	data, err := os.ReadFile(path)
+	queries, err := loadSuite(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading the suite: %w", err)
+		return nil, fmt.Errorf("reading the suite %s: %w", path, err)
+	}
+	return queries, nil
+}
+
+func loadSuite(path string) ([]Query, error) {
+	if text, err := fs.ReadFile(builtIn, "suites/"+path+".sql"); err == nil {
+		return parseSQL(string(text))
+	}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w, and no suite of that name is built in (%s)", err, strings.Join(BuiltInSuites(), ", "))
+	}
+	if err != nil {
+		return nil, err
 	}
 	if strings.HasSuffix(path, ".sql") {
-		queries, err := parseSQL(string(data))
-		if err != nil {
-			return nil, fmt.Errorf("reading the suite %s: %w", path, err)
-		}
-		return queries, nil
+		return parseSQL(string(data))
 	}
 	var suite suiteFile
 	if err := yaml.UnmarshalWithOptions(data, &suite, yaml.Strict()); err != nil {
-		return nil, fmt.Errorf("reading the suite %s: %w", path, err)
+		return nil, err
 	}
-	if err := validateQueries(suite.Queries); err != nil {
-		return nil, fmt.Errorf("reading the suite %s: %w", path, err)
-	}
-	return suite.Queries, nil
+	return suite.Queries, validateQueries(suite.Queries)
 }
 
-var namedComment = regexp.MustCompile(`^\s*--\s*name:\s*(\S+)\s*$`)
+// BuiltInSuites returns the names of the suites that LoadSuite has without a
+// file, sorted.
+func BuiltInSuites() []string {
+	files, _ := fs.Glob(builtIn, "suites/*.sql") // the pattern is well-formed
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(strings.TrimPrefix(f, "suites/"), ".sql")
+	}
+	slices.Sort(files)
+	return files
+}
 
-// parseSQL splits a file at its named comments. What stands before the first is
-// refused unless it is blank or a comment.
-func parseSQL(text string) ([]Query, error) {
-	var queries []Query
-	for i, line := range strings.Split(text, "\n") {
-		if match := namedComment.FindStringSubmatch(line); match != nil {
-			queries = append(queries, Query{Name: match[1]})
-			continue
-		}
-		blank := strings.TrimSpace(line) == "" || strings.HasPrefix(strings.TrimSpace(line), "--")
-		switch {
-		case len(queries) == 0 && !blank:
-			return nil, fmt.Errorf("line %d: a statement needs a comment before it: -- name: NAME", i+1)
-		case len(queries) > 0:
-			queries[len(queries)-1].SQL += line + "\n"
-		}
+// queries returns those of the suite, and then the others.
+func (c Config) queries() ([]Query, error) {
+	if c.Suite == "" {
+		return c.Queries, nil
 	}
-	for i := range queries {
-		queries[i].SQL = strings.TrimSuffix(strings.TrimSpace(queries[i].SQL), ";")
+	suite, err := LoadSuite(c.Suite)
+	if err != nil {
+		return nil, err
 	}
-	return queries, validateQueries(queries)
+	all := append(suite, c.Queries...)
+	return all, validateQueries(all)
 }
 
 // queryName is the form of names that become parts of metric names.
@@ -77,19 +97,55 @@ func validateQueries(queries []Query) error {
 	seen := map[string]bool{}
 	for i, q := range queries {
 		at := fmt.Sprintf("queries[%d]", i)
-		switch {
-		case !queryName.MatchString(q.Name):
-			faults = append(faults, invalid.Field(at+".name", "must be letters, digits, - and _, and is %q", q.Name))
-		case seen[q.Name]:
+		if seen[q.Name] {
 			faults = append(faults, invalid.Field(at+".name", "%q stands twice", q.Name))
-		case strings.TrimSpace(q.SQL) == "":
-			faults = append(faults, invalid.Field(at, "%s has no sql", q.Name))
-		case len(q.Args) > 0 && q.ArgsFrom != "":
-			faults = append(faults, invalid.Field(at+".args_from", "stands beside args: give one of them"))
 		}
 		seen[q.Name] = true
+		faults = append(faults, q.validate(at)...)
 	}
 	return errors.Join(faults...)
+}
+
+func (q Query) validate(at string) []error {
+	var faults []error
+	fault := func(field, format string, args ...any) {
+		faults = append(faults, invalid.Field(at+field, format, args...))
+	}
+	if !queryName.MatchString(q.Name) {
+		fault(".name", "must be letters, digits, - and _, and is %q", q.Name)
+	}
+	if strings.TrimSpace(q.SQL) == "" {
+		fault("", "%s has no sql", q.Name)
+	}
+	if q.Weight < 0 {
+		fault(".weight", "is negative")
+	}
+	if q.Organizations != "" && !columnName.MatchString(q.Organizations) {
+		fault(".organizations", "must be table.column or schema.table.column, and is %q", q.Organizations)
+	}
+	for i, text := range q.Random {
+		if _, err := parseGenerator(text); err != nil {
+			fault(fmt.Sprintf(".random[%d]", i), "%v", err)
+		}
+	}
+	given := ""
+	for _, source := range []struct {
+		name string
+		set  bool
+	}{
+		{"args", len(q.Args) > 0},
+		{"args_from", q.ArgsFrom != ""},
+		{"organizations", q.Organizations != ""},
+		{"random", len(q.Random) > 0},
+	} {
+		if source.set && given != "" {
+			fault("."+source.name, "stands beside %s: give one of them", given)
+		}
+		if source.set {
+			given = source.name
+		}
+	}
+	return faults
 }
 
 // Validate returns the faults of the configuration as joined
@@ -105,63 +161,11 @@ func (c Config) Validate() error {
 	if c.Warmup < 0 {
 		faults = append(faults, invalid.Field("warmup", "is negative"))
 	}
-	if c.Statistics != "" && c.Statistics != "all" && c.Statistics != "none" {
+	if !slices.Contains([]string{"", "both", "custom", "generic"}, c.Plans) {
+		faults = append(faults, invalid.Field("plans", "must be custom, generic or both, and is %q", c.Plans))
+	}
+	if !slices.Contains([]string{"", "all", "none"}, c.Statistics) {
 		faults = append(faults, invalid.Field("statistics", "must be all or none, and is %q", c.Statistics))
 	}
 	return errors.Join(faults...)
-}
-
-// A benchCase is one query with one set of arguments.
-type benchCase struct {
-	name string
-	sql  string
-	args []any
-}
-
-// expandCases gives the cases of a query: one, or one for each row of ArgsFrom.
-func expandCases(ctx context.Context, conn *pgx.Conn, q Query) ([]benchCase, error) {
-	if q.ArgsFrom == "" {
-		c := benchCase{name: q.Name, sql: q.SQL}
-		for _, a := range q.Args {
-			c.args = append(c.args, a)
-		}
-		return []benchCase{c}, nil
-	}
-	rows, err := conn.Query(ctx, q.ArgsFrom)
-	if err != nil {
-		return nil, fmt.Errorf("drawing the arguments of %s: %w", q.Name, err)
-	}
-	defer rows.Close()
-	var cases []benchCase
-	for rows.Next() {
-		values, err := rows.Values()
-		if err != nil {
-			return nil, fmt.Errorf("drawing the arguments of %s: %w", q.Name, err)
-		}
-		if len(values) < 2 {
-			return nil, fmt.Errorf("drawing the arguments of %s: args_from needs a column that names the case, and one for each argument", q.Name)
-		}
-		c := benchCase{name: q.Name + "-" + caseName(values[0]), sql: q.SQL}
-		for _, v := range values[1:] {
-			c.args = append(c.args, fmt.Sprint(v))
-		}
-		cases = append(cases, c)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("drawing the arguments of %s: %w", q.Name, err)
-	}
-	if len(cases) == 0 {
-		return nil, fmt.Errorf("drawing the arguments of %s: args_from gives no row", q.Name)
-	}
-	return cases, nil
-}
-
-// caseName makes a part of a metric name of any value.
-func caseName(v any) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
-			return r
-		}
-		return '_'
-	}, fmt.Sprint(v))
 }

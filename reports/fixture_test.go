@@ -75,7 +75,9 @@ func fixtureSnapshot(t *testing.T, phase string, median float64, rate int64, ind
 	for name, section := range map[string]any{
 		"load.api": load("api", median, rate),
 		"db": &dbbench.Result{Node: "primary", Cases: []dbbench.CaseResult{
-			{Name: "org_incidents", SQL: "SELECT * FROM incidents WHERE organization_id = $1", Rows: 20, Blocks: 8226, RowsRemoved: 495540, QError: 446, ResultHash: "a", Plan: planOf(index)},
+			{Name: "org_incidents", SQL: "SELECT * FROM incidents WHERE organization_id = $1", Rows: 20, ResultHash: "a", PlanResult: dbbench.PlanResult{
+				Figures: dbbench.Figures{Blocks: 8226, RowsRemoved: 495540, QError: 446}, Plan: planOf(index),
+			}},
 			{Name: "broken", SQL: "SELECT " + hostile, Error: hostile},
 		}},
 	} {

@@ -109,13 +109,11 @@ func (v *planView) add(n *dbbench.PlanNode, depth int, total float64) {
 		Indent: depth, Title: n.Title(), Condition: n.Condition, Share: min(max(100*own/total, 0), 100),
 		Rows: unit.Format(n.ActualRows*max(n.Loops, 1), unit.Count) + " rows",
 	}
-	actual, planned := max(n.ActualRows, 1), max(n.PlanRows, 1)
-	if n.Analyzed && n.Loops > 0 && max(actual/planned, planned/actual) >= worthWarning {
-		word := "more"
-		if actual < planned {
-			word = "fewer"
-		}
-		view.Warn = fmt.Sprintf("%s times %s rows than planned", unit.Format(max(actual/planned, planned/actual), unit.Count), word)
+	switch ratio := n.Estimate(); {
+	case ratio >= worthWarning:
+		view.Warn = fmt.Sprintf("%s times more rows than planned", unit.Format(ratio, unit.Count))
+	case ratio > 0 && ratio <= 1.0/worthWarning:
+		view.Warn = fmt.Sprintf("%s times fewer rows than planned", unit.Format(1/ratio, unit.Count))
 	}
 	v.Nodes = append(v.Nodes, view)
 	for _, child := range n.Children {

