@@ -1,0 +1,99 @@
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"scaleproof/internal/snapshot"
+	"scaleproof/internal/testpg"
+)
+
+func TestMain(m *testing.M) { testpg.Main(m) }
+
+const explained = `[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "incidents", "Alias": "incidents",
+ "Startup Cost": 0, "Total Cost": 513, "Plan Rows": 10, "Plan Width": 48, "Actual Startup Time": 0.1, "Actual Total Time": 9.5,
+ "Actual Rows": 4000, "Actual Loops": 1, "Filter": "(organization_id = 7)", "Rows Removed by Filter": 496000,
+ "Shared Hit Blocks": 8226, "Shared Read Blocks": 0}, "Planning Time": 0.2, "Execution Time": 10}]`
+
+func TestDBPlan(t *testing.T) {
+	path := writeFile(t, "plan.json", explained)
+	got := runCommand(t, nil, "db", "plan", path)
+	for _, want := range []string{"Seq Scan on incidents", "400, at worst", "8,226 touched", "400 times more rows than planned", "threw 99.2 % of them away"} {
+		if !strings.Contains(got.out, want) {
+			t.Errorf("%q is missing in\n%s%s", want, got.out, got.err)
+		}
+	}
+	got = runCommand(t, nil, "db", "plan", "--output", "json", path)
+	var view struct {
+		Fingerprint, Shape string
+		QError             float64 `json:"q_error"`
+		Warnings           []string
+	}
+	if err := json.Unmarshal([]byte(got.out), &view); err != nil || view.QError != 400 || len(view.Warnings) != 2 || view.Fingerprint == "" || view.Shape == "" {
+		t.Errorf("%v, %+v", err, view)
+	}
+	indexed := writeFile(t, "indexed.json", strings.NewReplacer(`"Seq Scan"`, `"Index Scan", "Index Name": "ix"`).Replace(explained))
+	if got := runCommand(t, nil, "db", "plan", "--diff", path, indexed); !strings.Contains(got.out, "became Index Scan using ix") {
+		t.Errorf("%+v", got)
+	}
+	for _, args := range [][]string{{"/nonexistent"}, {writeFile(t, "no.json", "[{}]")}, {"--diff", path}, {"--output", "xml", path}} {
+		if got := runCommand(t, nil, append([]string{"db", "plan"}, args...)...); got.code != 2 {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+}
+
+func TestDBBenchStatsAndDiff(t *testing.T) {
+	server := testpg.ForTest(t)
+	environment := map[string]string{"DATABASE_URL": server.NewDatabase(t)}
+	suite := writeFile(t, "suite.sql", "-- name: classes\nSELECT * FROM pg_class WHERE oid = 1259;\n\n-- name: broken\nSELECT * FROM nowhere;\n")
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "1.json"), filepath.Join(dir, "2.json")
+	if got := runCommand(t, environment, "db", "stats", "--out", first); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	bench := filepath.Join(dir, "bench.json")
+	got := runCommand(t, environment, "db", "bench", "--suite", suite, "--trials", "2", "--out", bench)
+	if got.code != 0 || !strings.Contains(got.out, "classes") || !strings.Contains(got.out, "nowhere") {
+		t.Fatalf("%+v", got)
+	}
+	s, err := snapshot.ReadFile(bench)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := s.Metric("db.classes.blocks"); m == nil || len(m.Values.Observed()) != 2 {
+		t.Errorf("%+v", m)
+	}
+	if got := runCommand(t, environment, "db", "stats", "--out", second); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	if got := runCommand(t, environment, "db", "diff", first, second); got.code != 0 || !strings.Contains(got.out, "pg_stat_database") {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, environment, "db", "stats", "--during", "10ms", "--output", "json"); got.code != 0 || !strings.Contains(got.out, `"seconds"`) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestDBFaults(t *testing.T) {
+	unreachable := map[string]string{"DATABASE_URL": "postgres://app:sentinel-secret@127.0.0.1:1/db"}
+	for name, c := range map[string]struct {
+		environment map[string]string
+		args        []string
+		code        int
+	}{
+		"no database":        {nil, []string{"bench"}, 2},
+		"no such suite":      {unreachable, []string{"bench", "--suite", "/nonexistent.sql"}, 2},
+		"no trials":          {unreachable, []string{"bench", "--trials", "0"}, 2},
+		"unreachable":        {unreachable, []string{"bench"}, 4},
+		"unreachable, stats": {unreachable, []string{"stats"}, 4},
+		"not a capture":      {nil, []string{"diff", writeFile(t, "x.json", "{}"), "/nonexistent"}, 2},
+	} {
+		got := runCommand(t, c.environment, append([]string{"db"}, c.args...)...)
+		if got.code != c.code || strings.Contains(got.out+got.err, "sentinel-secret") {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}

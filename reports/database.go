@@ -1,0 +1,176 @@
+package reports
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"scaleproof/dbbench"
+	"scaleproof/internal/stats"
+	"scaleproof/internal/unit"
+)
+
+// WritePlan writes a decoded plan for a terminal: its shape, what it cost, and
+// what is likely to be wrong with it.
+func WritePlan(w io.Writer, name string, p *dbbench.Plan, style TerminalStyle) error {
+	t := newTerminal(w, style)
+	f := p.Figures()
+	t.heading(plain(name))
+	t.printf("  %-12s %s\n", "fingerprint", p.Fingerprint())
+	if p.Root.Analyzed {
+		t.printf("  %-12s %s planning, %s execution\n", "time", unit.Format(p.PlanningTime/1e3, unit.Seconds), unit.Format(p.ExecutionTime/1e3, unit.Seconds))
+		t.printf("  %-12s %s, at worst\n", "q-error", unit.Format(f.QError, unit.Count))
+		t.printf("  %-12s %s read, %s removed by filters\n", "rows", unit.Format(f.RowsRead, unit.Count), unit.Format(f.RowsRemoved, unit.Count))
+	}
+	if f.Blocks > 0 {
+		t.printf("  %-12s %s touched, %s of temporary files\n", "blocks", unit.Format(f.Blocks, unit.Count), unit.Format(f.TempBlocks, unit.Count))
+	}
+	t.printf("\n")
+	t.planTree(p.Root, 1)
+	t.notes(p.Warnings())
+	return t.out.Flush()
+}
+
+// WritePlanDiff writes how one plan differs from another.
+func WritePlanDiff(w io.Writer, before, after *dbbench.Plan, style TerminalStyle) error {
+	t := newTerminal(w, style)
+	t.heading("What changed")
+	changes := dbbench.DiffPlans(before, after)
+	if len(changes) == 0 {
+		t.printf("  nothing that the plans tell\n")
+	}
+	for _, change := range changes {
+		t.printf("  %s\n", plain(change))
+	}
+	return t.out.Flush()
+}
+
+func newTerminal(w io.Writer, style TerminalStyle) *terminal {
+	if style.Width <= 0 {
+		style.Width = 100
+	}
+	return &terminal{out: bufio.NewWriter(w), style: style}
+}
+
+func (t *terminal) planTree(n *dbbench.PlanNode, depth int) {
+	t.printf("%*s%s", 2*depth, "", t.paint(bold, plain(n.Title())))
+	rows := unit.Format(n.PlanRows, unit.Count) + " rows planned"
+	if n.Analyzed {
+		rows = fmt.Sprintf("%s rows of %s planned", unit.Format(n.ActualRows, unit.Count), unit.Format(n.PlanRows, unit.Count))
+		if n.Loops != 1 {
+			rows += fmt.Sprintf(" in each of %s loops", unit.Format(n.Loops, unit.Count))
+		}
+	}
+	t.printf("  %s\n", t.paint(dim, rows))
+	if n.Condition != "" {
+		t.printf("%*s%s\n", 2*depth+4, "", plain(n.Condition))
+	}
+	for _, child := range n.Children {
+		t.planTree(child, depth+1)
+	}
+}
+
+func (t *terminal) notes(warnings []string) {
+	for i, warning := range warnings {
+		if i == 0 {
+			t.printf("\n")
+		}
+		t.printf("  %s %s\n", t.paint(yellow, "!"), plain(warning))
+	}
+}
+
+// WriteBench writes one trial of a suite for a terminal.
+func WriteBench(w io.Writer, r *dbbench.Result, style TerminalStyle) error {
+	t := newTerminal(w, style)
+	t.printf("  %s, PostgreSQL %s, reading the clock takes %s\n\n", plain(r.Node), plain(r.Version), unit.Format(r.ClockCost, unit.Seconds))
+	width := len("case")
+	for _, c := range r.Cases {
+		width = max(width, min(len(c.Name), 36))
+	}
+	t.printf("  %-*s %10s %10s %9s %9s %9s %8s\n", width, "case", "server", "client", "rows", "read", "blocks", "q-error")
+	for _, c := range r.Cases {
+		if c.Error != "" {
+			t.printf("  %-*s %s\n", width, plain(c.Name), t.paint(red, plain(c.Error)))
+			continue
+		}
+		t.printf("  %-*s %10s %10s %9s %9s %9s %8s\n", width, plain(c.Name),
+			unit.Format(stats.Median(c.ServerTime), unit.Seconds), unit.Format(stats.Median(c.ClientTime), unit.Seconds),
+			unit.Format(c.Rows, unit.Count), unit.Format(c.RowsRead, unit.Count), unit.Format(c.Blocks, unit.Count), unit.Format(c.QError, unit.Count))
+		if c.Generic != nil && c.Generic.Fingerprint != c.Fingerprint {
+			t.printf("  %-*s %10s  %s\n", width, "", unit.Format(stats.Median(c.Generic.ServerTime), unit.Seconds), t.paint(dim, "with the generic plan, which has another shape"))
+		}
+	}
+	for _, c := range r.Cases {
+		if c.Plan == nil {
+			continue
+		}
+		if warnings := c.Plan.Warnings(); len(warnings) > 0 {
+			t.printf("\n  %s", t.paint(bold, plain(c.Name)))
+			t.notes(warnings)
+		}
+	}
+	t.notes(r.Warnings)
+	return t.out.Flush()
+}
+
+// topRows is how many rows of a view are shown.
+const topRows = 10
+
+// WriteStatisticsDelta writes what a node's counters counted between two captures:
+// for each view its busiest rows.
+func WriteStatisticsDelta(w io.Writer, d *dbbench.StatisticsDelta, style TerminalStyle) error {
+	t := newTerminal(w, style)
+	t.printf("  %s, over %s\n", plain(d.Node), unit.Format(d.Seconds, unit.Seconds))
+	if d.Unknown != "" {
+		t.printf("  %s nothing can be said: %s\n", t.paint(red, "!"), plain(d.Unknown))
+	}
+	for _, view := range slices.Sorted(maps.Keys(d.Views)) {
+		rows := d.Views[view]
+		if len(rows) == 0 {
+			continue
+		}
+		t.heading(view)
+		for i, row := range rows {
+			if i == topRows {
+				t.printf("  and %d more\n", len(rows)-i)
+				break
+			}
+			t.deltaRow(row)
+		}
+	}
+	for _, view := range d.Lossy {
+		t.printf("\n  %s %s has thrown entries away meanwhile: its sums are too small\n", t.paint(yellow, "!"), view)
+	}
+	return t.out.Flush()
+}
+
+// nameColumns are what tells a row of a statistics view to a person.
+func nameColumns() []string {
+	return []string{"schemaname", "relname", "indexrelname", "query", "datname", "backend_type", "object", "context", "slot_name", "application_name"}
+}
+
+func (t *terminal) deltaRow(row dbbench.DeltaRow) {
+	name := ""
+	for _, column := range nameColumns() {
+		if text, ok := row.Row[column].(string); ok && text != "" && text != "public" {
+			name += " " + oneLine(text)
+		}
+	}
+	if row.Unknown != "" {
+		t.printf(" %s: %s\n", name, t.paint(yellow, plain(row.Unknown)))
+		return
+	}
+	text := ""
+	for _, counter := range slices.Sorted(maps.Keys(row.Counters)) {
+		if v := row.Counters[counter]; v != 0 {
+			text += fmt.Sprintf(" %s %s", counter, unit.Format(v, unit.Count))
+		}
+	}
+	if name == "" {
+		name = " all"
+	}
+	t.printf(" %s\n", t.paint(bold, name))
+	t.wrapped(text, 4)
+}
