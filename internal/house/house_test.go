@@ -64,6 +64,7 @@ func allowed() map[string][]string {
 		"internal/plan":            append(slices.Clone(five), base...),
 		"internal/validation":      slices.Concat([]string{"internal/plan"}, five, base),
 		"internal/testpg":          {},
+		"internal/testcluster":     {},
 		"internal/sample":          {},
 		"internal/demo":            real,
 		"internal/house":           {},
