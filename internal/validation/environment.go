@@ -18,6 +18,9 @@ func (r *runner) preflight(ctx context.Context) error {
 	for _, s := range r.plan.Measure.Scrape {
 		lines = append(lines, s.URL)
 	}
+	if err := r.reachKubernetes(ctx); err != nil {
+		return &EnvironmentError{err}
+	}
 	return preflight(ctx, r.plan, urlsOf(lines))
 }
 
@@ -33,6 +36,7 @@ func (r *runner) stepEnvironment() scaling.Environment {
 	}
 	return scaling.Environment{
 		DSNs: dsns, Environ: os.Environ(), HTTP: r.opts.HTTP, Now: r.opts.Now, Secrets: r.plan.Secrets,
+		Kubernetes: r.kubernetes(),
 	}
 }
 
