@@ -205,7 +205,8 @@ const writeInterval = 200 * time.Millisecond
 func insist(ctx context.Context, try func() error) error {
 	for {
 		err := try()
-		if reason := kubectl.ReasonOf(err); reason != kubectl.Conflict && reason != kubectl.Unreachable || isFieldConflict(err) {
+		// A conflict of versions passes, one with another manager of a field stays.
+		if reason := kubectl.ReasonOf(err); reason != kubectl.Conflict && reason != kubectl.Unreachable || len(kubectl.Managers(err)) > 0 {
 			return err
 		}
 		timer := time.NewTimer(writeInterval)
@@ -216,12 +217,6 @@ func insist(ctx context.Context, try func() error) error {
 		case <-timer.C:
 		}
 	}
-}
-
-// isFieldConflict tells a conflict with another manager of a field, which stays,
-// from one of versions, which passes.
-func isFieldConflict(err error) bool {
-	return err != nil && strings.Contains(err.Error(), "conflict with \"")
 }
 
 // verify compares what is there with what the dry run foretold.

@@ -29,7 +29,7 @@ type Resources struct {
 // journal.
 type Apply struct {
 	File string `yaml:"file" json:"file"`
-	// Force takes over fields that another manager owns.
+	// Force takes over fields that a controller or a deployment tool manages.
 	Force bool `yaml:"force" json:"force,omitempty"`
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -90,13 +91,25 @@ func (a Apply) change(env Environment) change {
 			edits = append(edits, edit{
 				target: o.Target(), creates: true,
 				write: func(ctx context.Context, live kubectl.Object, dryRun bool) (kubectl.Object, error) {
-					return c.client.Apply(ctx, withVersion(o, live, dryRun), a.Force, dryRun)
+					return applied(ctx, c.client, withVersion(o, live, dryRun), a.Force, dryRun)
 				},
 			})
 		}
 		return edits, nil
 	}
 	return c
+}
+
+// applied applies an object. Fields that a person manages by kubectl, as the
+// plan's author does, are taken over; those of a controller or a deployment tool
+// are a conflict, unless force.
+func applied(ctx context.Context, client *kubectl.Client, o kubectl.Object, force, dryRun bool) (kubectl.Object, error) {
+	made, err := client.Apply(ctx, o, force, dryRun)
+	managers := kubectl.Managers(err)
+	if len(managers) == 0 || slices.ContainsFunc(managers, func(m string) bool { return !strings.HasPrefix(m, "kubectl") }) {
+		return made, err
+	}
+	return client.Apply(ctx, o, true, dryRun)
 }
 
 // withVersion is a copy of an object that the API server refuses as a Conflict

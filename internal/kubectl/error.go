@@ -98,6 +98,7 @@ func classify(text string) Reason {
 
 // message is the part of what kubectl printed that tells a person something.
 func message(text string) string {
+	text, _, _ = strings.Cut(text, "\nPlease review the fields above") // a page on conflicts
 	var lines []string
 	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
 		// Lines of its log, one for each attempt, begin with a letter and a date.
@@ -106,6 +107,22 @@ func message(text string) string {
 		}
 	}
 	return strings.Join(lines, "; ")
+}
+
+// manager is how kubectl names who manages a field that an apply would change.
+var manager = regexp.MustCompile(`conflicts? with "([^"]+)"`)
+
+// Managers returns the other managers of fields that an apply has failed for.
+func Managers(err error) []string {
+	var e *Error
+	if !errors.As(err, &e) || e.Reason != Conflict {
+		return nil
+	}
+	var names []string
+	for _, match := range manager.FindAllStringSubmatch(e.Message, -1) {
+		names = append(names, match[1])
+	}
+	return names
 }
 
 var logLine = regexp.MustCompile(`^[EWI]\d{4} `)
