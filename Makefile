@@ -1,5 +1,5 @@
 # Everything a developer or CI runs. `make` alone lists it.
-.PHONY: help build demo test lint fuzz bench-load screenshots clean
+.PHONY: help build demo test test-cluster lint fuzz bench-load screenshots clean
 
 FUZZTIME ?= 5s
 
@@ -17,9 +17,13 @@ test: ## all tests with the race detector, against a real PostgreSQL server
 	@scripts/install-postgres.sh
 	go test -race ./...
 
+test-cluster: ## the tests on a real Kubernetes cluster, which they start (root on Debian; builds it once)
+	@scripts/install-cluster.sh
+	go test -race -p 1 -count=1 -tags cluster -timeout 10m ./internal/testcluster ./internal/clustertest
+
 lint: ## vet, staticcheck, gofumpt, tidy
-	go vet ./...
-	go tool staticcheck ./...
+	go vet -tags cluster ./...
+	go tool staticcheck -tags cluster ./...
 	@test -z "$$(go tool gofumpt -l .)" || { echo "not formatted (go tool gofumpt -w .):"; go tool gofumpt -l .; exit 1; }
 	go mod tidy -diff
 

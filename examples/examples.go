@@ -5,9 +5,10 @@ import (
 	"embed"
 )
 
-// Files holds every example, by its path in this folder.
+// Files holds every example and the manifests that they apply, by its path in
+// this folder.
 //
-//go:embed *.yaml
+//go:embed *.yaml manifests/*.yaml
 var Files embed.FS
 
 // LocalPlan and KubernetesPlan are what scaleproof init writes.

@@ -5,7 +5,7 @@ import (
 )
 
 // A Step is one change and the way back from it. Exactly one of the kinds
-// (Exec, SQL, HTTP, Wait, ...) is set. Its YAML form stands in plans under
+// (Exec, SQL, HTTP, Wait, Scale, ...) is set. Its YAML form stands in plans under
 // action.steps.
 type Step struct {
 	Name    string        `yaml:"name" json:"name,omitempty"`
@@ -18,6 +18,14 @@ type Step struct {
 	SQL  *SQL  `yaml:"sql" json:"sql,omitempty"`
 	HTTP *HTTP `yaml:"http" json:"http,omitempty"`
 	Wait *Wait `yaml:"wait" json:"wait,omitempty"`
+
+	// These act on the environment's Kubernetes; see kubeaction.go.
+	Scale     *Scale     `yaml:"scale" json:"scale,omitempty"`
+	Resources *Resources `yaml:"resources" json:"resources,omitempty"`
+	Apply     *Apply     `yaml:"apply" json:"apply,omitempty"`
+	Patch     *Patch     `yaml:"patch" json:"patch,omitempty"`
+	ConfigMap *ConfigMap `yaml:"configmap" json:"configmap,omitempty"`
+	Restart   *Restart   `yaml:"restart" json:"restart,omitempty"`
 }
 
 // Exec runs a command, without a shell.
@@ -68,6 +76,11 @@ type Wait struct {
 	HTTP *WaitHTTP `yaml:"http" json:"http,omitempty"`
 	SQL  *WaitSQL  `yaml:"sql" json:"sql,omitempty"`
 	Exec []string  `yaml:"exec" json:"exec,omitempty"` // until it exits 0
+	// For is "converged": until the workload or autoscaler Target is as its
+	// specification says. Its generation is observed, all its pods are updated,
+	// ready and available, and none is left over.
+	For    string `yaml:"for" json:"for,omitempty"`
+	Target string `yaml:"target" json:"target,omitempty"`
 	// Interval is the time between attempts; zero: 250 ms.
 	Interval unit.Duration `yaml:"interval" json:"interval,omitempty"`
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"scaleproof/internal/kubectl"
 	"scaleproof/internal/redact"
 )
 
@@ -16,7 +17,9 @@ type Environment struct {
 	// Environ is the environment of children, as os.Environ gives it.
 	Environ []string
 	HTTP    *http.Client
-	Now     func() time.Time
+	// Kubernetes is the namespace that steps act in; nil: none.
+	Kubernetes *kubectl.Client
+	Now        func() time.Time
 	// Secrets go from everything that steps print and read. Nil knows none.
 	Secrets *redact.Secrets
 }

@@ -7,14 +7,10 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
-	"syscall"
-	"time"
 
+	"scaleproof/internal/child"
 	"scaleproof/internal/invalid"
 )
-
-// killGrace is how long a child that was asked to end may take.
-const killGrace = 5 * time.Second
 
 // outputLimit is how much of a child's output is kept: its end.
 const outputLimit = 8 << 10
@@ -29,6 +25,8 @@ func (e Exec) validate() error {
 	}
 	return errors.Join(faults...)
 }
+
+func (e Exec) change(env Environment) change { return &execChange{e, env} }
 
 type execChange struct {
 	Exec
@@ -71,17 +69,7 @@ func (c *execChange) run(ctx context.Context, command []string, extra ...string)
 	cmd.Env = append(cmd.Env, extra...)
 	var out tail
 	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = killGrace
-	err := cmd.Run()
-	if cmd.Process != nil {
-		// What the child has started must not outlive it.
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-	}
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
+	err := child.Run(ctx, cmd)
 	text := out.String()
 	if err != nil {
 		return text, fmt.Errorf("running %s: %w%s", command[0], err, lastLine(text))

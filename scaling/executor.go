@@ -39,9 +39,8 @@ func (x *Executor) Apply(ctx context.Context, id string, steps []Step) (*Outcome
 	x.steps, x.states = steps, make([]states, len(steps))
 	o := &Outcome{ID: id, Status: Applied, StartedAt: x.env.Now()}
 	for _, s := range steps {
-		kind, _ := s.kind()
 		o.Steps = append(o.Steps, StepOutcome{
-			Name: s.title(), Kind: kind, Summary: x.clean(s.change(x.env).describe()), Status: Pending,
+			Name: s.title(), Kind: s.kind(), Summary: x.clean(s.change(x.env).describe()), Status: Pending,
 		})
 	}
 	var err error
@@ -91,15 +90,27 @@ func (x *Executor) step(ctx context.Context, index int, o *StepOutcome) error {
 func (x *Executor) begin(ctx context.Context, index int, c change, o *StepOutcome) error {
 	ctx, cancel := context.WithTimeout(ctx, x.steps[index].timeout())
 	defer cancel()
-	before, _, err := c.read(ctx)
+	was, err := capture(ctx, c)
 	if err != nil {
 		return fmt.Errorf("reading the state before: %w", err)
 	}
-	x.states[index].before = before
-	o.Before = x.clean(before)
+	x.states[index] = was
+	o.Before = x.clean(was.before)
 	return x.journal.write(Record{
-		At: o.StartedAt, Event: "begin", Step: index, Name: o.Name, Before: o.Before, Undo: x.clean(c.undoes()),
+		At: o.StartedAt, Event: "begin", Step: index, Name: o.Name, Before: o.Before,
+		Intended: x.clean(was.after), Undo: x.clean(c.undoes()),
 	})
+}
+
+// capture returns the state before, and where the change can tell it, the state
+// after.
+func capture(ctx context.Context, c change) (was states, err error) {
+	if f, ok := c.(fielded); ok {
+		was.before, was.after, err = f.capture(ctx)
+		return was, err
+	}
+	was.before, _, err = c.read(ctx)
+	return was, err
 }
 
 // attempt applies the step once and verifies it.
@@ -116,9 +127,14 @@ func (x *Executor) attempt(ctx context.Context, index int, c change, o *StepOutc
 	if err != nil {
 		return fmt.Errorf("reading the state after: %w", err)
 	}
-	x.states[index].after = after
 	o.After = x.clean(after)
-	return c.verify(after)
+	err = c.verify(after)
+	if _, ok := c.(fielded); err == nil || !ok {
+		// What a fielded change intended says better than a state that it did
+		// not want which fields are its own.
+		x.states[index].after = after
+	}
+	return err
 }
 
 func (x *Executor) tell(step string, status Status, detail string) {
@@ -132,6 +148,7 @@ func (x *Executor) clean(text string) string { return x.env.Secrets.String(text)
 type PreviewStep struct {
 	Name, Kind, Summary string
 	State               string // now, or why it can't be read
+	Will                string // the state that it would make, where that can be told
 	Undo                string
 }
 
@@ -139,17 +156,16 @@ type PreviewStep struct {
 func (x *Executor) Preview(ctx context.Context, steps []Step) []PreviewStep {
 	var previews []PreviewStep
 	for _, s := range steps {
-		kind, _ := s.kind()
 		c := s.change(x.env)
-		p := PreviewStep{Name: s.title(), Kind: kind, Summary: x.clean(c.describe()), Undo: x.clean(orDefault(c.undoes(), "can't be undone"))}
-		state, ok, err := c.read(ctx)
+		p := PreviewStep{Name: s.title(), Kind: s.kind(), Summary: x.clean(c.describe()), Undo: x.clean(orDefault(c.undoes(), "can't be undone"))}
+		was, err := capture(ctx, c)
 		switch {
 		case err != nil:
 			p.State = "can't be read: " + x.clean(err.Error())
-		case ok:
-			p.State = x.clean(state)
+		case was.before != "":
+			p.State, p.Will = x.clean(was.before), x.clean(was.after)
 		default:
-			p.State = "the step names no state to read"
+			p.State = "the step has no state to read"
 		}
 		previews = append(previews, p)
 	}

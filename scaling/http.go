@@ -28,6 +28,8 @@ func (h HTTP) validate() error {
 	return errors.Join(faults...)
 }
 
+func (h HTTP) change(env Environment) change { return &httpChange{h, env} }
+
 type httpChange struct {
 	HTTP
 	env Environment

@@ -15,8 +15,10 @@ type Record struct {
 	Step   int       `json:"step"`
 	Name   string    `json:"name"`
 	Before string    `json:"before,omitempty"` // the state that the step found
-	Undo   string    `json:"undo,omitempty"`   // how it would be undone
-	Error  string    `json:"error,omitempty"`
+	// Intended is the state that the step was about to make, where it could tell.
+	Intended string `json:"intended,omitempty"`
+	Undo     string `json:"undo,omitempty"` // how it would be undone
+	Error    string `json:"error,omitempty"`
 }
 
 // A Journal is a file of what an executor is about to do and has done. Each

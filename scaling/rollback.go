@@ -60,6 +60,9 @@ func (x *Executor) undo(ctx context.Context, c change, index int, status Status,
 		return errors.New("the step can't be undone")
 	}
 	was := x.states[index]
+	if f, ok := c.(fielded); ok {
+		return x.undoFields(ctx, f, was, undone)
+	}
 	now, readable, err := c.read(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the state before undoing: %w", err)
@@ -77,6 +80,33 @@ func (x *Executor) undo(ctx context.Context, c change, index int, status Status,
 		return err
 	}
 	return x.awaitState(ctx, c, was.before, undone)
+}
+
+// undoFields goes back field by field.
+func (x *Executor) undoFields(ctx context.Context, c fielded, was states, undone *StepOutcome) error {
+	if err := c.recall(was.before); err != nil {
+		return err
+	}
+	now, _, err := c.read(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the state before undoing: %w", err)
+	}
+	want, conflicts, err := c.merge(was.before, was.after, now)
+	if err != nil {
+		return err
+	}
+	faults := make([]error, 0, len(conflicts)+1)
+	for _, conflict := range conflicts {
+		faults = append(faults, errors.New(conflict))
+	}
+	if want != now {
+		output, err := c.undo(ctx, want)
+		undone.Output = x.clean(output)
+		if err != nil {
+			return errors.Join(append(faults, err)...)
+		}
+	}
+	return errors.Join(append(faults, x.awaitState(ctx, c, want, undone))...)
 }
 
 // settleTime is how long a state may take to become the prior one again: a

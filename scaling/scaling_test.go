@@ -389,8 +389,8 @@ func TestValidate(t *testing.T) {
 		step Step
 		want string
 	}{
-		"none":         {Step{}, "none of exec"},
-		"two":          {Step{Exec: &Exec{}, SQL: &SQL{}}, "2 of exec"},
+		"none":         {Step{}, "does 0 things"},
+		"two":          {Step{Exec: &Exec{}, SQL: &SQL{}}, "does 2 things (exec, sql)"},
 		"no command":   {Step{Exec: &Exec{Undo: []string{"true"}}}, "exec.command"},
 		"irreversible": {Step{Exec: &Exec{Command: []string{"true"}}}, "irreversible: true"},
 		"no down":      {Step{SQL: &SQL{Up: []string{"SELECT 1"}}}, "irreversible: true"},

@@ -22,6 +22,8 @@ func (s SQL) validate() error {
 	return errors.Join(faults...)
 }
 
+func (s SQL) change(env Environment) change { return &sqlChange{s, env} }
+
 type sqlChange struct {
 	SQL
 	env Environment

@@ -3,6 +3,7 @@ package scaling
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"scaleproof/internal/invalid"
@@ -27,6 +28,21 @@ type change interface {
 	undo(ctx context.Context, prior string) (output string, err error)
 }
 
+// A fielded change has a state of several fields, of which others may change some
+// while the action lasts. capture comes first, or on a later change of the same
+// configuration, recall.
+type fielded interface {
+	change
+	// capture returns the state now, and the one that apply will make of it. It
+	// changes nothing.
+	capture(ctx context.Context) (before, intended string, err error)
+	// recall tells what was captured, so that read reads the same fields.
+	recall(before string) error
+	// merge returns the state to go back to: before, but for the fields that
+	// are now neither as before nor as after, which it names.
+	merge(before, after, now string) (want string, conflicts []string, err error)
+}
+
 // defaultTimeout bounds a step that names no timeout.
 const defaultTimeout = 5 * time.Minute
 
@@ -37,37 +53,55 @@ func (s Step) timeout() time.Duration {
 	return s.Timeout.Std()
 }
 
-// kind returns the name of the kind that is set, and the number of kinds that
-// are.
-func (s Step) kind() (name string, kinds int) {
+// A configuration is one kind of a step, as it stands in a plan.
+type configuration interface {
+	// validate returns its faults as joined *invalid.FieldErrors.
+	validate() error
+	// change returns what it does in an environment; it must be valid.
+	change(env Environment) change
+}
+
+// kinds returns the kinds that are set, by the name of their field.
+func (s Step) kinds() (names []string, set []configuration) {
 	for _, k := range []struct {
 		name string
 		set  bool
+		configuration
 	}{
-		{"exec", s.Exec != nil},
-		{"sql", s.SQL != nil},
-		{"http", s.HTTP != nil},
-		{"wait", s.Wait != nil},
+		{"exec", s.Exec != nil, s.Exec},
+		{"sql", s.SQL != nil, s.SQL},
+		{"http", s.HTTP != nil, s.HTTP},
+		{"wait", s.Wait != nil, s.Wait},
+		{"scale", s.Scale != nil, s.Scale},
+		{"resources", s.Resources != nil, s.Resources},
+		{"apply", s.Apply != nil, s.Apply},
+		{"patch", s.Patch != nil, s.Patch},
+		{"configmap", s.ConfigMap != nil, s.ConfigMap},
+		{"restart", s.Restart != nil, s.Restart},
 	} {
 		if k.set {
-			name = k.name
-			kinds++
+			names, set = append(names, k.name), append(set, k.configuration)
 		}
 	}
-	return name, kinds
+	return names, set
+}
+
+// kind returns the name of the kind of a valid step.
+func (s Step) kind() string {
+	names, _ := s.kinds()
+	return names[0]
 }
 
 // change returns the step's change in an environment. The step must be valid.
 func (s Step) change(env Environment) change {
-	switch {
-	case s.Exec != nil:
-		return &execChange{*s.Exec, env}
-	case s.SQL != nil:
-		return &sqlChange{*s.SQL, env}
-	case s.HTTP != nil:
-		return &httpChange{*s.HTTP, env}
-	}
-	return &waitChange{*s.Wait, env}
+	_, set := s.kinds()
+	return set[0].change(env)
+}
+
+// OnKubernetes reports whether the step needs environment.kubernetes.
+func (s Step) OnKubernetes() bool {
+	return s.Scale != nil || s.Resources != nil || s.Apply != nil || s.Patch != nil || s.ConfigMap != nil || s.Restart != nil ||
+		s.Wait != nil && s.Wait.For != ""
 }
 
 // title is the step's name or, without one, its kind.
@@ -75,36 +109,24 @@ func (s Step) title() string {
 	if s.Name != "" {
 		return s.Name
 	}
-	kind, _ := s.kind()
-	return kind
+	return s.kind()
 }
 
 // Validate returns the faults of the step as joined *invalid.FieldErrors.
 func (s Step) Validate() error {
-	var faults []error
-	kind, kinds := s.kind()
-	switch {
-	case kinds == 0:
-		return invalid.Field("", "has none of exec, sql, http and wait: a step does one of them")
-	case kinds > 1:
-		return invalid.Field("", "has %d of exec, sql, http and wait: a step does one of them", kinds)
+	names, set := s.kinds()
+	if len(names) != 1 {
+		return invalid.Field("", "does %d things (%s): a step does one of exec, sql, http, wait, scale, resources, apply, patch, configmap and restart",
+			len(names), strings.Join(names, ", "))
 	}
+	var faults []error
 	if s.Retry < 0 {
 		faults = append(faults, invalid.Field("retry", "is negative"))
 	}
-	switch {
-	case s.Exec != nil:
-		faults = append(faults, invalid.In("exec", s.Exec.validate()))
-	case s.SQL != nil:
-		faults = append(faults, invalid.In("sql", s.SQL.validate()))
-	case s.HTTP != nil:
-		faults = append(faults, invalid.In("http", s.HTTP.validate()))
-	default:
-		faults = append(faults, invalid.In("wait", s.Wait.validate()))
-	}
+	faults = append(faults, invalid.In(names[0], set[0].validate()))
 	err := errors.Join(faults...)
 	if err == nil && s.change(Environment{}).undoes() == "" && !s.Irreversible {
-		return invalid.Field(kind, "can't be undone: say how, or consent with irreversible: true")
+		return invalid.Field(names[0], "can't be undone: say how, or consent with irreversible: true")
 	}
 	return err
 }

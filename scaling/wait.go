@@ -12,23 +12,34 @@ import (
 	"scaleproof/internal/invalid"
 )
 
+// converged is what a wait for a workload waits for.
+const converged = "converged"
+
 func (w Wait) validate() error {
 	conditions := 0
-	for _, set := range []bool{w.HTTP != nil, w.SQL != nil, len(w.Exec) > 0} {
+	for _, set := range []bool{w.HTTP != nil, w.SQL != nil, len(w.Exec) > 0, w.For != ""} {
 		if set {
 			conditions++
 		}
 	}
 	switch {
 	case conditions != 1:
-		return invalid.Field("", "needs exactly one of http, sql and exec, and has %d", conditions)
+		return invalid.Field("", "needs exactly one of http, sql, exec and for, and has %d", conditions)
 	case w.HTTP != nil && w.HTTP.URL == "":
 		return invalid.Field("http.url", "is missing")
 	case w.SQL != nil && w.SQL.Query == "":
 		return invalid.Field("sql.query", "is missing")
+	case w.For != "" && w.For != converged:
+		return invalid.Field("for", "must be %s, and is %q", converged, w.For)
+	case w.For != "":
+		return validTarget(w.Target)
+	case w.Target != "":
+		return invalid.Field("target", "goes with for: %s", converged)
 	}
 	return nil
 }
+
+func (w Wait) change(env Environment) change { return &waitChange{w, env} }
 
 type waitChange struct {
 	Wait
@@ -41,6 +52,8 @@ func (c *waitChange) describe() string {
 		return "wait until " + c.HTTP.URL + " answers"
 	case c.SQL != nil:
 		return fmt.Sprintf("wait until %s gives %s", c.SQL.Query, c.SQL.Expect)
+	case c.For != "":
+		return "wait until " + c.Target + " has converged"
 	}
 	return "wait until " + strings.Join(c.Exec, " ") + " works"
 }
@@ -93,6 +106,11 @@ func (c *waitChange) attempt(ctx context.Context) error {
 			return fmt.Errorf("the query gives %q and not %q", state, c.SQL.Expect)
 		}
 		return nil
+	case c.For != "":
+		if c.env.Kubernetes == nil {
+			return errNoKubernetes
+		}
+		return checkConverged(ctx, c.env.Kubernetes, c.Target)
 	}
 	_, err := (&execChange{Exec{}, c.env}).run(ctx, c.Exec)
 	return err

@@ -52,10 +52,14 @@ type Environment struct {
 	Hosts []string `yaml:"hosts"`
 }
 
-// Kubernetes pins the cluster: both fields are needed for any step on it.
+// Kubernetes pins the cluster: context and namespace are needed for any step on
+// it.
 type Kubernetes struct {
 	Context   string `yaml:"context"`
 	Namespace string `yaml:"namespace"`
+	// UID is that of the cluster's namespace kube-system; where it is given, a
+	// context that leads to another cluster is refused.
+	UID string `yaml:"uid"`
 }
 
 // Postgres names the servers. The primary has no name of its own: it is

@@ -25,6 +25,12 @@ measure:
       duration: 10s
 `
 
+// onKubernetes is a plan with a cluster and one step.
+func onKubernetes(step string) string {
+	return strings.Replace(minimal, "environment:", "environment:\n  kubernetes: {context: a, namespace: b}", 1) +
+		"action: {steps: [{" + step + "}]}\n"
+}
+
 func environ(name string) (string, bool) {
 	value, ok := map[string]string{
 		"DATABASE_URL":   "postgres://app:sentinel-password@127.0.0.1:5432/brownie",
@@ -87,6 +93,20 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		"unknown node":        {minimal + "action: {steps: [{name: x, sql: {node: far, up: [SELECT 1], down: [SELECT 1]}}]}\n", ":12:", `no node "far"`},
 		"rollback":            {minimal + "rollback: {when: perhaps}\n", ":12:18:", "perhaps"},
 		"relative guardrail":  {minimal + "action: {load_through: api}\nguardrails: [load.api.errors < 2x]\n", ":13:14:", "absolute"},
+		"two kinds":           {onKubernetes("scale: {target: deployment/a, replicas: 1}, restart: {target: deployment/a}"), ":13:18:", "does 2 things (scale, restart)"},
+		"no cluster":          {strings.Replace(onKubernetes("restart: {target: deployment/a}"), ", namespace: b", "", 1), ":13:18:", "lacks a context or a namespace"},
+		"target":              {onKubernetes("scale: {target: app, replicas: 1}"), ":13:35:", "kind/name"},
+		"target's kind":       {onKubernetes("scale: {target: service/a, replicas: 1}"), ":13:35:", "deployment, statefulset"},
+		"no replicas":         {onKubernetes("scale: {target: deployment/a}"), ":13:26:", "replicas: is missing"},
+		"replicas":            {onKubernetes("scale: {target: deployment/a, replicas: many}"), ":13:59:", ""},
+		"owner":               {onKubernetes("scale: {target: deployment/a, replicas: 1, owner: ignore}"), ":13:69:", "refuse or adjust"},
+		"quantity":            {onKubernetes("resources: {target: deployment/a, container: a, limits: {memory: much}}"), ":13:84:", "no quantity"},
+		"no container":        {onKubernetes("resources: {target: deployment/a, limits: {memory: 1Gi}}"), ":13:30:", "container: is missing"},
+		"manifest":            {onKubernetes("apply: {file: none.yaml}"), ":13:33:", "no such file"},
+		"patch's form":        {onKubernetes("patch: {target: hpa/a, type: json, patch: {a: b}}"), ":13:61:", "list of operations"},
+		"secret":              {onKubernetes("patch: {target: secret/a, patch: {a: b}}"), ":13:35:", "is a Secret"},
+		"wait for":            {onKubernetes("wait: {for: luck, target: deployment/a}"), ":13:31:", "must be converged"},
+		"wait's target":       {onKubernetes("wait: {for: converged, target: a}"), ":13:50:", "kind/name"},
 		"checklist":           {minimal + "checklist: [{id: a, text: b, evidence: {step: none}}]\n", ":12:47:", `"none"`},
 		"empty":               {"", "", "one YAML document"},
 		"two documents":       {minimal + "---\n" + minimal, "", "one YAML document"},
@@ -171,7 +191,8 @@ func TestEveryExampleIsValid(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Read(entry.Name(), text, environ); err != nil {
+		// The manifests of a plan are read from the disk, beside it.
+		if _, err := Read(filepath.Join("..", "..", "examples", entry.Name()), text, environ); err != nil {
 			t.Errorf("%v", err)
 		}
 	}

@@ -146,4 +146,9 @@ func (p *Plan) resolvePaths(dir string) {
 	if p.Measure.Database != nil {
 		resolve(&p.Measure.Database.Suite)
 	}
+	for _, step := range p.Action.Steps {
+		if step.Apply != nil {
+			resolve(&step.Apply.File)
+		}
+	}
 }

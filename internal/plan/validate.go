@@ -103,6 +103,9 @@ func (p *Plan) validateAction() error {
 	for i, step := range p.Action.Steps {
 		at := fmt.Sprintf("steps[%d]", i)
 		faults = append(faults, invalid.In(at, step.Validate()))
+		if k := p.Environment.Kubernetes; step.OnKubernetes() && (k.Context == "" || k.Namespace == "") {
+			faults = append(faults, invalid.Field(at, "acts on Kubernetes, and environment.kubernetes lacks a context or a namespace"))
+		}
 		if step.SQL != nil && !nodes[orPrimary(step.SQL.Node)] {
 			faults = append(faults, invalid.Field(at+".sql", "environment.postgres has no node %q", orPrimary(step.SQL.Node)))
 		}

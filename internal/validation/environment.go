@@ -28,6 +28,7 @@ func (r *runner) preflight(ctx context.Context) error {
 	for _, s := range r.plan.Measure.Scrape {
 		faults = append(faults, reach(ctx, s.URL))
 	}
+	faults = append(faults, r.reachKubernetes(ctx))
 	for _, node := range r.plan.Environment.Postgres.All() {
 		faults = append(faults, reachPostgres(ctx, node.Name, node.DSN))
 	}
@@ -70,6 +71,7 @@ func (r *runner) stepEnvironment() scaling.Environment {
 	}
 	return scaling.Environment{
 		DSNs: dsns, Environ: os.Environ(), HTTP: r.opts.HTTP, Now: r.opts.Now, Secrets: r.plan.Secrets,
+		Kubernetes: r.kubernetes(),
 	}
 }
 
