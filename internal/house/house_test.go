@@ -71,6 +71,7 @@ func allowed() map[string][]string {
 		"internal/sample":          {},
 		"internal/demo":            real,
 		"internal/live":            {"loadgen", "internal/unit"},
+		"internal/history":         base,
 		"internal/house":           {},
 		"examples":                 {},
 		"scripts/benchload":        {"loadgen", "internal/unit"},

@@ -1,0 +1,207 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"scaleproof/internal/snapshot"
+	"scaleproof/internal/testpg"
+	"scaleproof/internal/unit"
+)
+
+func TestMain(m *testing.M) { testpg.Main(m) }
+
+var start = time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
+
+func night(i int) *snapshot.Snapshot {
+	return &snapshot.Snapshot{
+		SchemaVersion: snapshot.SchemaVersion, ID: fmt.Sprintf("night-%04d", i), Plan: "nightly", Phase: "before",
+		StartedAt: start.AddDate(0, 0, i), FinishedAt: start.AddDate(0, 0, i).Add(time.Minute), WorkloadHash: "w", Trials: 3,
+		Metrics: []snapshot.Metric{
+			{Name: "db.size", Unit: unit.Bytes, Better: snapshot.Neutral, Values: snapshot.Values{float64(i), float64(i) + 2, float64(i) + 1}},
+			{Name: "load.api.errors", Unit: unit.Ratio, Better: snapshot.Lower, Values: snapshot.Values{math.NaN(), math.NaN(), math.NaN()}},
+		},
+	}
+}
+
+// stores are both kinds; each must pass every test of this file.
+func stores(t *testing.T) map[string]Store {
+	t.Helper()
+	all := map[string]Store{}
+	for name, location := range map[string]string{
+		"folder": filepath.Join(t.TempDir(), "history"), "postgres": testpg.ForTest(t).NewDatabase(t),
+	} {
+		s, err := Open(t.Context(), location)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		all[name] = s
+	}
+	return all
+}
+
+func TestWhatIsAddedIsThere(t *testing.T) {
+	for name, s := range stores(t) {
+		if entries, err := s.List(t.Context()); err != nil || len(entries) != 0 {
+			t.Errorf("%s: a new history has %v, %v", name, entries, err)
+		}
+		for _, i := range []int{2, 0, 1, 1} { // once more, as after a crash
+			if err := s.Add(t.Context(), night(i), Labels{Commit: fmt.Sprintf("%dabcdef0123", i), Verdict: "pass"}); err != nil {
+				t.Fatal(name, err)
+			}
+		}
+		entries, err := s.List(t.Context())
+		if err != nil || len(entries) != 3 {
+			t.Fatalf("%s: %d entries, %v", name, len(entries), err)
+		}
+		for i, e := range entries {
+			figure, ok := e.Figure("db.size")
+			if !ok || figure.Median != float64(i)+1 || figure.Unit != unit.Bytes || !e.StartedAt.Equal(night(i).StartedAt) || e.Plan != "nightly" || e.Verdict != "pass" {
+				t.Errorf("%s: entry %d is %+v", name, i, e)
+			}
+			if _, ok := e.Figure("load.api.errors"); ok {
+				t.Errorf("%s: a metric without a value has a median", name)
+			}
+		}
+		whole, err := s.Read(t.Context(), "night-0001")
+		if err != nil || whole.Metric("db.size").Values[1] != 3 {
+			t.Errorf("%s: %+v, %v", name, whole, err)
+		}
+		if _, err := s.Read(t.Context(), "night-0009"); !errors.Is(err, ErrUnknown) {
+			t.Errorf("%s: reading what is not there: %v", name, err)
+		}
+	}
+}
+
+func TestReferences(t *testing.T) {
+	for name, s := range stores(t) {
+		for i := range 3 {
+			if err := s.Add(t.Context(), night(i), Labels{Commit: fmt.Sprintf("%dabcdef0123", i)}); err != nil {
+				t.Fatal(name, err)
+			}
+		}
+		for _, id := range []string{"night-0000", "night-0001"} { // the second in place of the first
+			if err := s.Promote(t.Context(), "release", id); err != nil {
+				t.Fatal(name, err)
+			}
+		}
+		for reference, want := range map[string]string{
+			"night-0002": "night-0002", "release": "night-0001", "latest": "night-0002", "0abcdef": "night-0000",
+		} {
+			if e, err := Resolve(t.Context(), s, reference); err != nil || e.ID != want {
+				t.Errorf("%s: %s is %s, %v", name, reference, e.ID, err)
+			}
+		}
+		for _, reference := range []string{"", "0abc", "nothing"} {
+			if _, err := Resolve(t.Context(), s, reference); !errors.Is(err, ErrUnknown) {
+				t.Errorf("%s: %q is something: %v", name, reference, err)
+			}
+		}
+		if err := s.Promote(t.Context(), "release", "night-0009"); !errors.Is(err, ErrUnknown) {
+			t.Errorf("%s: promoting what is not there: %v", name, err)
+		}
+		for _, bad := range []string{"", "../up", "a/b", ".hidden", strings.Repeat("x", 200)} {
+			if err := s.Promote(t.Context(), bad, "night-0000"); err == nil {
+				t.Errorf("%s: a baseline is called %q", name, bad)
+			}
+			broken := night(0)
+			broken.ID = bad
+			if err := s.Add(t.Context(), broken, Labels{}); err == nil {
+				t.Errorf("%s: a snapshot is called %q", name, bad)
+			}
+		}
+	}
+}
+
+func TestTwoCollectorsAtOnce(t *testing.T) {
+	for name, s := range stores(t) {
+		var collectors sync.WaitGroup
+		for range 2 {
+			collectors.Go(func() {
+				for i := range 20 {
+					if err := s.Add(t.Context(), night(i), Labels{}); err != nil {
+						t.Error(name, err)
+					}
+					if err := s.Promote(t.Context(), "latest-good", night(i).ID); err != nil {
+						t.Error(name, err)
+					}
+					if _, err := s.List(t.Context()); err != nil {
+						t.Error(name, err)
+					}
+				}
+			})
+		}
+		collectors.Wait()
+		if entries, err := s.List(t.Context()); err != nil || len(entries) != 20 {
+			t.Errorf("%s: %d entries, %v", name, len(entries), err)
+		}
+	}
+}
+
+func TestDamageAndLeftoversOfAFolder(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Add(t.Context(), night(0), Labels{}); err != nil {
+		t.Fatal(err)
+	}
+	// A crash leaves a file that was being written, and a snapshot without index.
+	for _, leftover := range []string{"index/.night-0001.json.123", "snapshots/night-0001.json"} {
+		if err := os.WriteFile(filepath.Join(dir, leftover), []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if entries, err := s.List(t.Context()); err != nil || len(entries) != 1 {
+		t.Errorf("%v, %v", entries, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "index/night-0002.json"), []byte(`{"id":`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.List(t.Context()); err == nil || !strings.Contains(err.Error(), "night-0002.json is damaged") {
+		t.Errorf("a damaged index: %v", err)
+	}
+}
+
+func TestThePasswordOfAHistoryIsNotTold(t *testing.T) {
+	_, err := Open(t.Context(), "postgres://app:sentinel-secret@127.0.0.1:1/history")
+	if err == nil || strings.Contains(err.Error(), "sentinel-secret") {
+		t.Errorf("%v", err)
+	}
+	if _, err := Open(t.Context(), ""); err == nil {
+		t.Error("no place is a place")
+	}
+}
+
+// A thousand nights of a hundred metrics must be listed in under a second.
+func BenchmarkListFolder(b *testing.B) {
+	s, err := Open(b.Context(), b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range 1000 {
+		n := night(i)
+		for j := range 100 {
+			m := n.Metrics[0]
+			m.Name = fmt.Sprintf("pg.primary.table_%d.bytes", j)
+			n.Metrics = append(n.Metrics, m)
+		}
+		if err := s.Add(b.Context(), n, Labels{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		if entries, err := s.List(b.Context()); err != nil || len(entries) != 1000 {
+			b.Fatal(len(entries), err)
+		}
+	}
+}
