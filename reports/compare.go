@@ -22,9 +22,9 @@ const (
 	// leastTrials is how many values a side must have: with fewer no exact test
 	// can find anything at 5 %.
 	leastTrials = 4
-	// defaultMinChange is the smallest change that matters where nothing else
+	// DefaultMinChange is the smallest change that matters where nothing else
 	// is said.
-	defaultMinChange = 0.05
+	DefaultMinChange = 0.05
 )
 
 // Compare compares every metric of two snapshots. It refuses snapshots of
@@ -150,7 +150,7 @@ func (c Criteria) minChange(metric string) float64 {
 	if c.MinChange > 0 {
 		return float64(c.MinChange)
 	}
-	return defaultMinChange
+	return DefaultMinChange
 }
 
 // correctGates takes back the changes of gates that do not survive the

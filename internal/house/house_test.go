@@ -76,7 +76,7 @@ func allowed() map[string][]string {
 		"examples":                 {},
 		"scripts/benchload":        {"loadgen", "internal/unit"},
 		"scripts/screenshots":      {},
-		"cmd/scaleproof":           slices.Concat([]string{"internal/plan", "internal/validation", "internal/demo", "internal/live", "examples"}, real, five, base),
+		"cmd/scaleproof":           slices.Concat([]string{"internal/plan", "internal/validation", "internal/demo", "internal/live", "internal/history", "examples"}, real, five, base),
 	}
 }
 

@@ -28,10 +28,13 @@ type Plan struct {
 	Gates       []reports.GateSpec `yaml:"gates"`
 	// MinChange is the smallest change that matters where a gate names none;
 	// zero: 5 %.
-	MinChange  unit.Fraction    `yaml:"min_change"`
-	Guardrails []expr.Condition `yaml:"guardrails"`
-	Rollback   Rollback         `yaml:"rollback"`
-	Checklist  []ChecklistItem  `yaml:"checklist"`
+	MinChange unit.Fraction `yaml:"min_change"`
+	// Calibration is a file of scaleproof calibrate: gates that can't see what
+	// they look for are warned of before a run.
+	Calibration string           `yaml:"calibration"`
+	Guardrails  []expr.Condition `yaml:"guardrails"`
+	Rollback    Rollback         `yaml:"rollback"`
+	Checklist   []ChecklistItem  `yaml:"checklist"`
 
 	// Path is the file, Source its text as it was written, with ${...} and so
 	// without what the environment put there, and Hash the SHA-256 of Source.

@@ -137,6 +137,7 @@ func (p *Plan) resolvePaths(dir string) {
 			*path = filepath.Join(dir, *path)
 		}
 	}
+	resolve(&p.Calibration)
 	for i := range p.Measure.Load {
 		load := &p.Measure.Load[i]
 		for _, path := range []*string{&load.TargetsFile, &load.Feeder, &load.BodyFile, &load.UnixSocket, &load.TLS.CA, &load.TLS.Cert, &load.TLS.Key} {

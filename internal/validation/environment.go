@@ -19,6 +19,13 @@ func (r *runner) preflight(ctx context.Context) error {
 	if err := r.guard(); err != nil {
 		return err
 	}
+	warnings, err := r.calibrationWarnings()
+	if err != nil {
+		return &EnvironmentError{err}
+	}
+	for _, warning := range warnings {
+		r.event(Preflight, "warning: %s", warning)
+	}
 	var faults []error
 	for _, load := range r.plan.Measure.Load {
 		if err := loadgen.Reach(ctx, load); err != nil {

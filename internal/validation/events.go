@@ -13,6 +13,7 @@ const (
 	After     Phase = "after"
 	Judging   Phase = "verdict"
 	Undoing   Phase = "rollback"
+	Gating    Phase = "gate" // measured against a baseline
 )
 
 // An Event is one line of what a run is doing, for whoever watches.

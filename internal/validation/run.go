@@ -116,7 +116,7 @@ func (r *runner) finish(ctx context.Context, report *reports.Report, act *action
 // judge fills the comparison and the verdict. fault is why there is no second
 // snapshot.
 func (r *runner) judge(report *reports.Report, act *action, fault error) {
-	criteria := reports.Criteria{Objectives: r.plan.Objectives, Gates: r.plan.Gates, MinChange: r.plan.MinChange}
+	criteria := r.criteria()
 	facts := reports.Facts{Guardrails: act.guardrails}
 	switch {
 	case errors.Is(fault, context.Canceled):

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"scaleproof/internal/history"
+	"scaleproof/internal/plan"
+	"scaleproof/internal/snapshot"
+	"scaleproof/internal/validation"
+	"scaleproof/reports"
+)
+
+func (a *app) gateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "gate -f PLAN --baseline REF",
+		Short: "For CI: measure, and compare with a pinned baseline",
+		Long: `gate measures what the plan measures, changes nothing, and judges it by the plan's
+gates and objectives against a baseline: a snapshot file, or of the history an ID,
+the name of a baseline, a commit, or latest. What was measured is added to the
+history; making it a baseline is a decision of its own: scaleproof history promote.
+
+With --self-test each gate's metric is made worse in a copy of what was measured,
+and a gate that does not see it is an error: a gate that can't fail proves nothing
+by passing.`,
+		Example: `  scaleproof gate -f scaleproof.yaml --baseline release --commit "$GITHUB_SHA" --out report`,
+		Args:    cobra.NoArgs,
+	}
+	path, yes, place := planFlag(cmd), yesFlag(cmd), historyFlag(cmd)
+	baseline := cmd.Flags().String("baseline", "", "what to compare with (required)")
+	commit := cmd.Flags().String("commit", "", "commit of what is measured, kept with it")
+	out := cmd.Flags().String("out", "", "folder for the report; none is written without it")
+	selfTest := cmd.Flags().Bool("self-test", false, "inject regressions, which every gate must see")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		p, err := a.readPlan(*path)
+		if err != nil {
+			return err
+		}
+		if *baseline == "" {
+			return usagef("no baseline: name a snapshot file, or an ID, baseline or commit of the history, by --baseline")
+		}
+		if len(p.Gates)+len(p.Objectives) == 0 {
+			return usagef("the plan has neither gates nor objectives: there is nothing to judge by")
+		}
+		interrupts := a.interrupts(cmd.Context(), "Interrupted: stopping the measurement. Nothing was changed.")
+		defer interrupts.stop()
+		return a.gate(interrupts, p, gateOptions{*baseline, *commit, *out, a.historyPlace(*place), *selfTest, *yes})
+	}
+	return cmd
+}
+
+type gateOptions struct {
+	baseline, commit, out, history string
+	selfTest, consent              bool
+}
+
+func (a *app) gate(i interrupts, p *plan.Plan, o gateOptions) error {
+	store, err := history.Open(i.first, o.history)
+	if err != nil {
+		return &validation.EnvironmentError{Err: err}
+	}
+	defer store.Close()
+	baseline, err := readBaseline(i.first, store, o.baseline)
+	if err != nil {
+		return err
+	}
+	opts := a.options(i.second)
+	opts.Consent = o.consent
+	report, err := validation.Gate(i.first, p, baseline, opts)
+	if err != nil {
+		return err
+	}
+	labels := history.Labels{Commit: o.commit, Verdict: string(report.Verdict.Word)}
+	faults := []error{store.Add(i.first, report.After, labels)}
+	if o.out != "" {
+		faults = append(faults, reports.WriteAll(o.out, report))
+	}
+	fmt.Fprintln(a.err)
+	if err := reports.WriteTerminal(a.out, report, a.style()); err != nil {
+		return fmt.Errorf("writing the summary: %w", err)
+	}
+	if err := errors.Join(faults...); err != nil {
+		return &validation.EnvironmentError{Err: err}
+	}
+	fmt.Fprintf(a.out, "Measured as %s. To make it a baseline: scaleproof history promote NAME %s\n", report.After.ID, report.After.ID)
+	if o.selfTest {
+		return a.saySelfTest(validation.BlindGates(p, report))
+	}
+	return verdict(report.Verdict.Word)
+}
+
+// saySelfTest tells which gates don't see a regression; its exit code says
+// whether all do.
+func (a *app) saySelfTest(blind []string) error {
+	if len(blind) == 0 {
+		fmt.Fprintln(a.out, "Self-test: every gate saw the regression that was injected.")
+		return nil
+	}
+	for _, gate := range blind {
+		fmt.Fprintln(a.out, "Self-test: blind to an injected regression:", gate)
+	}
+	return verdict(reports.Unsure)
+}
+
+// readBaseline reads the snapshot that a reference names: of the history or,
+// where there is such a file, from it.
+func readBaseline(ctx context.Context, store history.Store, reference string) (*snapshot.Snapshot, error) {
+	if _, err := os.Stat(reference); err == nil {
+		return readMeasurement(reference)
+	}
+	entry, err := history.Resolve(ctx, store, reference)
+	if errors.Is(err, history.ErrUnknown) {
+		return nil, usagef("--baseline: %w, and there is no such file", err)
+	}
+	if err != nil {
+		return nil, &validation.EnvironmentError{Err: err}
+	}
+	s, err := store.Read(ctx, entry.ID)
+	if err != nil {
+		return nil, &validation.EnvironmentError{Err: err}
+	}
+	return s, nil
+}
+
+func (a *app) calibrateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "calibrate -f PLAN",
+		Short: "A against A: the noise, and the smallest change that can be seen",
+		Long: `calibrate measures the same thing twice and changes nothing. What differs is noise:
+for each metric it tells the smallest change that the plan's trials can show, and
+how many trials the plan's gates need. It writes a file that a plan names under
+calibration, so that a run warns of gates that can't see what they look for.`,
+		Args: cobra.NoArgs,
+	}
+	path, yes, output := planFlag(cmd), yesFlag(cmd), outputFlag(cmd)
+	out := cmd.Flags().String("out", "", "the calibration file (the plan's name with .calibration.json)")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		p, err := a.readPlan(*path)
+		if err != nil {
+			return err
+		}
+		p.Calibration = "" // what is about to be made anew
+		interrupts := a.interrupts(cmd.Context(), "Interrupted: stopping the measurement. Nothing was changed.")
+		defer interrupts.stop()
+		opts := a.options(interrupts.second)
+		opts.Consent = *yes
+		c, err := validation.Calibrate(interrupts.first, p, opts)
+		if err != nil {
+			return err
+		}
+		if *out == "" {
+			*out = (*path)[:len(*path)-len(filepath.Ext(*path))] + ".calibration.json"
+		}
+		data, err := json.MarshalIndent(c, "", "  ")
+		if err != nil {
+			return fmt.Errorf("encoding the calibration: %w", err)
+		}
+		if err := snapshot.WriteFileAtomically(*out, append(data, '\n')); err != nil {
+			return &validation.EnvironmentError{Err: err}
+		}
+		fmt.Fprintf(a.err, "Wrote %s: name it under calibration in the plan.\n\n", *out)
+		return a.writeData(*output, c, func(w io.Writer, style reports.TerminalStyle) error {
+			return reports.WriteCalibration(w, c, style)
+		})
+	}
+	return cmd
+}

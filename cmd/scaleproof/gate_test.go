@@ -1,0 +1,173 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"scaleproof/internal/history"
+	"scaleproof/internal/snapshot"
+	"scaleproof/internal/unit"
+	"scaleproof/internal/validation"
+	"scaleproof/reports"
+)
+
+// slowService answers after the milliseconds that delay says.
+func slowService(t *testing.T, delay *atomic.Int64) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		time.Sleep(time.Duration(delay.Load()) * time.Millisecond) // the service's work
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func gatePlan(t *testing.T, url, more string) string {
+	t.Helper()
+	return writeFile(t, "gate.yaml", fmt.Sprintf(`version: 1
+name: gate
+measure:
+  trials: 5
+  load:
+    - {name: api, targets: ["GET %s/"], connections: 4, duration: 300ms}
+gates:
+  - {metric: load.api.response.p50, min_change: 30%%}
+  - {metric: load.api.errors}
+%s`, url, more))
+}
+
+func TestGateFromTheFirstBaselineToARegression(t *testing.T) {
+	var delay atomic.Int64
+	delay.Store(10)
+	plan := gatePlan(t, slowService(t, &delay), "")
+	store := filepath.Join(t.TempDir(), "history")
+	first := filepath.Join(t.TempDir(), "first.json")
+	if got := runCommand(t, nil, "snapshot", "-f", plan, "-o", first); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	gate := func(args ...string) result {
+		return runCommand(t, nil, append([]string{"gate", "-f", plan, "--history", store}, args...)...)
+	}
+	// The first baseline is a file; what is measured goes into the history.
+	if got := gate("--baseline", first, "--commit", "0123456789abcdef", "--self-test"); got.code != 0 || !strings.Contains(got.out, "every gate saw the regression") {
+		t.Fatalf("%+v", got)
+	}
+	if got := runCommand(t, nil, "history", "promote", "release", "0123456", "--history", store); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	out := filepath.Join(t.TempDir(), "report")
+	delay.Store(30)
+	got := gate("--baseline", "release", "--out", out)
+	if got.code != 1 || !strings.Contains(got.out, "regressed") {
+		t.Errorf("a service three times as slow: %+v", got)
+	}
+	if _, err := os.Stat(filepath.Join(out, "report.html")); err != nil {
+		t.Error(err)
+	}
+	list := runCommand(t, nil, "history", "list", "--history", store)
+	if list.code != 0 || strings.Count(list.out, "\n") != 3 || !strings.Contains(list.out, "release") || !strings.Contains(list.out, "fail") {
+		t.Errorf("%+v", list)
+	}
+	if got := gate("--baseline", "nothing"); got.code != 2 || !strings.Contains(got.err, "nothing") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestABlindGateIsFound(t *testing.T) {
+	metric := func(name string, values ...float64) snapshot.Metric {
+		return snapshot.Metric{Name: name, Unit: unit.Seconds, Better: snapshot.Lower, Values: values}
+	}
+	plan := writeFile(t, "plan.yaml", "version: 1\nname: x\nmeasure: {load: [{name: a, targets: [\"http://127.0.0.1:1/\"], duration: 1s}], resources: {host: true}}\ngates: [{metric: host.quiet, min_change: 5%}, {metric: host.noisy, min_change: 5%}]\n")
+	p, err := (&app{}).readPlan(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &snapshot.Snapshot{Trials: 5, Metrics: []snapshot.Metric{metric("host.quiet", 1, 1.01, .99, 1, 1.02), metric("host.noisy", 1, 3, .3, 2, .7)}}
+	report := &reports.Report{Before: s, After: s, Comparison: reports.Compare(s, s, reports.Criteria{Gates: p.Gates})}
+	blind := validation.BlindGates(p, report)
+	if len(blind) != 1 || !strings.HasPrefix(blind[0], "host.noisy") {
+		t.Errorf("blind gates: %v", blind)
+	}
+}
+
+func TestCalibrateAndWarn(t *testing.T) {
+	var delay atomic.Int64
+	delay.Store(5)
+	url := slowService(t, &delay)
+	plan := gatePlan(t, url, "")
+	got := runCommand(t, nil, "calibrate", "-f", plan)
+	if got.code != 0 || !strings.Contains(got.out, "load.api.response.p50") {
+		t.Fatalf("%+v", got)
+	}
+	path := strings.TrimSuffix(plan, ".yaml") + ".calibration.json"
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c reports.Calibration
+	if err := json.Unmarshal(data, &c); err != nil {
+		t.Fatal(err)
+	}
+	noise := c.Noise("load.api.response.p50")
+	if noise == nil || noise.Deviation <= 0 || noise.Detectable <= 0 || c.Trials != 5 {
+		t.Fatalf("%+v", c)
+	}
+	// With much noise in the file, a run says that the gate can't see.
+	noise.Deviation = 1
+	data, _ = json.Marshal(c)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	warned := gatePlan(t, url, "calibration: "+path+"\n")
+	got = runCommand(t, nil, "snapshot", "-f", warned, "-o", filepath.Join(t.TempDir(), "s.json"))
+	if got.code != 0 || !strings.Contains(got.err, "gate load.api.response.p50 looks for a change of 30 %") {
+		t.Errorf("%+v", got)
+	}
+	missing := gatePlan(t, url, "calibration: nowhere.json\n")
+	if got := runCommand(t, nil, "snapshot", "-f", missing); got.code != 4 || !strings.Contains(got.err, "calibrate writes it") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestHistoryTrend(t *testing.T) {
+	place := filepath.Join(t.TempDir(), "history")
+	store, err := history.Open(t.Context(), place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
+	for i := range 40 {
+		value := .100 + .001*float64(i%5)
+		if i >= 25 {
+			value *= 1.3
+		}
+		s := &snapshot.Snapshot{
+			SchemaVersion: snapshot.SchemaVersion, ID: fmt.Sprintf("night-%02d", i), Plan: "nightly", StartedAt: start.AddDate(0, 0, i), FinishedAt: start.AddDate(0, 0, i), Trials: 1,
+			Metrics: []snapshot.Metric{{Name: "load.api.response.p99", Unit: unit.Seconds, Better: snapshot.Lower, Values: snapshot.Values{value}}},
+		}
+		if err := store.Add(t.Context(), s, history.Labels{Commit: fmt.Sprintf("commit%02d", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	environment := map[string]string{"SCALEPROOF_HISTORY": place}
+	got := runCommand(t, environment, "history", "trend", "load.api.response.p99")
+	if got.code != 0 || !strings.Contains(got.out, "changed on 2026-03-26 02:00 at commit commit25: from 102 ms to 133 ms") || strings.Count(got.out, "changed") != 1 {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, environment, "history", "trend", "nothing"); got.code != 2 {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, environment, "history", "show", "night-07"); got.code != 0 || !strings.Contains(got.out, `"id": "night-07"`) {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, environment, "history", "show", "night-99"); got.code != 2 {
+		t.Errorf("%+v", got)
+	}
+}
