@@ -11,6 +11,7 @@ import (
 )
 
 func TestDoctor(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, app, autoscaler, limitedRole)
 	steps := []scaling.Step{
 		scaleTo("deployment/app", 4), converged("deployment/app"), scaleTo("statefulset/none", 2),

@@ -17,6 +17,7 @@ func lock(s *stage, holder string) scaling.LeaseConfig {
 }
 
 func TestOneRunHoldsTheLock(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	client := s.client(testcluster.AdminContext)
 	first, err := scaling.AcquireLease(t.Context(), client, lock(s, "first"))
@@ -45,6 +46,7 @@ func TestOneRunHoldsTheLock(t *testing.T) {
 }
 
 func TestAForsakenLockIsTakenOver(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	client := s.client(testcluster.AdminContext)
 	first, err := scaling.AcquireLease(t.Context(), client, lock(s, "first"))
