@@ -19,7 +19,7 @@ test: ## all tests with the race detector, against a real PostgreSQL server
 
 test-cluster: ## the tests on a real Kubernetes cluster, which they start (root on Debian; builds it once)
 	@scripts/install-cluster.sh
-	go test -race -p 1 -count=1 -tags cluster -timeout 10m ./internal/testcluster ./internal/clustertest
+	go test -race -p 1 -count=1 -tags cluster -parallel 4 -timeout 10m ./internal/testcluster ./internal/clustertest
 
 lint: ## vet, staticcheck, gofumpt, tidy
 	go vet -tags cluster ./...

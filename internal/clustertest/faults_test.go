@@ -22,6 +22,7 @@ func imageOf(target, container, image string) scaling.Step {
 }
 
 func TestAnImageThatNeverBecomesReadyIsRolledBack(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, manifest, target, container string
 		timeout                           time.Duration
@@ -31,6 +32,7 @@ func TestAnImageThatNeverBecomesReadyIsRolledBack(t *testing.T) {
 		{"statefulset", db, "statefulset/db", "db", 20 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s := newStage(t, c.manifest)
 			wait := converged(c.target)
 			wait.Timeout = unit.Duration(c.timeout)
@@ -47,6 +49,7 @@ func TestAnImageThatNeverBecomesReadyIsRolledBack(t *testing.T) {
 }
 
 func TestAThirdPartysChangeIsReportedNotOverwritten(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, app)
 	x := s.executor()
 	o := s.apply(x, scaleTo("deployment/app", 3),
@@ -69,6 +72,7 @@ func TestAThirdPartysChangeIsReportedNotOverwritten(t *testing.T) {
 }
 
 func TestAManagersFieldIsAConflict(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, app)
 	s.run(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"},"data":{"a":"1"}}`, "apply", "--server-side", "--field-manager=helm", "-f", "-")
 	step := scaling.Step{Apply: &scaling.Apply{File: writeManifest(t, `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"},"data":{"a":"2"}}`)}}
@@ -84,6 +88,7 @@ func TestAManagersFieldIsAConflict(t *testing.T) {
 }
 
 func TestAnAutoscalerOwnsTheReplicas(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, app, autoscaler)
 	x := s.executor()
 	step := scaleTo("deployment/app", 4)
@@ -116,6 +121,7 @@ subjects: [{kind: User, name: limited}]
 `
 
 func TestNoRightToPatch(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, app, limitedRole)
 	s.env.Kubernetes = s.client(testcluster.LimitedContext)
 	o, err := s.try(s.executor(), scaleTo("deployment/app", 5))
@@ -126,6 +132,7 @@ func TestNoRightToPatch(t *testing.T) {
 }
 
 func TestWhatIsNotThere(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	for name, c := range map[string]struct {
 		run  kubectl.Runner

@@ -12,6 +12,7 @@ import (
 )
 
 func TestScaleAndRollBack(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, app)
 	x := s.executor()
 	o := s.apply(x, scaleTo("deployment/app", 5), converged("deployment/app"))
@@ -25,6 +26,7 @@ func TestScaleAndRollBack(t *testing.T) {
 }
 
 func TestScaleAStatefulSet(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, db)
 	x := s.executor()
 	o := s.apply(x, scaleTo("statefulset/db", 1), converged("statefulset/db"))
@@ -36,6 +38,7 @@ func TestScaleAStatefulSet(t *testing.T) {
 }
 
 func TestResourcesAndRollBack(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, app, db)
 	x := s.executor()
 	// 0.05 and 50m are one quantity: what the API server makes of it counts.
@@ -66,6 +69,7 @@ func writeManifest(t *testing.T, text string) string {
 }
 
 func TestApplyMakesAndChanges(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, app)
 	manifest := writeManifest(t, autoscaler+`---
 apiVersion: v1
@@ -94,6 +98,7 @@ spec: {selector: {app: app}, sessionAffinity: ClientIP, ports: [{port: 80, targe
 }
 
 func TestPatchConfigMapAndRestart(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, app)
 	s.run("", "create", "configmap", "routing", "--from-literal=a=1", "--from-literal=b=2")
 	before := s.run("", "get", "pods", "-o=name")
@@ -124,6 +129,7 @@ func TestPatchConfigMapAndRestart(t *testing.T) {
 }
 
 func TestPreviewShowsTheChangeAndMakesNone(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, app)
 	version := s.field("deployment/app", ".spec")
 	previews := s.executor().Preview(t.Context(), []scaling.Step{

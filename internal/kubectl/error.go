@@ -56,6 +56,7 @@ var said = []struct {
 }{
 	{"conflict:", Conflict}, // Apply failed with 1 conflict: conflict with "helm"
 	{"conflicts:", Conflict},
+	{"the object has been modified", Conflict}, // as apply says it
 	{"is invalid:", Invalid},
 	{"is immutable", Invalid},
 	{"You must be logged in", Unauthorized},

@@ -69,6 +69,11 @@ func Run(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, erro
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
+	ctx, unlock, err := r.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	journal, err := r.openJournal()
 	if err != nil {
 		return nil, err
