@@ -26,6 +26,9 @@ const (
 	repeats = 3
 	// maxProbes ends a search that the target's noise would keep going.
 	maxProbes = 40
+	// generatorAttempts is how often a rate is tried where the generator was the
+	// limit.
+	generatorAttempts = 3
 	// patience is how many hopeless seconds end a probe.
 	patience = 2
 )
@@ -97,8 +100,22 @@ func (s *search) pilot(ctx context.Context) (float64, error) {
 	return r.Throughput / 2, nil
 }
 
-// probe measures one rate.
+// probe tells whether a rate holds. One hiccup of this machine says nothing: only
+// a generator that is the limit time after time ends the search.
 func (s *search) probe(ctx context.Context, rate float64) (held bool, err error) {
+	for range generatorAttempts {
+		held, limited, err := s.measure(ctx, rate)
+		if err != nil || held || !limited {
+			return held, err
+		}
+	}
+	s.limited, s.over = true, true
+	return false, nil
+}
+
+// measure probes a rate once. limited says that it failed for the generator's
+// sake.
+func (s *search) measure(ctx context.Context, rate float64) (held, limited bool, err error) {
 	rate = roundRate(rate)
 	cfg := s.cfg
 	cfg.Rate, cfg.Seed = unit.Rate(rate), cfg.Seed+uint64(len(s.points))
@@ -118,17 +135,17 @@ func (s *search) probe(ctx context.Context, rate float64) (held bool, err error)
 	}
 	r, err := Run(probeCtx, cfg, opts)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	if ctx.Err() != nil {
-		return false, fmt.Errorf("searching the capacity: %w", ctx.Err())
+		return false, false, fmt.Errorf("searching the capacity: %w", ctx.Err())
 	}
 	p := pointOf(r, rate, cfg.SLO.Fault(r))
 	if probeCtx.Err() != nil && p.Held {
 		p.Held, p.Reason = false, "it grew hopeless within seconds"
 	}
-	if !p.Held && r.Validity == GeneratorLimited {
-		s.limited, s.over, p.Reason = true, true, r.ValidityReason
+	if limited = !p.Held && r.Validity == GeneratorLimited; limited {
+		p.Reason = r.ValidityReason
 	}
 	s.points = append(s.points, p)
 	if p.Held {
@@ -137,7 +154,7 @@ func (s *search) probe(ctx context.Context, rate float64) (held bool, err error)
 	if s.opts.OnProbe != nil {
 		s.opts.OnProbe(p)
 	}
-	return p.Held, nil
+	return p.Held, limited, nil
 }
 
 func pointOf(r *Result, rate float64, fault string) CurvePoint {

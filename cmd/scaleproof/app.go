@@ -48,6 +48,7 @@ failed, 5 a rollback failed or could not be verified, 130 interrupted.`,
 		a.gateCommand(),
 		a.calibrateCommand(),
 		a.historyCommand(),
+		a.capacityCommand(),
 		a.reportCommand(),
 		a.sampleCommand(),
 	)

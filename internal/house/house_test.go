@@ -62,7 +62,7 @@ func allowed() map[string][]string {
 		"capacity":                 base,
 		"reports":                  append([]string{"loadgen", "dbbench", "scaling", "capacity"}, base...),
 		"internal/plan":            append(slices.Clone(five), base...),
-		"internal/validation":      slices.Concat([]string{"internal/plan", "internal/kubectl"}, five, base),
+		"internal/validation":      slices.Concat([]string{"internal/history", "internal/plan", "internal/kubectl"}, five, base),
 		"internal/testpg":          {},
 		"internal/testcluster":     {},
 		"internal/clustertest":     {},

@@ -1,0 +1,92 @@
+package dbbench
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"scaleproof/internal/snapshot"
+	"scaleproof/internal/unit"
+)
+
+// largestTables is how many tables, and indexes, have figures of their own.
+const largestTables = 50
+
+// xidLimit is how many transaction ids a database may use before it refuses
+// writes: 2^31 less the three million that are kept for the administrator.
+const xidLimit = 1<<31 - 3_000_000
+
+// CaptureOccupancy reads how much of its limits a node uses, for a history: sizes
+// and rows of the database, its largest tables and indexes, connections,
+// transaction ids, log positions, what slots hold back, and sequences. Metrics
+// are called pg.<node>.<name>; one that ends in _limit is what its namesake must
+// not reach. What the role may not read is left out and named in the notes.
+func CaptureOccupancy(ctx context.Context, node Node) (samples []snapshot.Sample, notes []string, err error) {
+	conn, err := pgx.Connect(ctx, node.DSN)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the occupancy of %s: %w", node.Name, err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	for _, q := range occupancyQueries() {
+		rows, err := conn.Query(ctx, q.sql, q.args...)
+		if err == nil {
+			var name string
+			var value float64
+			_, err = pgx.ForEachRow(rows, []any{&name, &value}, func() error {
+				samples = append(samples, snapshot.Sample{Name: "pg." + node.Name + "." + name, Unit: q.unit, Better: snapshot.Neutral, Value: value})
+				return nil
+			})
+		}
+		if ctx.Err() != nil {
+			return nil, nil, fmt.Errorf("reading the occupancy of %s: %w", node.Name, ctx.Err())
+		}
+		if err != nil {
+			notes = append(notes, fmt.Sprintf("%s of %s can't be read: %v", q.what, node.Name, err))
+		}
+	}
+	return samples, notes, nil
+}
+
+// An occupancyQuery gives rows of a metric's name and its value.
+type occupancyQuery struct {
+	what string
+	unit unit.Base
+	sql  string
+	args []any
+}
+
+func occupancyQueries() []occupancyQuery {
+	// A name becomes part of a metric's: what is no letter, digit or _ is _.
+	const clean = `regexp_replace(n.nspname || '.' || c.relname, '[^A-Za-z0-9_.]', '_', 'g')`
+	largest := func(relkinds, name, value string) string {
+		return `SELECT ` + name + `, (` + value + `)::float8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+			WHERE c.relkind IN (` + relkinds + `) AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_toast%'
+			ORDER BY pg_total_relation_size(c.oid) DESC LIMIT $1`
+	}
+	count := []any{largestTables}
+	return []occupancyQuery{
+		{"the size", unit.Bytes, `SELECT 'size.database', pg_database_size(current_database())::float8`, nil},
+		{"sizes of tables", unit.Bytes, largest(`'r', 'm'`, `'size.table.' || `+clean, `pg_total_relation_size(c.oid)`), count},
+		{"rows of tables", unit.Count, largest(`'r', 'm'`, `'rows.table.' || `+clean, `greatest(c.reltuples, 0)`), count},
+		{"sizes of indexes", unit.Bytes, largest(`'i'`, `'size.index.' || `+clean, `pg_relation_size(c.oid)`), count},
+		{"connections", unit.Count, `SELECT 'connections', count(*)::float8 FROM pg_stat_activity WHERE backend_type = 'client backend'
+			UNION ALL SELECT 'connections_limit', current_setting('max_connections')::float8 - current_setting('superuser_reserved_connections')::float8`, nil},
+		{"transaction ids", unit.Count, fmt.Sprintf(`SELECT 'transaction_ids', max(age(datfrozenxid))::float8 FROM pg_database
+			UNION ALL SELECT 'transaction_ids_limit', %d::float8`, xidLimit), nil},
+		{"the log position", unit.Bytes, `SELECT 'wal', pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 WHERE NOT pg_is_in_recovery()`, nil},
+		{"what slots hold back", unit.Bytes, `SELECT 'slots', coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)), 0)::float8
+			FROM pg_replication_slots WHERE NOT pg_is_in_recovery()`, nil},
+		{"sequences", unit.Ratio, sequencesQuery, nil},
+	}
+}
+
+// sequencesQuery gives the share that is used of each sequence, of its own
+// maximum or that of the integer column that it feeds, if that is smaller.
+const sequencesQuery = `SELECT 'sequence.' || regexp_replace(s.schemaname || '.' || s.sequencename, '[^A-Za-z0-9_.]', '_', 'g'),
+	s.last_value::float8 / least(s.max_value, CASE a.atttypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE s.max_value END)
+FROM pg_sequences s
+JOIN pg_class c ON c.oid = format('%I.%I', s.schemaname, s.sequencename)::regclass
+LEFT JOIN pg_depend d ON d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+WHERE s.last_value IS NOT NULL AND s.increment_by > 0`

@@ -1,0 +1,51 @@
+package dbbench
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"scaleproof/internal/testpg"
+)
+
+func TestOccupancy(t *testing.T) {
+	dsn := testpg.ForTest(t).NewDatabase(t)
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	for _, sql := range []string{
+		`CREATE TABLE small (id serial PRIMARY KEY)`,
+		`CREATE TABLE "odd-name" (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, t text)`,
+		`INSERT INTO "odd-name" (t) SELECT repeat('x', 100) FROM generate_series(1, 5000)`,
+		`SELECT setval('small_id_seq', 1073741824)`, `ANALYZE`,
+	} {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	samples, notes, err := CaptureOccupancy(t.Context(), Node{Name: "primary", DSN: dsn})
+	if err != nil || len(notes) != 0 {
+		t.Fatal(notes, err)
+	}
+	got := map[string]float64{}
+	for _, s := range samples {
+		got[strings.TrimPrefix(s.Name, "pg.primary.")] = s.Value
+	}
+	for name, bounds := range map[string][2]float64{
+		"size.database": {1e6, 1e9}, "size.table.public.odd_name": {5000 * 100, 5e6}, "rows.table.public.odd_name": {5000, 5000},
+		"size.index.public.odd_name_pkey": {1 << 13, 1 << 20}, "connections": {1, 100}, "connections_limit": {10, 1000},
+		"transaction_ids": {1, 1e9}, "transaction_ids_limit": {2144483648, 2144483648}, "wal": {1, 1e12}, "slots": {0, 0},
+		"sequence.public.small_id_seq": {.49, .51}, // half of what an integer holds
+	} {
+		if v, ok := got[name]; !ok || v < bounds[0] || v > bounds[1] {
+			t.Errorf("%s is %v (there: %v), want %v to %v", name, v, ok, bounds[0], bounds[1])
+		}
+	}
+	if _, _, err := CaptureOccupancy(t.Context(), Node{Name: "primary", DSN: "postgres://127.0.0.1:1/x"}); err == nil {
+		t.Error("an unreachable node was read")
+	}
+}
