@@ -30,7 +30,7 @@ func restoringPatch(live kubectl.Object, want map[string]any) ([]byte, error) {
 		}
 		operations = append(operations, restoring(live, path, want[path]))
 	}
-	slices.SortStableFunc(operations[1:], byRemovedIndex)
+	slices.SortStableFunc(operations[1:], byRemoval)
 	patch, err := json.Marshal(operations)
 	if err != nil {
 		return nil, fmt.Errorf("writing a patch: %w", err)
@@ -38,26 +38,25 @@ func restoringPatch(live kubectl.Object, want map[string]any) ([]byte, error) {
 	return patch, nil
 }
 
-// byRemovedIndex puts removals last, and those of a list's later elements first,
-// so that the places of the others stay true.
-func byRemovedIndex(a, b operation) int {
-	if (a.Op == "remove") != (b.Op == "remove") {
-		if a.Op == "remove" {
-			return 1
-		}
-		return -1
-	}
-	if a.Op != "remove" {
+// byRemoval puts removals last, and among them those at later elements of a list
+// first, so that the places in the other operations stay true.
+func byRemoval(a, b operation) int {
+	switch removesA, removesB := a.Op == "remove", b.Op == "remove"; {
+	case !removesA && !removesB:
 		return 0
+	case !removesA:
+		return -1
+	case !removesB:
+		return 1
 	}
-	index := func(path string) int {
-		n, err := strconv.Atoi(path[strings.LastIndexByte(path, '/')+1:])
-		if err != nil {
-			return -1
+	return slices.CompareFunc(strings.Split(b.Path, "/"), strings.Split(a.Path, "/"), func(x, y string) int {
+		i, errX := strconv.Atoi(x)
+		j, errY := strconv.Atoi(y)
+		if errX == nil && errY == nil {
+			return i - j
 		}
-		return n
-	}
-	return index(b.Path) - index(a.Path)
+		return strings.Compare(x, y)
+	})
 }
 
 // restoring is the operation that gives one field its value. Where even what
@@ -90,7 +89,8 @@ func restoring(live kubectl.Object, path string, value any) operation {
 // place is the index of the element [name] of a list, or - for one past its end.
 func place(list []any, segment string) string {
 	for i, item := range list {
-		if m, ok := item.(map[string]any); ok && fmt.Sprintf("[%v]", m["name"]) == segment {
+		m, _ := item.(map[string]any)
+		if name, ok := m["name"].(string); ok && "["+escapePointer(name)+"]" == segment {
 			return strconv.Itoa(i)
 		}
 	}

@@ -97,10 +97,11 @@ func children(value any) map[string]any {
 		for _, item := range v {
 			m, _ := item.(map[string]any)
 			name, ok := m["name"].(string)
-			if _, twice := below["["+name+"]"]; !ok || twice {
+			segment := "[" + escapePointer(name) + "]"
+			if _, twice := below[segment]; !ok || twice {
 				return nil
 			}
-			below["["+name+"]"] = item
+			below[segment] = item
 		}
 	default:
 		return nil

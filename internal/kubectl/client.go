@@ -197,11 +197,9 @@ func (c *Client) write(ctx context.Context, doing string, stdin []byte, dryRun b
 // names it (deployments.apps/app).
 func (c *Client) Can(ctx context.Context, verb, resource string) (bool, error) {
 	out, err := c.call(ctx, "auth can-i "+verb+" "+resource, nil, "auth", "can-i", verb, resource)
-	switch answer := strings.TrimSpace(string(out)); {
-	case err == nil:
-		return strings.HasPrefix(answer, "yes"), nil
-	case ReasonOf(err) == Unknown:
-		return false, nil // "no" is an exit code too
+	var e *Error
+	if errors.As(err, &e) && e.Reason == Unknown && e.Message == e.Err.Error() {
+		return false, nil // "no" is an exit code, and nothing on the standard error
 	}
-	return false, err
+	return strings.HasPrefix(string(out), "yes"), err
 }

@@ -103,7 +103,7 @@ func message(text string) string {
 	var lines []string
 	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
 		// Lines of its log, one for each attempt, begin with a letter and a date.
-		if !logLine.MatchString(line) {
+		if !logLine.MatchString(line) && !strings.HasPrefix(line, "Warning:") {
 			lines = append(lines, line)
 		}
 	}

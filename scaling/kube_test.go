@@ -1,0 +1,329 @@
+package scaling
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"scaleproof/internal/kubectl"
+	"scaleproof/internal/unit"
+)
+
+// A fakeAPI is a kubectl and an API server with a few objects, which fails as a
+// real one can't be made to.
+type fakeAPI struct {
+	t       *testing.T
+	mu      sync.Mutex
+	objects map[string]kubectl.Object
+	writes  int
+	// before and after are called around the nth write, from 1; a fault from
+	// them is what kubectl says.
+	before, after func(n int) (fault string)
+}
+
+func newFakeAPI(t *testing.T, objects ...string) *fakeAPI {
+	t.Helper()
+	f := &fakeAPI{t: t, objects: map[string]kubectl.Object{}}
+	for _, text := range objects {
+		o := object(t, text)
+		f.objects[o.Target()] = o
+		f.bump(o)
+	}
+	return f
+}
+
+func (f *fakeAPI) bump(o kubectl.Object) {
+	metadata := o["metadata"].(map[string]any)
+	version, _ := strconv.Atoi(o.Version())
+	metadata["resourceVersion"] = strconv.Itoa(version + 1)
+}
+
+// set changes an object as a third party would.
+func (f *fakeAPI) set(target, field string, value any) {
+	f.objects[target]["spec"].(map[string]any)[field] = value
+	f.bump(f.objects[target])
+}
+
+func (f *fakeAPI) environment(t *testing.T) Environment {
+	env := environment(t)
+	env.Kubernetes = &kubectl.Client{Context: "c", Namespace: "n", Run: f.run, Patience: time.Minute}
+	return env
+}
+
+func (f *fakeAPI) run(_ context.Context, _ []byte, args []string) (out, fault []byte, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fail := func(text string) ([]byte, []byte, error) { return nil, []byte(text), errors.New("exit status 1") }
+	args = args[3:] // context, namespace, request-timeout
+	o, found := f.objects[args[1]]
+	switch {
+	case args[0] == "get" && !strings.Contains(args[1], "/"):
+		return []byte(`{"items":[]}`), nil, nil
+	case !found:
+		return fail("Error from server (NotFound): " + args[1])
+	case args[0] == "patch":
+		dryRun := strings.Contains(strings.Join(args, " "), "--dry-run")
+		if text := f.patch(&o, args, dryRun); text != "" {
+			return fail(text)
+		}
+	}
+	text, err := json.Marshal(o)
+	if err != nil {
+		f.t.Error(err)
+	}
+	return text, nil, nil
+}
+
+func (f *fakeAPI) patch(o *kubectl.Object, args []string, dryRun bool) (fault string) {
+	if !dryRun {
+		f.writes++
+		if f.before != nil {
+			if fault := f.before(f.writes); fault != "" {
+				return fault
+			}
+		}
+	}
+	text, err := json.Marshal(*o)
+	if err != nil {
+		f.t.Error(err)
+	}
+	made := object(f.t, string(text))
+	version := made.Version()
+	body := strings.TrimPrefix(args[3], "--patch=")
+	if args[2] == "--type=json" {
+		made = patchJSON(f.t, made, []byte(body))
+	} else {
+		mergeJSON(made, object(f.t, body))
+	}
+	if made.Version() != version {
+		return "Error from server (Conflict): the object has been modified"
+	}
+	if dryRun {
+		*o = made
+		return ""
+	}
+	f.bump(made)
+	f.objects[args[1]] = made
+	*o = made
+	if f.after != nil {
+		return f.after(f.writes)
+	}
+	return ""
+}
+
+// mergeJSON is JSON Merge Patch (RFC 7386).
+func mergeJSON(into, patch map[string]any) {
+	for key, value := range patch {
+		below, isMap := value.(map[string]any)
+		has, hasMap := into[key].(map[string]any)
+		switch {
+		case value == nil:
+			delete(into, key)
+		case isMap && hasMap:
+			mergeJSON(has, below)
+		default:
+			into[key] = value
+		}
+	}
+}
+
+// service is a workload without pods, which nothing must converge.
+const service = `{"apiVersion":"v1","kind":"Service","metadata":{"name":"app"},"spec":{"a":1,"b":1}}`
+
+func patchSpec(field string, value int) Step {
+	return Step{Name: "patch", Timeout: unit.Duration(20 * time.Second), Patch: &Patch{
+		Target: "service/app", Type: "merge", Patch: map[string]any{"spec": map[string]any{field: value}},
+	}}
+}
+
+func assertSpec(t *testing.T, f *fakeAPI, want string) {
+	t.Helper()
+	if got, err := json.Marshal(f.objects["service/app"].At("spec")); err != nil || string(got) != want {
+		t.Errorf("spec %s (%v), want %s", got, err, want)
+	}
+}
+
+func TestWritesOutlastConflictsAndLostAnswers(t *testing.T) {
+	const away = "Unable to connect to the server: EOF"
+	for name, hooks := range map[string]func(f *fakeAPI){
+		"another field changes at the same moment": func(f *fakeAPI) {
+			f.before = func(n int) string {
+				if n == 1 || n == 3 {
+					f.set("service/app", "c", n)
+				}
+				return ""
+			}
+		},
+		"the API server is away": func(f *fakeAPI) {
+			f.before = func(n int) string { return map[int]string{1: away, 2: away, 4: away}[n] }
+		},
+		"answers are lost": func(f *fakeAPI) {
+			f.after = func(n int) string { return map[int]string{1: away, 2: away}[n] }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFakeAPI(t, service)
+			hooks(f)
+			x := newExecutor(t, f.environment(t))
+			o, err := x.Apply(t.Context(), "id", []Step{patchSpec("a", 5)})
+			if err != nil || f.objects["service/app"].At("spec", "a") != json.Number("5") {
+				t.Fatalf("%v, %v", err, f.objects)
+			}
+			if r := x.Rollback(t.Context(), o, "a test"); !r.Verified || f.objects["service/app"].At("spec", "a") != json.Number("1") {
+				t.Errorf("rollback %+v, %v", r, f.objects)
+			}
+		})
+	}
+}
+
+func TestTheSameFieldChangesAtTheSameMoment(t *testing.T) {
+	f := newFakeAPI(t, service)
+	f.before = func(n int) string {
+		if n == 1 {
+			f.set("service/app", "a", json.Number("7"))
+		}
+		return ""
+	}
+	x := newExecutor(t, f.environment(t))
+	o, err := x.Apply(t.Context(), "id", []Step{patchSpec("a", 5)})
+	if err == nil || !strings.Contains(err.Error(), "someone else") || o.Steps[0].Status != Failed {
+		t.Fatalf("%v, %+v", err, o)
+	}
+	assertSpec(t, f, `{"a":7,"b":1}`)
+	r := x.Rollback(t.Context(), o, "it failed")
+	if r.Verified || !strings.Contains(r.Differences[0], "from 5 to 7") {
+		t.Errorf("rollback %+v", r)
+	}
+	assertSpec(t, f, `{"a":7,"b":1}`)
+}
+
+func TestAChangeDuringTheRollbackIsLeftAlone(t *testing.T) {
+	f := newFakeAPI(t, service)
+	x := newExecutor(t, f.environment(t))
+	o, err := x.Apply(t.Context(), "id", []Step{patchSpec("a", 5)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.before = func(n int) string {
+		if n == 2 {
+			f.set("service/app", "a", json.Number("7"))
+		}
+		return ""
+	}
+	if r := x.Rollback(t.Context(), o, "a test"); r.Verified || !strings.Contains(r.Differences[0], "while it was undone") {
+		t.Errorf("rollback %+v", r)
+	}
+	assertSpec(t, f, `{"a":7,"b":1}`)
+}
+
+func TestARollbackRestoresOnlyItsOwnFields(t *testing.T) {
+	f := newFakeAPI(t, service)
+	x := newExecutor(t, f.environment(t))
+	o, err := x.Apply(t.Context(), "id", []Step{patchSpec("a", 5), patchSpec("c", 9)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := o.Steps[1].Before; got != `{"service/app":{"/spec/c":null}}` {
+		t.Errorf("before %s", got)
+	}
+	f.set("service/app", "b", json.Number("8"))
+	if r := x.Rollback(t.Context(), o, "a test"); !r.Verified {
+		t.Errorf("rollback %+v", r)
+	}
+	assertSpec(t, f, `{"a":1,"b":8}`)
+}
+
+func TestAGoneObjectIsReported(t *testing.T) {
+	f := newFakeAPI(t, service)
+	x := newExecutor(t, f.environment(t))
+	o, err := x.Apply(t.Context(), "id", []Step{patchSpec("a", 5)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(f.objects, "service/app")
+	if r := x.Rollback(t.Context(), o, "a test"); r.Verified || !strings.Contains(r.Differences[0], "from 5 to absent") {
+		t.Errorf("rollback %+v", r)
+	}
+}
+
+func TestNothingToChangeWritesNothing(t *testing.T) {
+	f := newFakeAPI(t, service)
+	x := newExecutor(t, f.environment(t))
+	o, err := x.Apply(t.Context(), "id", []Step{patchSpec("a", 1)})
+	if err != nil || f.writes != 0 {
+		t.Errorf("%v, %d writes", err, f.writes)
+	}
+	if r := x.Rollback(t.Context(), o, "a test"); !r.Verified || f.writes != 0 {
+		t.Errorf("%+v, %d writes", r, f.writes)
+	}
+}
+
+func TestTheJournalHoldsWhatIsIntended(t *testing.T) {
+	f := newFakeAPI(t, service)
+	dir := t.TempDir()
+	journal, err := OpenJournal(dir, "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first Record
+	f.before = func(int) string {
+		first = readRecord(t, journal.Path())
+		return ""
+	}
+	x := NewExecutor(f.environment(t), journal, func(Event) {})
+	if _, err := x.Apply(t.Context(), "id", []Step{patchSpec("a", 5)}); err != nil {
+		t.Fatal(err)
+	}
+	if first.Before != `{"service/app":{"/spec/a":1}}` || first.Intended != `{"service/app":{"/spec/a":5}}` {
+		t.Errorf("before the write the journal held %+v", first)
+	}
+}
+
+func TestConvergence(t *testing.T) {
+	deployment := func(generation int, status string) string {
+		return fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"x","generation":%d},"spec":{"replicas":2,"selector":{"matchLabels":{"a":"b"}}},"status":{%s}}`, generation, status)
+	}
+	set := func(spec, status string) string {
+		return `{"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"x","generation":1},"spec":{"replicas":3,"selector":{"matchLabels":{"a":"b"}}` + spec +
+			`},"status":{"observedGeneration":1,"replicas":3,"readyReplicas":3,"availableReplicas":3,"currentRevision":"1","updateRevision":"2"` + status + `}}`
+	}
+	all := `"observedGeneration":1,"replicas":2,"updatedReplicas":2,"readyReplicas":2,"availableReplicas":2`
+	for name, c := range map[string]struct{ text, want string }{
+		"deployment":         {deployment(1, all), ""},
+		"not yet observed":   {deployment(2, all), "generation 2 is not yet observed"},
+		"surplus":            {deployment(1, strings.Replace(all, `"replicas":2`, `"replicas":3`, 1)), "replicas is 3 of 2"},
+		"not updated":        {deployment(1, strings.Replace(all, `"updatedReplicas":2`, `"updatedReplicas":1`, 1)), "updatedReplicas is 1 of 2"},
+		"not ready":          {deployment(1, strings.Replace(all, `"readyReplicas":2,`, ``, 1)), "readyReplicas is 0 of 2"},
+		"not available":      {deployment(1, strings.Replace(all, `"availableReplicas":2`, `"availableReplicas":1`, 1)), "availableReplicas is 1 of 2"},
+		"set not updated":    {set("", `,"updatedReplicas":2`), "updatedReplicas is 2 of 3"},
+		"set updated":        {set("", `,"updatedReplicas":3`), ""},
+		"set with partition": {set(`,"updateStrategy":{"rollingUpdate":{"partition":2}}`, `,"updatedReplicas":1`), ""},
+		"set on delete":      {set(`,"updateStrategy":{"type":"OnDelete"}`, ``), ""},
+		"daemon set":         {`{"kind":"DaemonSet","metadata":{"name":"x"},"spec":{"selector":{"matchLabels":{"a":"b"}}},"status":{"desiredNumberScheduled":1,"currentNumberScheduled":1,"updatedNumberScheduled":1,"numberReady":1}}`, "numberAvailable is 0 of 1"},
+		"autoscaler":         {`{"kind":"HorizontalPodAutoscaler","metadata":{"name":"x"},"status":{"currentReplicas":2,"desiredReplicas":3,"conditions":[{"type":"ScalingActive","status":"True"}]}}`, "has 2 replicas and wants 3"},
+		"blind autoscaler":   {`{"kind":"HorizontalPodAutoscaler","metadata":{"name":"x"},"status":{"conditions":[{"type":"ScalingActive","status":"False","reason":"FailedGetResourceMetric","message":"no metrics"}]}}`, "FailedGetResourceMetric: no metrics"},
+		"service":            {`{"kind":"Service","metadata":{"name":"x"}}`, "convergence is known of"},
+		"no selector":        {`{"kind":"Deployment","metadata":{"name":"x"},"spec":{"replicas":0}}`, "no selector"},
+	} {
+		f := newFakeAPI(t, c.text)
+		target := object(t, c.text).Target()
+		err := checkConverged(t.Context(), f.environment(t).Kubernetes, target)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+func TestLabelSelector(t *testing.T) {
+	o := object(t, `{"spec":{"selector":{"matchLabels":{"b":"2","a":"1"},"matchExpressions":[
+		{"key":"c","operator":"In","values":["3","4"]},{"key":"d","operator":"NotIn","values":["5"]},{"key":"e","operator":"Exists"},{"key":"f","operator":"DoesNotExist"}]}}}`)
+	if got, err := labelSelector(o); err != nil || got != "!f,a=1,b=2,c in (3,4),d notin (5),e" {
+		t.Errorf("selector %s, %v", got, err)
+	}
+}
