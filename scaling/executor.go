@@ -37,12 +37,8 @@ func NewExecutor(env Environment, journal *Journal, onEvent func(Event)) *Execut
 // The outcome is never nil; the error says why it is not Applied.
 func (x *Executor) Apply(ctx context.Context, id string, steps []Step) (*Outcome, error) {
 	x.steps, x.states = steps, make([]states, len(steps))
-	o := &Outcome{ID: id, Status: Applied, StartedAt: x.env.Now()}
-	for _, s := range steps {
-		o.Steps = append(o.Steps, StepOutcome{
-			Name: s.title(), Kind: s.kind(), Summary: x.clean(s.change(x.env).describe()), Status: Pending,
-		})
-	}
+	o := x.pending(id, steps)
+	o.StartedAt = x.env.Now()
 	var err error
 	for i := range steps {
 		if err = x.step(ctx, i, &o.Steps[i]); err != nil {
@@ -55,6 +51,17 @@ func (x *Executor) Apply(ctx context.Context, id string, steps []Step) (*Outcome
 	}
 	o.FinishedAt = x.env.Now()
 	return o, err
+}
+
+// pending is the outcome of steps of which none has begun.
+func (x *Executor) pending(id string, steps []Step) *Outcome {
+	o := &Outcome{ID: id, Status: Applied}
+	for _, s := range steps {
+		o.Steps = append(o.Steps, StepOutcome{
+			Name: s.title(), Kind: s.kind(), Summary: x.clean(s.change(x.env).describe()), Status: Pending,
+		})
+	}
+	return o
 }
 
 // step runs one step, with its retries. The prior state is in the journal before
@@ -81,7 +88,11 @@ func (x *Executor) step(ctx context.Context, index int, o *StepOutcome) error {
 		}
 		err = fmt.Errorf("step %s: %w", o.Name, errors.Join(err, ctx.Err()))
 	}
-	err = errors.Join(err, x.journal.write(Record{At: o.FinishedAt, Event: string(o.Status), Step: index, Name: o.Name, Error: o.Error}))
+	record := Record{At: o.FinishedAt, Event: string(o.Status), Step: index, Name: o.Name, Error: o.Error}
+	if o.Status == Applied {
+		record.After = x.clean(x.states[index].after)
+	}
+	err = errors.Join(err, x.journal.write(record))
 	x.tell(o.Name, o.Status, o.Error)
 	return err
 }
@@ -97,8 +108,8 @@ func (x *Executor) begin(ctx context.Context, index int, c change, o *StepOutcom
 	x.states[index] = was
 	o.Before = x.clean(was.before)
 	return x.journal.write(Record{
-		At: o.StartedAt, Event: "begin", Step: index, Name: o.Name, Before: o.Before,
-		Intended: x.clean(was.after), Undo: x.clean(c.undoes()),
+		At: o.StartedAt, Event: eventBegin, Step: index, Name: o.Name, Before: o.Before,
+		Intended: x.clean(was.after), Undo: x.clean(c.undoes()), Secret: o.Before != was.before,
 	})
 }
 

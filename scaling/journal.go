@@ -17,9 +17,16 @@ type Record struct {
 	Before string    `json:"before,omitempty"` // the state that the step found
 	// Intended is the state that the step was about to make, where it could tell.
 	Intended string `json:"intended,omitempty"`
-	Undo     string `json:"undo,omitempty"` // how it would be undone
-	Error    string `json:"error,omitempty"`
+	After    string `json:"after,omitempty"` // the state that an applied step has made
+	// Secret says that Before is not what the step found, since that holds a
+	// secret.
+	Secret bool   `json:"secret,omitempty"`
+	Undo   string `json:"undo,omitempty"` // how it would be undone
+	Error  string `json:"error,omitempty"`
 }
+
+// eventBegin is written before a step changes anything.
+const eventBegin = "begin"
 
 // A Journal is a file of what an executor is about to do and has done. Each
 // record is on the disk before the executor goes on. A nil *Journal keeps none.
@@ -37,6 +44,37 @@ func OpenJournal(dir, id string) (*Journal, error) {
 		return nil, fmt.Errorf("opening the journal: %w", err)
 	}
 	return &Journal{file}, nil
+}
+
+// ReopenJournal opens a journal to go on with it.
+func ReopenJournal(path string) (*Journal, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the journal: %w", err)
+	}
+	// A line that a crash has cut goes: what it would have told had not begun.
+	last := make([]byte, 1)
+	if info, err := file.Stat(); err == nil && info.Size() > 0 {
+		if _, err := file.ReadAt(last, info.Size()-1); err == nil && last[0] != '\n' {
+			err = file.Truncate(lastLineStart(file, info.Size()))
+			if err != nil {
+				file.Close()
+				return nil, fmt.Errorf("mending the journal: %w", err)
+			}
+		}
+	}
+	return &Journal{file}, nil
+}
+
+// lastLineStart returns where the last line of a file begins.
+func lastLineStart(file *os.File, size int64) int64 {
+	b := make([]byte, 1)
+	for at := size - 1; at >= 0; at-- {
+		if _, err := file.ReadAt(b, at); err != nil || b[0] == '\n' {
+			return at + 1
+		}
+	}
+	return 0
 }
 
 // Path returns the journal's file.

@@ -49,6 +49,8 @@ failed, 5 a rollback failed or could not be verified, 130 interrupted.`,
 		a.calibrateCommand(),
 		a.historyCommand(),
 		a.capacityCommand(),
+		a.scaleCommand(),
+		a.doctorCommand(),
 		a.reportCommand(),
 		a.sampleCommand(),
 	)

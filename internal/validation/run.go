@@ -172,11 +172,7 @@ const defaultRollbackTimeout = 5 * time.Minute
 // rollBack undoes the action on a context of its own: an interrupted run must
 // still go back.
 func (r *runner) rollBack(report *reports.Report, act *action, reason string) {
-	timeout := orDefault(r.plan.Rollback.Timeout.Std(), defaultRollbackTimeout)
-	ctx, cancel := context.WithTimeout(r.opts.Abandon, timeout)
-	defer cancel()
-	r.event(Undoing, "undoing the action: %s", reason)
-	report.Action.Rollback = act.executor.Rollback(ctx, report.Action, reason)
+	r.undo(act.executor, report.Action, reason)
 	report.Verdict = reports.AfterRollback(report.Verdict, report.Action.Rollback)
 }
 

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fileSteps is a plan whose steps write files a, b and c one after the other;
+// slow is a step that also waits for a file called go.
+func fileSteps(t *testing.T, dir string, slow int) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("version: 1\nname: files\naction:\n  steps:\n")
+	for i, name := range []string{"a", "b", "c"} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("1"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		command := fmt.Sprintf("printf 2 > %s", path)
+		if i == slow {
+			command += fmt.Sprintf("; while [ ! -e %s/go ]; do sleep 0.05; done", dir)
+		}
+		fmt.Fprintf(&b, `    - name: step-%s
+      exec:
+        command: ["sh", "-c", %q]
+        undo: ["sh", "-c", "printf %%s \"$SCALEPROOF_PRIOR\" > %s"]
+        read: ["cat", %q]
+        expect: "2"
+`, name, command, path, path)
+	}
+	return writeFile(t, "files.yaml", b.String())
+}
+
+func assertFiles(t *testing.T, dir, want string) {
+	t.Helper()
+	got := ""
+	for _, name := range []string{"a", "b", "c"} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += string(data)
+	}
+	if got != want {
+		t.Errorf("the files hold %q, want %q", got, want)
+	}
+}
+
+// onlyRun returns the ID of the run that a folder holds.
+func onlyRun(t *testing.T, runs string) string {
+	t.Helper()
+	entries, err := os.ReadDir(runs)
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("%v, %v", entries, err)
+	}
+	return entries[0].Name()
+}
+
+func TestScaleApplyStatusAndRollback(t *testing.T) {
+	dir, runs := t.TempDir(), filepath.Join(t.TempDir(), "runs")
+	plan := fileSteps(t, dir, -1)
+	if got := runCommand(t, nil, "scale", "apply", "-f", plan, "--runs", runs); got.code != 0 || strings.Count(got.out, "applied") != 3 {
+		t.Fatalf("%+v", got)
+	}
+	assertFiles(t, dir, "222")
+	id := onlyRun(t, runs)
+	if got := runCommand(t, nil, "scale", "status", id, "-f", plan, "--runs", runs); got.code != 0 || strings.Count(got.out, "found:  1") != 3 || strings.Count(got.out, "is now: 2") != 3 {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, nil, "scale", "rollback", id, "-f", plan, "--runs", runs); got.code != 0 || !strings.Contains(got.out, "verified") {
+		t.Errorf("%+v", got)
+	}
+	assertFiles(t, dir, "111")
+	// Once more: there is nothing left to undo.
+	if got := runCommand(t, nil, "scale", "rollback", id, "-f", plan, "--runs", runs); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestScaleRollbackLeavesWhatSomeoneElseChanged(t *testing.T) {
+	dir, runs := t.TempDir(), filepath.Join(t.TempDir(), "runs")
+	plan := fileSteps(t, dir, -1)
+	if got := runCommand(t, nil, "scale", "apply", "-f", plan, "--runs", runs); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "b"), []byte("7"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := runCommand(t, nil, "scale", "rollback", onlyRun(t, runs), "-f", plan, "--runs", runs)
+	if got.code != 5 || !strings.Contains(got.out, "someone has changed the state") {
+		t.Errorf("%+v", got)
+	}
+	assertFiles(t, dir, "171")
+}
+
+func TestAFailedStepIsUndone(t *testing.T) {
+	dir, runs := t.TempDir(), filepath.Join(t.TempDir(), "runs")
+	plan := fileSteps(t, dir, -1)
+	data, err := os.ReadFile(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := strings.Replace(string(data), `"printf 2 > `+filepath.Join(dir, "c")+`"`, `"exit 3"`, 1)
+	if err := os.WriteFile(plan, []byte(broken), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := runCommand(t, nil, "scale", "apply", "-f", plan, "--runs", runs); got.code != 1 || !strings.Contains(got.out, "exit status 3") {
+		t.Errorf("%+v", got)
+	}
+	assertFiles(t, dir, "111")
+}
+
+// kill -9 in any step leaves a run that rollback brings to the exact prior state.
+func TestAKilledRunIsUndoneFromItsJournal(t *testing.T) {
+	binary := program(t)
+	for slow := range 3 {
+		dir, runs := t.TempDir(), filepath.Join(t.TempDir(), "runs")
+		plan := fileSteps(t, dir, slow)
+		cmd := exec.Command(binary, "scale", "apply", "-f", plan, "--runs", runs)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// The step has acted and not ended.
+		name := filepath.Join(dir, string(rune('a'+slow)))
+		waitFor(t, func() bool { data, _ := os.ReadFile(name); return string(data) == "2" })
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil { // lets the orphan end
+			t.Fatal(err)
+		}
+		got := runCommand(t, nil, "scale", "rollback", onlyRun(t, runs), "-f", plan, "--runs", runs)
+		if got.code != 0 {
+			t.Errorf("killed in step %d: %+v", slow, got)
+		}
+		assertFiles(t, dir, "111")
+	}
+}
+
+func waitFor(t *testing.T, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not come to pass in 30 s")
+		}
+	}
+}
+
+func TestScaleFaults(t *testing.T) {
+	dir := t.TempDir()
+	plan := fileSteps(t, dir, -1)
+	runs := filepath.Join(t.TempDir(), "runs")
+	if got := runCommand(t, nil, "scale", "apply", "-f", plan, "--runs", runs); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	other := writeFile(t, "other.yaml", "version: 1\nname: other\naction: {steps: [{name: another, exec: {command: [\"true\"], undo: [\"true\"]}}]}\n")
+	empty := writeFile(t, "empty.yaml", "version: 1\nname: empty\n")
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"no steps":     {[]string{"apply", "-f", empty}, 2, "no steps"},
+		"no such run":  {[]string{"rollback", "nothing", "-f", plan}, 2, "no such file"},
+		"another plan": {[]string{"rollback", onlyRun(t, runs), "-f", other}, 2, "the plan has changed"},
+		"no ID":        {[]string{"rollback", "-f", plan}, 2, "accepts 1 arg"},
+	} {
+		got := runCommand(t, nil, append(append([]string{"scale"}, c.args...), "--runs", runs)...)
+		if got.code != c.code || !strings.Contains(got.err, c.says) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func TestDoctor(t *testing.T) {
+	dir := t.TempDir()
+	plan := fileSteps(t, dir, -1)
+	out := filepath.Join(t.TempDir(), "out")
+	if got := runCommand(t, nil, "doctor", "-f", plan, "--out", out); got.code != 0 || !strings.Contains(got.out, "0 faults") {
+		t.Errorf("%+v", got)
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("doctor has left the folder of the report")
+	}
+	assertFiles(t, dir, "111")
+	sick := writeFile(t, "sick.yaml", `version: 1
+name: sick
+environment: {postgres: {primary: {dsn: "postgres://app:sentinel-secret@127.0.0.1:1/db"}}}
+measure: {load: [{name: api, targets: ["http://127.0.0.1:1/"], duration: 1s}]}
+`)
+	got := runCommand(t, nil, "doctor", "-f", sick, "--out", writeFile(t, "file", ""))
+	if got.code != 4 || !strings.Contains(got.out, "3 faults") || !strings.Contains(got.out, "mend:") || strings.Contains(got.out, "sentinel-secret") {
+		t.Errorf("%+v", got)
+	}
+}

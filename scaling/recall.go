@@ -1,0 +1,97 @@
+package scaling
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+)
+
+// maxRecord bounds a line of a journal: a manifest's prior state fits.
+const maxRecord = 16 << 20
+
+// ReadJournal reads a journal. A last line that is cut, since the process died
+// while it wrote, is left out: what it would have told had not begun.
+func ReadJournal(path string) ([]Record, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the journal: %w", err)
+	}
+	var records []Record
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	lines.Buffer(nil, maxRecord)
+	for n := 1; lines.Scan(); n++ {
+		var r Record
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			if !bytes.HasSuffix(data, []byte("\n")) && !lines.Scan() {
+				break
+			}
+			return nil, fmt.Errorf("reading the journal: line %d of %s is damaged: %w", n, path, err)
+		}
+		records = append(records, r)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("reading the journal %s: %w", path, err)
+	}
+	return records, nil
+}
+
+// ErrOtherSteps is that a journal is of other steps than the plan's.
+var ErrOtherSteps = errors.New("the journal is of other steps: the plan has changed since")
+
+// Recall makes the executor know what another one, whose journal it is, has done
+// with the same steps, so that Rollback can undo it and Resume can go on. A step
+// that had begun and not ended may have changed something: it counts as failed. It
+// fails with ErrOtherSteps where the steps are not those of the journal, and where
+// a prior state that it would have to restore holds a secret, which no journal
+// keeps.
+func (x *Executor) Recall(id string, steps []Step, records []Record) (*Outcome, error) {
+	x.steps, x.states = steps, make([]states, len(steps))
+	o := x.pending(id, steps)
+	o.Status = Failed
+	for _, r := range records {
+		if r.Step < 0 || r.Step >= len(steps) || steps[r.Step].title() != r.Name {
+			return nil, fmt.Errorf("recalling step %d, %q: %w", r.Step, r.Name, ErrOtherSteps)
+		}
+		if err := x.recall(r, &o.Steps[r.Step]); err != nil {
+			return nil, err
+		}
+		if o.StartedAt.IsZero() || r.At.Before(o.StartedAt) {
+			o.StartedAt = r.At
+		}
+	}
+	for i := range o.Steps {
+		if s := &o.Steps[i]; s.Status == Pending && !s.StartedAt.IsZero() {
+			s.Status, s.Error = Failed, "it had begun when the run ended"
+		}
+	}
+	return o, nil
+}
+
+// recall takes one record.
+func (x *Executor) recall(r Record, s *StepOutcome) error {
+	was := &x.states[r.Step]
+	switch r.Event {
+	case eventBegin:
+		if r.Secret {
+			return fmt.Errorf("recalling step %s: its prior state holds a secret, which the journal does not keep: undo it by hand (%s)", r.Name, r.Undo)
+		}
+		s.Status, s.StartedAt, s.Before = Pending, r.At, r.Before
+		was.before, was.after = r.Before, r.Intended
+	case string(Applied):
+		s.Status, s.FinishedAt, s.After = Applied, r.At, r.After
+		if r.After != "" {
+			was.after = r.After
+		}
+	case string(Failed), string(Skipped), string(RolledBack), string(Unverified):
+		s.Status, s.FinishedAt, s.Error = Status(r.Event), r.At, r.Error
+		if s.Status == Unverified {
+			s.Status = Failed // what could not be undone is tried again
+		}
+	default:
+		return fmt.Errorf("recalling step %s: the journal has the unknown event %q", r.Name, r.Event)
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package scaling
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A process that dies after any record of its journal leaves what another one can
+// undo exactly.
+func TestAnotherExecutorUndoesWhatAJournalTells(t *testing.T) {
+	for _, dies := range []int{1, 2, 3, 4} { // records that were written
+		dir := t.TempDir()
+		a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+		for _, path := range []string{a, b} {
+			if err := os.WriteFile(path, []byte("1"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		steps := []Step{fileStep(a, "10"), fileStep(b, "20")}
+		steps[0].Name, steps[1].Name = "first", "second"
+		journal, err := OpenJournal(dir, "id")
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := NewExecutor(environment(t), journal, func(Event) {})
+		if _, err := x.Apply(t.Context(), "id", steps); err != nil {
+			t.Fatal(err)
+		}
+		journal.Close()
+		data, err := os.ReadFile(journal.Path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The last record is cut in the middle, as a crash leaves it.
+		lines := strings.SplitAfter(string(data), "\n")
+		cut := strings.Join(lines[:dies], "")
+		if dies < len(lines)-1 {
+			cut += lines[dies][:len(lines[dies])/2]
+		}
+		if err := os.WriteFile(journal.Path(), []byte(cut), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if dies <= 2 { // the second step never began
+			if err := os.WriteFile(b, []byte("1"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		records, err := ReadJournal(journal.Path())
+		if err != nil || len(records) != dies {
+			t.Fatalf("%d records, %v", len(records), err)
+		}
+		y := newExecutor(t, environment(t))
+		o, err := y.Recall("id", steps, records)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := y.Rollback(t.Context(), o, "a test"); !r.Verified {
+			t.Errorf("after %d records: %+v", dies, r)
+		}
+		for _, path := range []string{a, b} {
+			if got, _ := os.ReadFile(path); string(got) != "1" {
+				t.Errorf("after %d records %s holds %q", dies, filepath.Base(path), got)
+			}
+		}
+	}
+}
+
+func TestRecallRefusesWhatItCannotKnow(t *testing.T) {
+	dir := t.TempDir()
+	steps := []Step{fileStep(filepath.Join(dir, "a"), "10")}
+	for want, records := range map[string][]Record{
+		"the plan has changed": {{Event: "begin", Step: 0, Name: "another"}},
+		"plan has changed":     {{Event: "begin", Step: 3, Name: steps[0].title()}},
+		"holds a secret":       {{Event: "begin", Step: 0, Name: steps[0].title(), Secret: true}},
+		"unknown event":        {{Event: "explode", Step: 0, Name: steps[0].title()}},
+	} {
+		if _, err := newExecutor(t, environment(t)).Recall("id", steps, records); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	damaged := filepath.Join(dir, "damaged.jsonl")
+	if err := os.WriteFile(damaged, []byte("{}\nnot JSON\n{}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadJournal(damaged); err == nil || !strings.Contains(err.Error(), "line 2") {
+		t.Errorf("a damaged journal: %v", err)
+	}
+	if _, err := ReadJournal(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no journal: %v", err)
+	}
+}
