@@ -22,6 +22,7 @@ type Executor struct {
 	onEvent func(Event)
 	steps   []Step
 	states  []states // of the steps, as they were read, secrets included
+	known   []bool   // which of the states before come from a journal
 }
 
 // states are what a step read before and after it acted.
@@ -36,11 +37,31 @@ func NewExecutor(env Environment, journal *Journal, onEvent func(Event)) *Execut
 // Apply runs the steps in order until one fails or ctx ends. It undoes nothing.
 // The outcome is never nil; the error says why it is not Applied.
 func (x *Executor) Apply(ctx context.Context, id string, steps []Step) (*Outcome, error) {
-	x.steps, x.states = steps, make([]states, len(steps))
+	x.take(steps)
 	o := x.pending(id, steps)
 	o.StartedAt = x.env.Now()
-	var err error
-	for i := range steps {
+	return o, x.run(ctx, o)
+}
+
+// Resume goes on with an outcome that Recall gave: steps that have worked are left
+// alone, and one that had begun is made again, with the prior state that the
+// journal has of it.
+func (x *Executor) Resume(ctx context.Context, o *Outcome) error {
+	o.Status = Applied
+	return x.run(ctx, o)
+}
+
+func (x *Executor) take(steps []Step) {
+	x.steps, x.states, x.known = steps, make([]states, len(steps)), make([]bool, len(steps))
+}
+
+// run runs the steps of an outcome that have not worked yet, until one fails.
+func (x *Executor) run(ctx context.Context, o *Outcome) (err error) {
+	for i := range o.Steps {
+		if o.Steps[i].Status == Applied {
+			continue
+		}
+		o.Steps[i].Error = ""
 		if err = x.step(ctx, i, &o.Steps[i]); err != nil {
 			o.Status = Failed
 			for j := range o.Steps[i+1:] {
@@ -50,7 +71,7 @@ func (x *Executor) Apply(ctx context.Context, id string, steps []Step) (*Outcome
 		}
 	}
 	o.FinishedAt = x.env.Now()
-	return o, err
+	return err
 }
 
 // pending is the outcome of steps of which none has begun.
@@ -101,6 +122,14 @@ func (x *Executor) step(ctx context.Context, index int, o *StepOutcome) error {
 func (x *Executor) begin(ctx context.Context, index int, c change, o *StepOutcome) error {
 	ctx, cancel := context.WithTimeout(ctx, x.steps[index].timeout())
 	defer cancel()
+	if x.known[index] {
+		// What is there now may be half of what this step does: the state that it
+		// is undone to is the one that the journal has.
+		if f, ok := c.(fielded); ok {
+			return f.recall(x.states[index].before)
+		}
+		return nil
+	}
 	was, err := capture(ctx, c)
 	if err != nil {
 		return fmt.Errorf("reading the state before: %w", err)

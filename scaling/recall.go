@@ -48,7 +48,7 @@ var ErrOtherSteps = errors.New("the journal is of other steps: the plan has chan
 // a prior state that it would have to restore holds a secret, which no journal
 // keeps.
 func (x *Executor) Recall(id string, steps []Step, records []Record) (*Outcome, error) {
-	x.steps, x.states = steps, make([]states, len(steps))
+	x.take(steps)
 	o := x.pending(id, steps)
 	o.Status = Failed
 	for _, r := range records {
@@ -79,7 +79,7 @@ func (x *Executor) recall(r Record, s *StepOutcome) error {
 			return fmt.Errorf("recalling step %s: its prior state holds a secret, which the journal does not keep: undo it by hand (%s)", r.Name, r.Undo)
 		}
 		s.Status, s.StartedAt, s.Before = Pending, r.At, r.Before
-		was.before, was.after = r.Before, r.Intended
+		was.before, was.after, x.known[r.Step] = r.Before, r.Intended, true
 	case string(Applied):
 		s.Status, s.FinishedAt, s.After = Applied, r.At, r.After
 		if r.After != "" {
@@ -87,8 +87,11 @@ func (x *Executor) recall(r Record, s *StepOutcome) error {
 		}
 	case string(Failed), string(Skipped), string(RolledBack), string(Unverified):
 		s.Status, s.FinishedAt, s.Error = Status(r.Event), r.At, r.Error
-		if s.Status == Unverified {
+		switch s.Status {
+		case Unverified:
 			s.Status = Failed // what could not be undone is tried again
+		case RolledBack, Skipped:
+			x.known[r.Step] = false // the step is as if it had never begun
 		}
 	default:
 		return fmt.Errorf("recalling step %s: the journal has the unknown event %q", r.Name, r.Event)

@@ -59,7 +59,7 @@ report. Nothing of it stays behind but the report.`,
 		if err != nil {
 			return err
 		}
-		return a.validate(interrupts, p, *out, false)
+		return a.validate(interrupts, p, runOptions{out: *out})
 	}
 	return cmd
 }

@@ -26,6 +26,7 @@ func (a *app) runCommand() *cobra.Command {
 	out := cmd.Flags().String("out", "", "folder for the report (scaleproof-runs/ID)")
 	dryRun := cmd.Flags().Bool("dry-run", false, "say what would be done, and change nothing")
 	yes := yesFlag(cmd)
+	resume := cmd.Flags().String("resume", "", "go on with the run of that ID, which was killed within its action")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		p, err := a.readPlan(*path)
 		if err != nil {
@@ -36,7 +37,7 @@ func (a *app) runCommand() *cobra.Command {
 		}
 		interrupts := a.interrupts(cmd.Context(), "Interrupted: stopping, and undoing what was done. Press Ctrl-C again to leave at once, with the action half done.")
 		defer interrupts.stop()
-		return a.validate(interrupts, p, *out, *yes)
+		return a.validate(interrupts, p, runOptions{out: *out, resume: *resume, consent: *yes})
 	}
 	return cmd
 }
@@ -59,18 +60,31 @@ func (a *app) readPlan(path string) (*plan.Plan, error) {
 	return plan.ReadFile(path, a.lookup)
 }
 
+// runOptions are what the flags of a run say.
+type runOptions struct {
+	out     string // folder of the report; empty: one of its own
+	resume  string // the ID of a run to go on with
+	consent bool
+}
+
 // validate runs a plan, writes its report and says the verdict.
-func (a *app) validate(i interrupts, p *plan.Plan, out string, consent bool) error {
+func (a *app) validate(i interrupts, p *plan.Plan, o runOptions) error {
 	opts := a.options(i.second)
-	opts.Consent = consent
+	opts.Consent = o.consent
 	opts.ID = validation.NewID(time.Now())
+	run := validation.Run
+	if o.resume != "" {
+		opts.ID, run = o.resume, validation.Resume
+	}
+	out := o.out
 	if out == "" {
 		out = filepath.Join("scaleproof-runs", opts.ID)
 	}
 	opts.JournalDir = out
-	report, err := validation.Run(i.first, p, opts)
+	fmt.Fprintf(a.err, "Run %s in %s\n", opts.ID, out)
+	report, err := run(i.first, p, opts)
 	if err != nil {
-		return err
+		return journalFault(err)
 	}
 	writeErr := reports.WriteAll(out, report)
 	fmt.Fprintln(a.err)

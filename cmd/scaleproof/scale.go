@@ -112,7 +112,7 @@ told and left alone.`,
 // journalFault tells a run that is not there, or a plan that has changed, from
 // other faults: they are of the command line.
 func journalFault(err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, scaling.ErrOtherSteps) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, scaling.ErrOtherSteps) || errors.Is(err, validation.ErrNothingToResume) {
 		return &usageError{err}
 	}
 	return err

@@ -199,3 +199,48 @@ measure: {load: [{name: api, targets: ["http://127.0.0.1:1/"], duration: 1s}]}
 		t.Errorf("%+v", got)
 	}
 }
+
+// kill -9 within the action of a run, and then resume: each step was made once or,
+// if it had begun, again, and the report is whole.
+func TestAKilledRunIsResumed(t *testing.T) {
+	binary := program(t)
+	url := service(t)
+	for slow := range 3 {
+		dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
+		path := fileSteps(t, dir, slow)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(data) + fmt.Sprintf("measure:\n  trials: 4\n  load:\n    - {name: api, targets: [\"GET %s/slow\"], connections: 2, duration: 200ms}\n", url)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(binary, "run", "-f", path, "--out", out)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Join(dir, string(rune('a'+slow)))
+		waitFor(t, func() bool { data, _ := os.ReadFile(name); return string(data) == "2" })
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		journals, err := filepath.Glob(filepath.Join(out, "journal-*.jsonl"))
+		if err != nil || len(journals) != 1 {
+			t.Fatal(journals, err)
+		}
+		id := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(journals[0]), "journal-"), ".jsonl")
+		got := runCommand(t, nil, "run", "-f", path, "--out", out, "--resume", id)
+		if got.code != 0 || !strings.Contains(got.out, "the run was resumed") || strings.Count(got.out, "applied") != 3 {
+			t.Errorf("killed in step %d: %+v", slow, got)
+		}
+		assertFiles(t, dir, "222")
+		if got := runCommand(t, nil, "run", "-f", path, "--out", out, "--resume", "nothing"); got.code != 2 {
+			t.Errorf("%+v", got)
+		}
+	}
+}

@@ -50,8 +50,9 @@ func eventText(e scaling.Event) string {
 	return string(e.Status)
 }
 
-// act runs the steps, with the load that the plan keeps on meanwhile.
-func (r *runner) act(ctx context.Context, journal *scaling.Journal) *action {
+// act runs the steps, with the load that the plan keeps on meanwhile: from the
+// first, or from where the records of an earlier process leave off.
+func (r *runner) act(ctx context.Context, journal *scaling.Journal, done []scaling.Record) *action {
 	a := &action{}
 	a.executor = r.executor(journal, func(e scaling.Event) {
 		if e.Status == scaling.Applied || e.Status == scaling.Failed {
@@ -61,11 +62,22 @@ func (r *runner) act(ctx context.Context, journal *scaling.Journal) *action {
 	})
 	load, through := r.plan.Load(r.plan.Action.LoadThrough)
 	if !through {
-		a.outcome, a.err = a.executor.Apply(ctx, r.id, r.plan.Action.Steps)
+		r.apply(ctx, a, done)
 		return a
 	}
-	r.actUnderLoad(ctx, a, load)
+	r.actUnderLoad(ctx, a, load, done)
 	return a
+}
+
+// apply runs the steps.
+func (r *runner) apply(ctx context.Context, a *action, done []scaling.Record) {
+	if done == nil {
+		a.outcome, a.err = a.executor.Apply(ctx, r.id, r.plan.Action.Steps)
+		return
+	}
+	if a.outcome, a.err = a.executor.Recall(r.id, r.plan.Action.Steps, done); a.err == nil {
+		a.err = a.executor.Resume(ctx, a.outcome)
+	}
 }
 
 // errGuardrail is the cause of a context that a guardrail has ended.
@@ -73,7 +85,7 @@ type errGuardrail string
 
 func (e errGuardrail) Error() string { return string(e) }
 
-func (r *runner) actUnderLoad(ctx context.Context, a *action, load loadgen.Config) {
+func (r *runner) actUnderLoad(ctx context.Context, a *action, load loadgen.Config, done []scaling.Record) {
 	load.Duration, load.Warmup, load.FindCapacity = 0, 0, false
 	loadCtx, endLoad := context.WithCancel(context.WithoutCancel(ctx))
 	defer endLoad()
@@ -93,7 +105,7 @@ func (r *runner) actUnderLoad(ctx context.Context, a *action, load loadgen.Confi
 	}()
 	r.event(Acting, "load %s is on", load.Name)
 	pause(stepCtx, leadIn)
-	a.outcome, a.err = a.executor.Apply(stepCtx, r.id, r.plan.Action.Steps)
+	r.apply(stepCtx, a, done)
 	if a.err == nil {
 		pause(stepCtx, leadOut)
 	}

@@ -83,11 +83,20 @@ func Run(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, erro
 	if report.Before, err = r.measure(ctx, Before); err != nil {
 		return nil, err
 	}
-	act := r.act(ctx, journal)
+	if err := r.keepBefore(report.Before); err != nil {
+		return nil, err
+	}
+	return r.actAndJudge(ctx, report, journal, nil), nil
+}
+
+// actAndJudge does all of a run that follows the first snapshot. done is what an
+// earlier process has done of the action, nil for nothing.
+func (r *runner) actAndJudge(ctx context.Context, report *reports.Report, journal *scaling.Journal, done []scaling.Record) *reports.Report {
+	act := r.act(ctx, journal, done)
 	report.Action, report.Through, report.Markers = act.outcome, act.through, act.markers
 	r.finish(ctx, report, act)
 	report.FinishedAt = r.now()
-	return report, nil
+	return report
 }
 
 // openJournal opens the journal before anything is measured: a folder that can't

@@ -1,0 +1,77 @@
+package validation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"scaleproof/internal/plan"
+	"scaleproof/internal/snapshot"
+	"scaleproof/reports"
+	"scaleproof/scaling"
+)
+
+// beforeFile is where a run keeps its first snapshot until there is a report.
+const beforeFile = "before.json"
+
+// keepBefore writes the first snapshot beside the journal: without it a run that
+// was killed could not be resumed.
+func (r *runner) keepBefore(s *snapshot.Snapshot) error {
+	if r.opts.JournalDir == "" {
+		return nil
+	}
+	if err := snapshot.WriteFile(filepath.Join(r.opts.JournalDir, beforeFile), s); err != nil {
+		return &EnvironmentError{err}
+	}
+	return nil
+}
+
+// ErrNothingToResume is that a run had not come to its action.
+var ErrNothingToResume = errors.New("the run had not come to its action, and changed nothing: run it anew")
+
+// Resume goes on with the run opts.ID that was killed, from the journal and the
+// first snapshot that it kept in opts.JournalDir: steps that had worked are left
+// alone, the one that had begun is made again, and then all goes on as in Run.
+func Resume(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, error) {
+	r := newRunner(p, opts)
+	journalPath := filepath.Join(opts.JournalDir, JournalName(r.id))
+	records, err := scaling.ReadJournal(journalPath)
+	if err != nil {
+		return nil, err
+	}
+	report := r.newReport()
+	report.Before, err = snapshot.ReadFile(filepath.Join(opts.JournalDir, beforeFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNothingToResume
+	}
+	if err != nil {
+		return nil, &EnvironmentError{err}
+	}
+	if report.Before.WorkloadHash != workloadHash(p.Measure) {
+		return nil, fmt.Errorf("resuming: the plan measures another workload than the run did: %w", scaling.ErrOtherSteps)
+	}
+	if _, err := r.executor(nil, func(scaling.Event) {}).Recall(r.id, p.Action.Steps, records); err != nil {
+		return nil, err
+	}
+	if err := r.preflight(ctx); err != nil {
+		return nil, err
+	}
+	ctx, unlock, err := r.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	journal, err := scaling.ReopenJournal(journalPath)
+	if err != nil {
+		return nil, &EnvironmentError{err}
+	}
+	defer journal.Close()
+	report.StartedAt = report.Before.StartedAt
+	report.Warnings = append(report.Warnings, "the run was resumed: the first process died within the action")
+	if records == nil {
+		records = []scaling.Record{} // it had not begun with the first step
+	}
+	return r.actAndJudge(ctx, report, journal, records), nil
+}
