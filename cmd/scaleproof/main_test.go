@@ -78,7 +78,7 @@ func TestInitWritesAPlanOnce(t *testing.T) {
 	if got := runCommand(t, nil, "init"); got.code != 2 || !strings.Contains(got.err, "there already") {
 		t.Errorf("the second init: %+v", got)
 	}
-	if got := runCommand(t, nil, "init", "--kubernetes", "-"); got.code != 0 || !strings.Contains(got.out, "kubectl") {
+	if got := runCommand(t, nil, "init", "--kubernetes", "-"); got.code != 0 || !strings.Contains(got.out, "owner: refuse") {
 		t.Errorf("init to stdout: %+v", got)
 	}
 }
