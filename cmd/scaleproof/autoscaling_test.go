@@ -1,0 +1,87 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"scaleproof/capacity"
+)
+
+const hpaManifest = `apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: app}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: app}
+  minReplicas: 2
+  maxReplicas: %d
+  metrics:
+    - type: Resource
+      resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}
+`
+
+// burst is a trace that goes from 100 to 900 requests a second and back.
+func burst(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("time,value\n")
+	start := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	for minute := range 120 {
+		demand := 100
+		if minute >= 30 && minute < 60 {
+			demand = 900
+		}
+		fmt.Fprintf(&b, "%s,%d\n", start.Add(time.Duration(minute)*time.Minute).Format(time.RFC3339), demand)
+	}
+	return writeFile(t, "trace.csv", b.String())
+}
+
+func TestHPASimulate(t *testing.T) {
+	small, large := writeFile(t, "small.yaml", fmt.Sprintf(hpaManifest, 4)), writeFile(t, "large.yaml", fmt.Sprintf(hpaManifest, 20))
+	trace := burst(t)
+	got := runCommand(t, nil, "hpa", "simulate", "--hpa", small, "--hpa", large, "--trace", trace, "--capacity-per-replica", "100", "--output", "json")
+	var views []struct{ Summary capacity.HPASummary }
+	if err := json.Unmarshal([]byte(got.out), &views); err != nil || len(views) != 2 {
+		t.Fatalf("%v %+v", err, got)
+	}
+	if a, b := views[0].Summary, views[1].Summary; a.PeakReplicas != 4 || a.UnmetFraction < .3 || b.PeakReplicas != 15 || b.UnmetFraction > .1 || b.UnmetFraction <= 0 {
+		t.Errorf("small %+v\nlarge %+v", a, b)
+	}
+	text := runCommand(t, nil, "hpa", "simulate", "--hpa", small, "--trace", trace, "--capacity-per-replica", "100", "--recommend", "--unmet", "5%")
+	if text.code != 0 || !strings.Contains(text.out, "at the max") || !strings.Contains(text.out, "kind: HorizontalPodAutoscaler") {
+		t.Errorf("%+v", text)
+	}
+	for name, args := range map[string][]string{
+		"no manifest": {"--trace", trace}, "no trace": {"--hpa", small}, "bad manifest": {"--hpa", trace, "--trace", trace},
+		"bad trace": {"--hpa", small, "--trace", small}, "no capacity": {"--hpa", small, "--trace", trace, "--capacity-per-replica", "0"},
+	} {
+		if got := runCommand(t, nil, append([]string{"hpa", "simulate"}, args...)...); got.code != 2 {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func TestVPARecommend(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("time,cpu,memory\n")
+	start := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	for minute := range 2 * 1440 {
+		fmt.Fprintf(&b, "%s,0.5,1e9\n", start.Add(time.Duration(minute)*time.Minute).Format(time.RFC3339))
+	}
+	path := writeFile(t, "usage.csv", b.String())
+	got := runCommand(t, nil, "vpa", "recommend", "--trace", path, "--output", "json")
+	var r capacity.VPARecommendation
+	if err := json.Unmarshal([]byte(got.out), &r); err != nil || r.Target.CPU < .587 || r.Target.CPU > .588 {
+		t.Errorf("%v %+v", err, got)
+	}
+	if got := runCommand(t, nil, "vpa", "recommend", "--trace", path); got.code != 0 || !strings.Contains(got.out, "target") {
+		t.Errorf("%+v", got)
+	}
+	for _, args := range [][]string{{}, {"--trace", "/nonexistent"}, {"--trace", writeFile(t, "x.csv", "time\n")}} {
+		if got := runCommand(t, nil, append([]string{"vpa", "recommend"}, args...)...); got.code != 2 {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+}
