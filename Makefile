@@ -1,5 +1,5 @@
 # Everything a developer or CI runs. `make` alone lists it.
-.PHONY: help build demo test lint fuzz bench-load clean
+.PHONY: help build demo test lint fuzz bench-load bench-db clean
 
 FUZZTIME ?= 5s
 
@@ -28,6 +28,9 @@ fuzz: ## each fuzz test for FUZZTIME
 
 bench-load: ## the load engines beside wrk, ab and vegeta: requests per CPU-second
 	scripts/bench-load.sh
+
+bench-db: ## the database load beside pgbench -M prepared: transactions per second
+	scripts/bench-db.sh
 
 clean: ## what the targets above have made
 	rm -rf bin scaleproof-demo scaleproof-runs
