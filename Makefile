@@ -1,5 +1,5 @@
 # Everything a developer or CI runs. `make` alone lists it.
-.PHONY: help build demo test test-cluster lint fuzz bench-load screenshots clean
+.PHONY: help build demo test test-cluster lint fuzz bench-load bench-db screenshots clean
 
 FUZZTIME ?= 5s
 
@@ -36,6 +36,9 @@ bench-load: ## the load engines beside wrk, ab and vegeta: requests per CPU-seco
 screenshots: build ## docs/images from a run of the demo, in a browser
 	./bin/scaleproof demo
 	go run ./scripts/screenshots scaleproof-demo/report.html docs/images
+
+bench-db: ## the database load beside pgbench -M prepared: transactions per second
+	scripts/bench-db.sh
 
 clean: ## what the targets above have made
 	rm -rf bin scaleproof-demo scaleproof-runs

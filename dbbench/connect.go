@@ -23,10 +23,7 @@ func sessionOf(node Node, c Config) (*pgx.ConnConfig, error) {
 	}
 	// Without a cache of prepared statements pgx prepares nothing by itself.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
-	timeout := c.StatementTimeout.Std()
-	if timeout == 0 {
-		timeout = defaultStatementTimeout
-	}
+	timeout := statementTimeout(c)
 	for name, value := range map[string]string{
 		"application_name":                    "scaleproof",
 		"statement_timeout":                   milliseconds(timeout),
@@ -56,6 +53,13 @@ func connect(ctx context.Context, node Node, c Config) (*pgx.Conn, error) {
 		return nil, fmt.Errorf("connecting to %s: %w", node.Name, err)
 	}
 	return conn, nil
+}
+
+func statementTimeout(c Config) time.Duration {
+	if c.StatementTimeout == 0 {
+		return defaultStatementTimeout
+	}
+	return c.StatementTimeout.Std()
 }
 
 func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"scaleproof/internal/nap"
 	"scaleproof/loadgen/internal/arrival"
 )
 
@@ -71,7 +72,7 @@ func (d *dispatcher) sleepUntil(due int64) bool {
 			return true
 		}
 		if left <= int64(fineWait) {
-			waitFine(time.Duration(left))
+			nap.For(time.Duration(left))
 			continue
 		}
 		d.timer.Reset(time.Duration(left) - fineWait)

@@ -43,7 +43,7 @@ func packages(t *testing.T) []goPackage {
 // module it may import. A package that is not named here fails the test, so that
 // whoever adds one decides where it stands.
 func allowed() map[string][]string {
-	leaves := []string{"internal/unit", "internal/expr", "internal/redact", "internal/invalid"}
+	leaves := []string{"internal/unit", "internal/expr", "internal/redact", "internal/invalid", "internal/nap"}
 	base := append([]string{"internal/stats", "internal/snapshot"}, leaves...)
 	five := []string{"loadgen", "dbbench", "scaling", "capacity", "reports"}
 	real := []string{"internal/testpg", "internal/sample"}
@@ -51,6 +51,7 @@ func allowed() map[string][]string {
 		"internal/unit":            {},
 		"internal/redact":          {},
 		"internal/invalid":         {},
+		"internal/nap":             {},
 		"internal/expr":            {"internal/unit"},
 		"internal/stats":           {},
 		"internal/snapshot":        {"internal/stats", "internal/unit"},
@@ -77,6 +78,7 @@ func allowed() map[string][]string {
 		"scripts/benchload":        {"loadgen", "internal/unit"},
 		"scripts/screenshots":      {},
 		"cmd/scaleproof":           slices.Concat([]string{"internal/plan", "internal/validation", "internal/demo", "internal/live", "internal/history", "examples"}, real, five, base),
+		"scripts/benchdb":          append([]string{"dbbench", "internal/testpg"}, base...),
 	}
 }
 

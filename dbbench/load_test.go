@@ -1,0 +1,143 @@
+package dbbench
+
+import (
+	"context"
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"scaleproof/internal/testpg"
+	"scaleproof/internal/unit"
+)
+
+func loaded(t *testing.T, dsn string, config Config, load LoadConfig) *LoadResult {
+	t.Helper()
+	r, err := RunLoad(t.Context(), Node{Name: "primary", DSN: dsn}, config, load)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// backends counts the connections of loads to a database.
+func backends(t *testing.T, dsn string) int {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	var n int
+	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'scaleproof'").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// noneLeft waits until the server has ended all backends of the loads.
+func noneLeft(t *testing.T, dsn string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); backends(t, dsn) > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections are left", backends(t, dsn))
+		}
+	}
+}
+
+func TestLoadIsAsFastAsItsClientsAllow(t *testing.T) {
+	dsn := testpg.ForTest(t).NewDatabase(t)
+	r := loaded(t, dsn, Config{Queries: []Query{{Name: "slow", SQL: "SELECT pg_sleep(0.02)"}}}, LoadConfig{Clients: 5, Duration: unit.Duration(time.Second)})
+	// Five clients of 20 ms each do at most 250 a second.
+	if r.TPS > 251 || r.TPS < 100 || r.ServiceTime.P50 < .02 || len(r.Errors) != 0 || r.Clients != 5 {
+		t.Errorf("%+v", r)
+	}
+	noneLeft(t, dsn)
+}
+
+func TestLoadAtARateCountsWaitingAsResponseTime(t *testing.T) {
+	dsn := testpg.ForTest(t).NewDatabase(t)
+	// One client can do 50 a second of these, and 100 are due.
+	r := loaded(t, dsn, Config{Queries: []Query{{Name: "slow", SQL: "SELECT pg_sleep(0.02)"}}}, LoadConfig{Clients: 1, Rate: 100, Duration: unit.Duration(time.Second)})
+	if r.ResponseTime.P99 < 5*r.ServiceTime.P50 || r.Unsent < 20 || r.Transactions > 51 {
+		t.Errorf("response %v, service %v, %d done, %d unsent", r.ResponseTime.P99, r.ServiceTime.P50, r.Transactions, r.Unsent)
+	}
+	r = loaded(t, dsn, Config{Queries: []Query{{Name: "fast", SQL: "SELECT 1"}}}, LoadConfig{Clients: 4, Rate: 200, Duration: unit.Duration(time.Second)})
+	if all := float64(r.Transactions + r.Unsent); math.Abs(all-200) > 2 || r.Transactions < 150 {
+		t.Errorf("%d done and %d unsent of 200", r.Transactions, r.Unsent)
+	}
+}
+
+func TestLoadMixesByWeightAndDrawsAnew(t *testing.T) {
+	dsn := testpg.ForTest(t).NewDatabase(t)
+	r := loaded(t, dsn, Config{Seed: 3, Queries: []Query{
+		{Name: "often", SQL: "SELECT $1::int", Random: []string{"int(1, 1000)"}, Weight: 3},
+		{Name: "seldom", SQL: "SELECT 1"},
+	}}, LoadConfig{Clients: 2, Duration: unit.Duration(500 * time.Millisecond), Warmup: unit.Duration(100 * time.Millisecond)})
+	a, b := float64(r.Cases[0].Transactions), float64(r.Cases[1].Transactions)
+	if share := a / (a + b); math.Abs(share-.75) > 5*math.Sqrt(.75*.25/(a+b)) || r.Transactions != int64(a+b) {
+		t.Errorf("%v of %v are of weight three in four", share, a+b)
+	}
+}
+
+func TestLoadCountsErrorsAndReconnects(t *testing.T) {
+	dsn := testpg.ForTest(t).NewDatabase(t)
+	r := loaded(t, dsn, Config{Queries: []Query{
+		{Name: "divides", SQL: "SELECT 1 / ($1::int - $1::int)", Args: []string{"3"}},
+		{Name: "dies", SQL: "SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(1)"},
+	}}, LoadConfig{Clients: 2, Duration: unit.Duration(500 * time.Millisecond)})
+	if r.Errors["22012"] == 0 || r.Reconnects == 0 || r.FirstError == "" || r.Transactions != 0 {
+		t.Errorf("%+v", r)
+	}
+	noneLeft(t, dsn)
+}
+
+func TestLoadWritesNothing(t *testing.T) {
+	dsn := testpg.ForTest(t).NewDatabase(t)
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), "CREATE TABLE t (n int)"); err != nil {
+		t.Fatal(err)
+	}
+	config := Config{Queries: []Query{{Name: "writes", SQL: "INSERT INTO t VALUES (1)"}}}
+	load := LoadConfig{Clients: 2, Duration: unit.Duration(200 * time.Millisecond)}
+	if r := loaded(t, dsn, config, load); r.Errors["25006 read-only transaction"] == 0 || r.Transactions != 0 {
+		t.Errorf("without consent: %+v", r.Errors)
+	}
+	config.AllowWrites = true
+	if r := loaded(t, dsn, config, load); r.Transactions == 0 || len(r.Errors) != 0 {
+		t.Errorf("with consent: %+v", r)
+	}
+	var rows int
+	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM t").Scan(&rows); err != nil || rows != 0 {
+		t.Errorf("%d rows were written, %v", rows, err)
+	}
+}
+
+func TestTheContextEndsALoadAndItsStatements(t *testing.T) {
+	dsn := testpg.ForTest(t).NewDatabase(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	started := time.Now()
+	_, err := RunLoad(ctx, Node{Name: "primary", DSN: dsn}, Config{Queries: []Query{{Name: "long", SQL: "SELECT pg_sleep(60)"}}}, LoadConfig{Clients: 3})
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(started) > 20*time.Second {
+		t.Errorf("%v after %v", err, time.Since(started))
+	}
+	noneLeft(t, dsn)
+}
+
+func TestLoadRefuses(t *testing.T) {
+	for _, load := range []LoadConfig{{Clients: -1}, {Clients: 100_000}, {Rate: -1}} {
+		if _, err := RunLoad(t.Context(), Node{}, Config{}, load); err == nil {
+			t.Errorf("%+v was taken", load)
+		}
+	}
+	if _, err := RunLoad(t.Context(), Node{Name: "x", DSN: "postgres://127.0.0.1:1/x"}, Config{Queries: []Query{{Name: "a", SQL: "SELECT 1"}}}, LoadConfig{}); err == nil {
+		t.Error("a server that is not there took a load")
+	}
+}
