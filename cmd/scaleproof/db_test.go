@@ -66,6 +66,10 @@ func TestDBBenchStatsAndDiff(t *testing.T) {
 	if m := s.Metric("db.classes.blocks"); m == nil || len(m.Values.Observed()) != 2 {
 		t.Errorf("%+v", m)
 	}
+	load := runCommand(t, environment, "db", "bench", "--suite", writeFile(t, "one.sql", "-- name: one\nSELECT 1;\n"), "--clients", "2", "--duration", "200ms")
+	if load.code != 0 || !strings.Contains(load.out, "by 2 clients") || !strings.Contains(load.out, "one") {
+		t.Errorf("%+v", load)
+	}
 	if got := runCommand(t, environment, "db", "stats", "--out", second); got.code != 0 {
 		t.Fatalf("%+v", got)
 	}
