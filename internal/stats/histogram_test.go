@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 func TestHistogramQuantilesAgainstSortedSamples(t *testing.T) {
@@ -101,8 +103,98 @@ func FuzzHistogramDecode(f *testing.F) {
 	f.Add([]byte(`"HISTFAAAAA"`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var h Histogram
-		if err := json.Unmarshal(data, &h); err == nil && h.hdr != nil && h.Count() < 0 {
+		if err := json.Unmarshal(data, &h); err == nil && h.counts != nil && h.Count() < 0 {
 			t.Errorf("decoded a count of %d", h.Count())
 		}
 	})
+}
+
+// latencies draws n latencies over the whole range and its edges.
+func latencies(rng *rand.Rand, n int) []int64 {
+	edges := []int64{0, 1, 63, 64, linear - 1, linear, linear + 1, histogramHighest}
+	list := make([]int64, n)
+	for i := range list {
+		if list[i] = int64(math.Exp(rng.Float64() * math.Log(float64(histogramHighest)))); i < len(edges) {
+			list[i] = edges[i]
+		}
+	}
+	return list
+}
+
+// The library is the oracle of the geometry, and of each figure.
+func TestHistogramAgainstTheLibrary(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	h, oracle := NewHistogram(), hdrhistogram.New(histogramLowest, histogramHighest, histogramDigits)
+	for _, ns := range latencies(rng, 5_000) {
+		h.RecordNanos(ns)
+		if err := oracle.RecordValue(ns); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !h.HDR().Equals(oracle) {
+		t.Fatal("the counts are not the library's")
+	}
+	for q := 0.001; q <= 1; q += 0.001 {
+		if got, want := h.Quantile(q), float64(oracle.ValueAtQuantile(100*q))/1e9; got != want {
+			t.Errorf("quantile %v = %v, the library's is %v", q, got, want)
+		}
+	}
+	if got, want := h.Max(), float64(oracle.Max())/1e9; got != want {
+		t.Errorf("max %v, the library's is %v", got, want)
+	}
+	if got, want := h.Mean(), oracle.Mean()/1e9; math.Abs(got-want) > want*1e-12 {
+		t.Errorf("mean %v, the library's is %v", got, want)
+	}
+}
+
+func TestPackedCountsAddUp(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	merged, packed := NewHistogram(), NewHistogram()
+	for range 20 {
+		h := NewHistogram()
+		for _, ns := range latencies(rng, rng.IntN(400)) {
+			for range 1 + rng.IntN(3) {
+				h.RecordNanos(ns)
+			}
+		}
+		h.RecordNanos(-1)
+		merged.Merge(h)
+		if err := packed.AddPacked(h.AppendPacked(nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(merged.counts, packed.counts) || merged.Count() != packed.Count() || merged.Clamped() != packed.Clamped() {
+		t.Errorf("merged %+v, packed %+v", merged.Summary(), packed.Summary())
+	}
+}
+
+func FuzzAddPacked(f *testing.F) {
+	h := NewHistogram()
+	f.Add(h.AppendPacked(nil))
+	h.RecordNanos(1e6)
+	h.RecordNanos(1e6)
+	h.RecordNanos(2e9)
+	f.Add(h.AppendPacked(nil))
+	f.Add([]byte{0, 0xff, 0xff, 0xff, 0xff, 0x0f})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		h := NewHistogram()
+		if err := h.AddPacked(data); err != nil {
+			return
+		}
+		total := int64(0)
+		for _, n := range h.counts {
+			total += n
+		}
+		again := NewHistogram()
+		if err := again.AddPacked(h.AppendPacked(nil)); err != nil || total != h.Count() || !slices.Equal(again.counts, h.counts) {
+			t.Errorf("%v: %d records, %d in bins", err, h.Count(), total)
+		}
+	})
+}
+
+func BenchmarkRecord(b *testing.B) {
+	h, list := NewHistogram(), latencies(rand.New(rand.NewPCG(9, 10)), 1024)
+	for i := 0; b.Loop(); i++ {
+		h.RecordNanos(list[i%1024])
+	}
 }
