@@ -56,7 +56,7 @@ func Calibrate(first, second *snapshot.Snapshot, c Criteria) *Calibration {
 		if !okA || !okB || len(a) < 2 || len(b) < 2 || row.Better == snapshot.Neutral {
 			continue
 		}
-		deviation := math.Sqrt((math.Pow(stats.StandardDeviation(a), 2) + math.Pow(stats.StandardDeviation(b), 2)) / 2)
+		deviation := pooledDeviation(a, b)
 		result.Metrics = append(result.Metrics, Noise{
 			Metric: row.Metric, Gate: row.Gate, Deviation: deviation,
 			Detectable: math.Expm1(stats.Detectable(deviation, first.Trials, 1-changeConfidence)),
@@ -90,17 +90,24 @@ func (c *Calibration) Blind(gates []GateSpec, byDefault float64, trials int) (wa
 			warnings = append(warnings, fmt.Sprintf("gate %s is not in the calibration: its noise is not known", g.Metric))
 			continue
 		}
-		seen := math.Expm1(stats.Detectable(noise.Deviation, trials, 1-changeConfidence))
-		if seen <= change {
-			continue
+		if warning := noise.blind(change, trials); warning != "" {
+			warnings = append(warnings, "gate "+warning)
 		}
-		need := fmt.Sprintf("more than %d trials a side", mostTrials)
-		if n := stats.TrialsNeeded(noise.Deviation, math.Log1p(change), 1-changeConfidence, mostTrials); n > 0 {
-			need = fmt.Sprintf("%d trials a side", n)
-		}
-		warnings = append(warnings, fmt.Sprintf("gate %s looks for a change of %s, and with %d trials only one of %s can be seen: it needs %s", g.Metric, percent(change), trials, percent(seen), need))
 	}
 	return warnings
+}
+
+// blind says why trials of a side can't show a change, or returns nothing.
+func (n *Noise) blind(change float64, trials int) string {
+	seen := math.Expm1(stats.Detectable(n.Deviation, trials, 1-changeConfidence))
+	if seen <= change {
+		return ""
+	}
+	need := fmt.Sprintf("more than %d trials a side", mostTrials)
+	if needed := stats.TrialsNeeded(n.Deviation, math.Log1p(change), 1-changeConfidence, mostTrials); needed > 0 {
+		need = fmt.Sprintf("%d trials a side", needed)
+	}
+	return fmt.Sprintf("%s looks for a change of %s, and with %d trials only one of %s can be seen: it needs %s", n.Metric, percent(change), trials, percent(seen), need)
 }
 
 // WriteCalibration writes a calibration for a terminal.

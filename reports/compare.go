@@ -2,8 +2,10 @@ package reports
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/stats"
@@ -28,19 +30,17 @@ const (
 )
 
 // Compare compares every metric of two snapshots. It refuses snapshots of
-// different workloads unless the criteria allow them; it warns of environments
-// that differ. The verdicts of gates are corrected for their number.
+// different workloads, or from environments that differ, unless the criteria
+// allow them. The verdicts of gates are corrected for their number.
 func Compare(before, after *snapshot.Snapshot, c Criteria) Comparison {
 	var comparison Comparison
-	if before.WorkloadHash != after.WorkloadHash {
-		reason := "the snapshots are of different workloads (load, queries or their parameters differ)"
-		if !c.AllowDifferences {
-			comparison.Refused = reason
-			return comparison
-		}
-		comparison.Warnings = append(comparison.Warnings, reason)
+	grave, slight := differences(before, after)
+	comparison.Warnings = slight
+	if len(grave) > 0 && !c.AllowDifferences {
+		comparison.Refused = strings.Join(grave, "; ")
+		return comparison
 	}
-	comparison.Warnings = append(comparison.Warnings, environmentDifferences(before.Environment, after.Environment)...)
+	comparison.Warnings = append(grave, slight...)
 	for _, pair := range pairMetrics(before, after) {
 		comparison.Rows = append(comparison.Rows, pair.row(c))
 	}
@@ -48,29 +48,28 @@ func Compare(before, after *snapshot.Snapshot, c Criteria) Comparison {
 	return comparison
 }
 
-func environmentDifferences(a, b snapshot.Environment) []string {
-	var differences []string
-	note := func(what, a, b string) {
+// differences lists what makes two snapshots incomparable, and what only should
+// be known: another version of the tool, or another machine of the same kind.
+func differences(before, after *snapshot.Snapshot) (grave, slight []string) {
+	if before.WorkloadHash != after.WorkloadHash {
+		grave = append(grave, "the snapshots are of different workloads (load, queries or their parameters differ)")
+	}
+	a, b := before.Environment, after.Environment
+	note := func(list *[]string, what, a, b string) {
 		if a != b {
-			differences = append(differences, fmt.Sprintf("the environments differ: %s was %q and is %q", what, a, b))
+			*list = append(*list, fmt.Sprintf("the environments differ: %s was %q and is %q", what, a, b))
 		}
 	}
-	note("tool", a.Tool, b.Tool)
-	note("host", a.Host, b.Host)
-	note("system", a.OS, b.OS)
-	note("number of CPUs", fmt.Sprint(a.CPUs), fmt.Sprint(b.CPUs))
-	var names []string
-	for name := range a.Facts {
-		names = append(names, name)
-	}
-	for name := range b.Facts {
-		names = append(names, name)
-	}
+	note(&slight, "tool", a.Tool, b.Tool)
+	note(&slight, "host", a.Host, b.Host)
+	note(&grave, "system", a.OS, b.OS)
+	note(&grave, "number of CPUs", fmt.Sprint(a.CPUs), fmt.Sprint(b.CPUs))
+	names := slices.Concat(slices.Collect(maps.Keys(a.Facts)), slices.Collect(maps.Keys(b.Facts)))
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
-		note(name, a.Facts[name], b.Facts[name])
+		note(&grave, name, a.Facts[name], b.Facts[name])
 	}
-	return differences
+	return grave, slight
 }
 
 // A pair is one metric of both snapshots; a side that lacks it is nil.
@@ -116,7 +115,8 @@ func (p pair) row(c Criteria) Row {
 		Metric: p.name, Unit: known.Unit, Better: known.Better,
 		Before: side(p.before), After: side(p.after), MinChange: c.minChange(p.name),
 	}
-	row.Gate = slices.ContainsFunc(c.Gates, func(g GateSpec) bool { return g.Metric == p.name })
+	named := func(g GateSpec) bool { return g.Metric == p.name }
+	row.Gate, row.Control = slices.ContainsFunc(c.Gates, named), slices.ContainsFunc(c.Controls, named)
 	switch {
 	case p.before == nil || p.after == nil || row.Before.Median == nil || row.After.Median == nil:
 		row.Change, row.Reason = Inconclusive, missing(row)
@@ -142,7 +142,7 @@ func missing(row Row) string {
 
 // minChange returns the smallest change of a metric that matters.
 func (c Criteria) minChange(metric string) float64 {
-	for _, g := range c.Gates {
+	for _, g := range slices.Concat(c.Gates, c.Controls) {
 		if g.Metric == metric && g.MinChange > 0 {
 			return float64(g.MinChange)
 		}

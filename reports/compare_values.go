@@ -28,6 +28,42 @@ func compareValues(row *Row, before, after []float64) {
 	detectable := math.Sqrt(wide.High/wide.Low)*(1+row.MinChange) - 1
 	row.Detectable = &detectable
 	row.decide(wide, exp(stats.Shift(logBefore, logAfter, sameConfidence)))
+	if row.Change == Inconclusive {
+		row.Reason += "; " + row.wouldTell(logBefore, logAfter)
+	}
+	row.spread(logBefore, logAfter)
+}
+
+// wouldTell says what a comparison that found nothing could have found, and what
+// it would take.
+func (row *Row) wouldTell(logBefore, logAfter []float64) string {
+	text := fmt.Sprintf("these trials could show a change of %s at best", percent(*row.Detectable))
+	needed := stats.TrialsNeeded(pooledDeviation(logBefore, logAfter), math.Log1p(row.MinChange), 1-changeConfidence, mostTrials)
+	if needed > max(len(logBefore), len(logAfter)) {
+		return text + fmt.Sprintf(", and with this noise %d a side would tell", needed)
+	}
+	if needed == 0 {
+		return text + fmt.Sprintf(", and with this noise not even %d a side would tell: longer trials, or a quieter metric, might", mostTrials)
+	}
+	return text + "; a few more, or longer ones, would tell"
+}
+
+// spread compares how much the trials vary, and says so where that changed.
+func (row *Row) spread(logBefore, logAfter []float64) {
+	before, after, p := stats.Spread(logBefore, logAfter)
+	row.Spread = &Spread{before, after, p}
+	if p <= 1-changeConfidence && before != after {
+		word := "more"
+		if after < before {
+			word = "less"
+		}
+		row.Reason += fmt.Sprintf("; it varies %s from trial to trial than before (by %s, and by %s then)", word, percent(after), percent(before))
+	}
+}
+
+// pooledDeviation is the standard deviation within the samples.
+func pooledDeviation(a, b []float64) float64 {
+	return math.Sqrt((math.Pow(stats.StandardDeviation(a), 2) + math.Pow(stats.StandardDeviation(b), 2)) / 2)
 }
 
 // compareCounts compares events of requests, by exact tests of their own. Trials
@@ -102,7 +138,7 @@ func (row *Row) decide(wide, narrow Interval) {
 		row.Reason = fmt.Sprintf("%s, within the %s that does not matter", changeText(narrow), matters)
 	default:
 		row.Change = Inconclusive
-		row.Reason = fmt.Sprintf("%s: neither clearly beyond nor clearly within the %s that matters; more trials, or longer ones, would tell", text, matters)
+		row.Reason = fmt.Sprintf("%s: neither clearly beyond nor clearly within the %s that matters", text, matters)
 	}
 }
 

@@ -21,7 +21,7 @@ type Facts struct {
 }
 
 // Judge says whether each condition held, and gives the verdict of a report
-// whose Comparison, Before and After are set.
+// whose Comparison, Before and After are set. It sets the report's Design.
 func Judge(r *Report, c Criteria, f Facts) ([]ConditionResult, Verdict) {
 	var results []ConditionResult
 	for _, o := range c.Objectives {
@@ -30,7 +30,12 @@ func Judge(r *Report, c Criteria, f Facts) ([]ConditionResult, Verdict) {
 	for _, g := range c.Gates {
 		results = append(results, judgeGate(r, g))
 	}
+	for _, g := range c.Controls {
+		results = append(results, judgeControl(r, g))
+	}
+	results = append(results, judgeReturn(r, c)...)
 	results = append(results, f.Guardrails...)
+	r.Design = designOf(r, c)
 	return results, verdictOf(r, results, f)
 }
 
@@ -42,7 +47,7 @@ func verdictOf(r *Report, results []ConditionResult, f Facts) Verdict {
 	case f.Interrupted:
 		return newVerdict(Interrupted, "The run was interrupted.", failed)
 	case f.ActionError != "":
-		return newVerdict(Fail, "The action failed: "+f.ActionError+".", append([]string{f.ActionError}, failed...))
+		return ActionFailed(Verdict{Reasons: failed}, f.ActionError)
 	case len(reasonsOf(f.Guardrails, Fail)) > 0:
 		return newVerdict(Fail, "The action was stopped: a guardrail broke.", failed)
 	case f.MeasureError != "":
@@ -87,6 +92,11 @@ func reasonsOf(results []ConditionResult, outcome Word) []string {
 	return reasons
 }
 
+// ActionFailed returns the verdict where the action did not come to its end.
+func ActionFailed(v Verdict, reason string) Verdict {
+	return newVerdict(Fail, "The action failed: "+reason+".", append([]string{reason}, v.Reasons...))
+}
+
 // AfterRollback returns the verdict once an action has been undone.
 func AfterRollback(v Verdict, r *scaling.Rollback) Verdict {
 	if r.Verified {
@@ -102,19 +112,18 @@ func AfterRollback(v Verdict, r *scaling.Rollback) Verdict {
 
 func judgeGate(r *Report, g GateSpec) ConditionResult {
 	result := ConditionResult{Kind: Gate, Text: g.Metric, Outcome: Unsure, Reason: "it was not measured"}
-	for _, row := range r.Comparison.Rows {
-		if row.Metric != g.Metric {
-			continue
-		}
-		result.Reason = row.Reason
-		switch row.Change {
-		case Improved, Equivalent:
-			result.Outcome = Pass
-		case Regressed:
-			result.Outcome = Fail
-		case Changed:
-			result.Reason = "it has no better direction, so that it can't gate: " + row.Reason
-		}
+	row := r.Comparison.row(g.Metric)
+	if row == nil {
+		return result
+	}
+	result.Reason = row.Reason
+	switch row.Change {
+	case Improved, Equivalent:
+		result.Outcome = Pass
+	case Regressed:
+		result.Outcome = Fail
+	case Changed:
+		result.Reason = "it has no better direction, so that it can't gate: " + row.Reason
 	}
 	return result
 }
@@ -132,21 +141,18 @@ func judgeObjective(r *Report, c expr.Condition) ConditionResult {
 // judgeRelative holds a multiple against the interval of the ratio.
 func judgeRelative(result *ConditionResult, r *Report, c expr.Condition) {
 	result.Reason = "it was not measured"
-	for _, row := range r.Comparison.Rows {
-		if row.Metric != c.Metric {
-			continue
-		}
-		switch {
-		case row.Ratio == nil:
-			result.Reason = "it has no ratio: " + row.Reason
-		case row.P == nil:
-			result.Reason = row.Reason
-		default:
-			i := *row.Ratio
-			result.Outcome = hold(c, i.Low, i.High)
-			result.Reason = fmt.Sprintf("it is %s times what it was (%s to %s at %s)", unit.Format(i.Value, unit.Count),
-				unit.Format(i.Low, unit.Count), unit.Format(i.High, unit.Count), percent(i.Confidence))
-		}
+	row := r.Comparison.row(c.Metric)
+	switch {
+	case row == nil:
+	case row.Ratio == nil:
+		result.Reason = "it has no ratio: " + row.Reason
+	case row.P == nil:
+		result.Reason = row.Reason
+	default:
+		i := *row.Ratio
+		result.Outcome = hold(c, i.Low, i.High)
+		result.Reason = fmt.Sprintf("it is %s times what it was (%s to %s at %s)", unit.Format(i.Value, unit.Count),
+			unit.Format(i.Low, unit.Count), unit.Format(i.High, unit.Count), percent(i.Confidence))
 	}
 }
 

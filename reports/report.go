@@ -26,20 +26,43 @@ type Report struct {
 	StartedAt     time.Time `json:"started_at"`
 	FinishedAt    time.Time `json:"finished_at"`
 
+	// Design says what kept other things than the action from making the
+	// difference.
+	Design     Design            `json:"design,omitempty"`
 	Verdict    Verdict           `json:"verdict"`
 	Conditions []ConditionResult `json:"conditions"`
 	Comparison Comparison        `json:"comparison"`
 	// Action is nil where nothing was changed (compare, gate, calibrate).
 	Action *scaling.Outcome `json:"action,omitempty"`
+	// Rehearsal is the first application where the action was undone, verified
+	// and applied again; Action is then the second.
+	Rehearsal *scaling.Outcome `json:"rehearsal,omitempty"`
 	// Through is the load that went on through the action.
 	Through   *loadgen.Result `json:"through,omitempty"`
 	Markers   []Marker        `json:"markers,omitempty"`
+	Events    []Event         `json:"events,omitempty"` // what the run did, in order
 	Checklist []ChecklistItem `json:"checklist,omitempty"`
 	Warnings  []string        `json:"warnings,omitempty"`
 
 	Before *snapshot.Snapshot `json:"before,omitempty"`
 	After  *snapshot.Snapshot `json:"after,omitempty"`
+	// Return was measured once the action was undone again, in the design A-B-A.
+	Return *snapshot.Snapshot `json:"return,omitempty"`
 }
+
+// Design says how a comparison guards against other causes than the action.
+type Design string
+
+// The designs, the weakest first.
+const (
+	// Uncontrolled: whatever else changed between the snapshots counts as the
+	// action's doing.
+	Uncontrolled Design = "uncontrolled before/after"
+	// Controlled: metrics that the action can't touch had to stay as they were.
+	Controlled Design = "before/after with control metrics"
+	// ABA: the action was undone, and what it changed had to come back.
+	ABA Design = "A-B-A: measured again after the action was undone"
+)
 
 // Plan identifies the plan of a run.
 type Plan struct {
@@ -95,6 +118,11 @@ const (
 	Objective ConditionKind = "objective"
 	Gate      ConditionKind = "gate"
 	Guardrail ConditionKind = "guardrail"
+	// A Control is a metric that the action can't touch: where it moved, something
+	// else did too.
+	Control ConditionKind = "control"
+	// A Return is a metric that must come back once the action is undone.
+	Return ConditionKind = "return"
 )
 
 // A ConditionResult is whether one objective, gate or guardrail held.
@@ -110,6 +138,8 @@ type ConditionResult struct {
 type Criteria struct {
 	Objectives []expr.Condition
 	Gates      []GateSpec
+	// Controls are metrics that the action can't touch.
+	Controls []GateSpec
 	// MinChange is the smallest change that matters where a gate names none, as
 	// a fraction; zero: 5 %.
 	MinChange unit.Fraction
@@ -117,8 +147,8 @@ type Criteria struct {
 	AllowDifferences bool
 }
 
-// A GateSpec is a metric that must not regress. Its YAML form stands in plans
-// under gates.
+// A GateSpec is a metric that must not regress or, as a control, not change. Its
+// YAML form stands in plans under gates and controls.
 type GateSpec struct {
 	Metric    string        `yaml:"metric" json:"metric"`
 	MinChange unit.Fraction `yaml:"min_change" json:"min_change,omitempty"`
@@ -151,6 +181,8 @@ type Row struct {
 	Unit   unit.Base          `json:"unit"`
 	Better snapshot.Direction `json:"better"`
 	Gate   bool               `json:"gate,omitempty"` // the verdict depends on it
+	// Control is that the action can't touch it.
+	Control bool `json:"control,omitempty"`
 
 	Before Side `json:"before"`
 	After  Side `json:"after"`
@@ -163,6 +195,9 @@ type Row struct {
 	MinChange float64  `json:"min_change"` // the smallest change that matters, a fraction
 	// Detectable is the smallest change that these trials could show.
 	Detectable *float64 `json:"detectable,omitempty"`
+	// Spread is how much it varies from trial to trial; nil where that can't be
+	// told. It informs and never gates.
+	Spread *Spread `json:"spread,omitempty"`
 
 	Change Change `json:"change"`
 	Reason string `json:"reason"` // in words
@@ -172,6 +207,15 @@ type Row struct {
 type Side struct {
 	Median *float64        `json:"median,omitempty"` // nil: not measured
 	Values snapshot.Values `json:"values,omitempty"`
+}
+
+// Spread compares how much a metric varies from trial to trial: standard
+// deviations of logarithms, which are fractions of the value where small, and
+// the exact p of their difference.
+type Spread struct {
+	Before float64 `json:"before"`
+	After  float64 `json:"after"`
+	P      float64 `json:"p"`
 }
 
 // An Interval is an estimate with its bounds.
@@ -188,10 +232,10 @@ type Marker struct {
 	Label string    `json:"label"`
 }
 
-// A ChecklistItem is one line of the definition of done.
-type ChecklistItem struct {
-	ID       string `json:"id"`
-	Text     string `json:"text"`
-	State    string `json:"state"`              // done, failed or unknown
-	Evidence string `json:"evidence,omitempty"` // what shows it
+// An Event is something that the run did or saw.
+type Event struct {
+	At    time.Time `json:"at"`
+	Phase string    `json:"phase"`
+	Text  string    `json:"text"`
 }
+

@@ -26,6 +26,9 @@ type Plan struct {
 	Action      Action             `yaml:"action"`
 	Objectives  []expr.Condition   `yaml:"objectives"`
 	Gates       []reports.GateSpec `yaml:"gates"`
+	// Controls are metrics that the action can't touch: where one moves, something
+	// else has changed, and the run proves nothing.
+	Controls []reports.GateSpec `yaml:"controls"`
 	// MinChange is the smallest change that matters where a gate names none;
 	// zero: 5 %.
 	MinChange unit.Fraction `yaml:"min_change"`
@@ -95,11 +98,24 @@ type Measure struct {
 	// Trials is how often everything is measured, before and after; zero: 6.
 	// Fewer than 4 can never give a verdict on a change.
 	Trials    int              `yaml:"trials"`
+	Design    Design           `yaml:"design"`
 	Load      []loadgen.Config `yaml:"load"`
 	Database  *dbbench.Config  `yaml:"database"`
 	Scrape    []Scrape         `yaml:"scrape"`
 	Resources Resources        `yaml:"resources"`
 }
+
+// Design says when a run measures.
+type Design string
+
+// The designs.
+const (
+	BeforeAfter Design = "before-after" // the default
+	// ABA measures before, after, and once more when the action is undone: what
+	// does not come back was not the action's doing. A run that passes applies
+	// the action again.
+	ABA Design = "a-b-a"
+)
 
 // Scrape reads metrics of a Prometheus text page, after each trial.
 type Scrape struct {
@@ -137,6 +153,9 @@ const (
 type Rollback struct {
 	When    RollbackWhen  `yaml:"when"`
 	Timeout unit.Duration `yaml:"timeout"` // zero: 5 m
+	// Rehearse undoes the action once it is applied, verifies the prior state and
+	// applies it again, before anything is measured.
+	Rehearse bool `yaml:"rehearse"`
 }
 
 // ChecklistItem is one line of the definition of done.
@@ -147,12 +166,25 @@ type ChecklistItem struct {
 }
 
 // Evidence shows that an item is done. At most one field is set; none leaves the
-// item unknown.
+// item unknown, or to what the run itself measures.
 type Evidence struct {
-	Link    string   `yaml:"link"`    // a page that a person has written
+	Link    string   `yaml:"link"`    // a page, which is asked whether it is there
 	Step    string   `yaml:"step"`    // a step of the action that must have worked
 	Command []string `yaml:"command"` // must exit 0
-	Signed  string   `yaml:"signed"`  // by whom
+	Query   string   `yaml:"query"`   // PromQL that environment.prometheus must answer with a sample
+	Rule    string   `yaml:"rule"`    // an alerting or recording rule that environment.prometheus must have
+	// Signed is who has to sign: the item is unknown until scaleproof sign.
+	Signed string `yaml:"signed"`
+}
+
+// count is how many fields are set.
+func (e Evidence) count() (n int) {
+	for _, set := range []bool{e.Link != "", e.Step != "", len(e.Command) > 0, e.Query != "", e.Rule != "", e.Signed != ""} {
+		if set {
+			n++
+		}
+	}
+	return n
 }
 
 // Load returns the load of that name.

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"scaleproof/internal/expr"
 	"scaleproof/internal/invalid"
+	"scaleproof/reports"
 )
 
 // nameForm is the form of names that become parts of metric names and files.
@@ -22,6 +24,7 @@ func (p *Plan) validate() error {
 		invalid.In("action", p.validateAction()),
 		p.validateConditions(),
 		invalid.In("rollback", p.Rollback.validate()),
+		p.validateDesign(),
 		p.validateChecklist(),
 	)
 }
@@ -139,9 +142,16 @@ func (p *Plan) validateConditions() error {
 			faults = append(faults, invalid.Field(fmt.Sprintf("guardrails[%d]", i), "a guardrail watches the load named by action.load_through (%q)", load))
 		}
 	}
-	for i, g := range p.Gates {
-		if err := p.knows(g.Metric); err != nil {
-			faults = append(faults, invalid.Field(fmt.Sprintf("gates[%d].metric", i), "%v", err))
+	for field, specs := range map[string][]reports.GateSpec{"gates": p.Gates, "controls": p.Controls} {
+		for i, g := range specs {
+			if err := p.knows(g.Metric); err != nil {
+				faults = append(faults, invalid.Field(fmt.Sprintf("%s[%d].metric", field, i), "%v", err))
+			}
+		}
+	}
+	for i, c := range p.Controls {
+		if slices.ContainsFunc(p.Gates, func(g reports.GateSpec) bool { return g.Metric == c.Metric }) {
+			faults = append(faults, invalid.Field(fmt.Sprintf("controls[%d].metric", i), "%s is a gate: a control is what the action can't touch", c.Metric))
 		}
 	}
 	return errors.Join(faults...)
@@ -191,16 +201,44 @@ func (r Rollback) validate() error {
 	return invalid.Field("when", "must be objective_failed, action_failed, always or never, and is %q", r.When)
 }
 
+// validateDesign holds that what must be undone may be.
+func (p *Plan) validateDesign() error {
+	switch d := p.Measure.Design; {
+	case d != "" && d != BeforeAfter && d != ABA:
+		return invalid.Field("measure.design", "must be before-after or a-b-a, and is %q", d)
+	case d == ABA && p.Rollback.When == Never:
+		return invalid.Field("measure.design", "a-b-a undoes the action, and rollback.when is never")
+	case d == ABA && len(p.Action.Steps) == 0:
+		return invalid.Field("measure.design", "a-b-a needs an action")
+	case p.Rollback.Rehearse && p.Rollback.When == Never:
+		return invalid.Field("rollback.rehearse", "undoes the action, and rollback.when is never")
+	}
+	return nil
+}
+
 func (p *Plan) validateChecklist() error {
 	var faults []error
-	steps := map[string]bool{}
+	steps, seen := map[string]bool{}, map[string]bool{}
 	for _, s := range p.Action.Steps {
 		steps[s.Name] = true
 	}
 	for i, item := range p.Checklist {
 		at := fmt.Sprintf("checklist[%d]", i)
-		if item.ID == "" || item.Text == "" {
+		if item.ID == "" || item.Text == "" && !reports.IsStandardItem(item.ID) {
 			faults = append(faults, invalid.Field(at, "needs an id and a text"))
+		}
+		if seen[item.ID] {
+			faults = append(faults, invalid.Field(at+".id", "%q stands twice", item.ID))
+		}
+		seen[item.ID] = true
+		if item.Evidence.count() > 1 {
+			faults = append(faults, invalid.Field(at+".evidence", "is of one kind: link, step, command, query, rule or signed"))
+		}
+		if (item.Evidence.Query != "" || item.Evidence.Rule != "") && p.Environment.Prometheus.URL == "" {
+			faults = append(faults, invalid.Field(at+".evidence", "asks Prometheus, and environment.prometheus has no url"))
+		}
+		if link := item.Evidence.Link; link != "" && !strings.HasPrefix(link, "http://") && !strings.HasPrefix(link, "https://") {
+			faults = append(faults, invalid.Field(at+".evidence.link", "must be an http or https URL"))
 		}
 		if step := item.Evidence.Step; step != "" && !steps[step] {
 			faults = append(faults, invalid.Field(at+".evidence.step", "the action has no step named %q", step))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"scaleproof/internal/plan"
 	"scaleproof/internal/stats"
 	"scaleproof/loadgen"
 	"scaleproof/reports"
@@ -23,6 +24,7 @@ const (
 type action struct {
 	executor   *scaling.Executor
 	outcome    *scaling.Outcome
+	rehearsal  *scaling.Outcome // the first application, where it was rehearsed
 	through    *loadgen.Result
 	markers    []reports.Marker
 	guardrails []reports.ConditionResult
@@ -55,7 +57,7 @@ func eventText(e scaling.Event) string {
 func (r *runner) act(ctx context.Context, journal *scaling.Journal, done []scaling.Record) *action {
 	a := &action{}
 	a.executor = r.executor(journal, func(e scaling.Event) {
-		if e.Status == scaling.Applied || e.Status == scaling.Failed {
+		if e.Status != scaling.Pending && e.Status != scaling.Skipped {
 			a.markers = append(a.markers, reports.Marker{At: e.At, Label: e.Step + " " + string(e.Status)})
 		}
 		r.event(Acting, "step %s: %s", e.Step, eventText(e))
@@ -69,14 +71,16 @@ func (r *runner) act(ctx context.Context, journal *scaling.Journal, done []scali
 	return a
 }
 
-// apply runs the steps.
+// apply runs the steps, and rehearses the way back where the plan says so.
 func (r *runner) apply(ctx context.Context, a *action, done []scaling.Record) {
 	if done == nil {
 		a.outcome, a.err = a.executor.Apply(ctx, r.id, r.plan.Action.Steps)
-		return
-	}
-	if a.outcome, a.err = a.executor.Recall(r.id, r.plan.Action.Steps, done); a.err == nil {
+	} else if a.outcome, a.err = a.executor.Recall(r.id, r.plan.Action.Steps, done); a.err == nil {
 		a.err = a.executor.Resume(ctx, a.outcome)
+	}
+	// A-B-A undoes and applies again in any case.
+	if a.err == nil && r.plan.Rollback.Rehearse && r.plan.Measure.Design != plan.ABA {
+		r.rehearse(ctx, a)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 // criteria are what the plan judges by.
 func (r *runner) criteria() reports.Criteria {
-	return reports.Criteria{Objectives: r.plan.Objectives, Gates: r.plan.Gates, MinChange: r.plan.MinChange}
+	return reports.Criteria{Objectives: r.plan.Objectives, Gates: r.plan.Gates, Controls: r.plan.Controls, MinChange: r.plan.MinChange}
 }
 
 // Gate measures what the plan measures, changes nothing, and judges it against a

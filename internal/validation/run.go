@@ -39,6 +39,8 @@ type runner struct {
 	plan *plan.Plan
 	opts Options
 	id   string
+	// events are what it has told, for the report.
+	events []reports.Event
 }
 
 func newRunner(p *plan.Plan, opts Options) *runner {
@@ -48,7 +50,9 @@ func newRunner(p *plan.Plan, opts Options) *runner {
 func (r *runner) now() time.Time { return r.opts.Now() }
 
 func (r *runner) event(phase Phase, format string, args ...any) {
-	r.opts.OnEvent(Event{r.now(), phase, r.plan.Secrets.String(fmt.Sprintf(format, args...))})
+	e := Event{r.now(), phase, r.plan.Secrets.String(fmt.Sprintf(format, args...))}
+	r.events = append(r.events, reports.Event{At: e.At, Phase: string(e.Phase), Text: e.Text})
+	r.opts.OnEvent(e)
 }
 
 // Measure takes one snapshot and changes nothing. A target that can't be reached
@@ -92,11 +96,21 @@ func Run(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, erro
 // actAndJudge does all of a run that follows the first snapshot. done is what an
 // earlier process has done of the action, nil for nothing.
 func (r *runner) actAndJudge(ctx context.Context, report *reports.Report, journal *scaling.Journal, done []scaling.Record) *reports.Report {
+	r.foresee(report)
 	act := r.act(ctx, journal, done)
-	report.Action, report.Through, report.Markers = act.outcome, act.through, act.markers
+	report.Action, report.Rehearsal, report.Through, report.Markers = act.outcome, act.rehearsal, act.through, act.markers
 	r.finish(ctx, report, act)
-	report.FinishedAt = r.now()
+	report.FinishedAt, report.Events = r.now(), r.events
 	return report
+}
+
+// foresee warns, before anything is changed, of gates that can't see what they
+// look for.
+func (r *runner) foresee(report *reports.Report) {
+	for _, warning := range reports.Foresee(report.Before, r.criteria()) {
+		r.event(Before, "warning: %s", warning)
+		report.Warnings = append(report.Warnings, warning)
+	}
 }
 
 // openJournal opens the journal before anything is measured: a folder that can't
@@ -119,8 +133,17 @@ func (r *runner) finish(ctx context.Context, report *reports.Report, act *action
 	if fault == nil {
 		report.After, fault = r.measure(ctx, After)
 	}
+	if fault == nil && r.plan.Measure.Design == plan.ABA {
+		fault = r.comeBack(ctx, report, act)
+	}
 	r.judge(report, act, fault)
-	if reason := r.rollbackReason(ctx, report, act, fault); reason != "" {
+	reason := r.rollbackReason(ctx, report, act, fault)
+	switch {
+	case act.isBack() && reason == "":
+		r.applyAgain(ctx, report, act)
+	case act.isBack():
+		report.Verdict = reports.AfterRollback(report.Verdict, report.Action.Rollback)
+	case reason != "":
 		r.rollBack(report, act, reason)
 	}
 	report.Checklist = r.checklist(ctx, report)
@@ -137,10 +160,17 @@ func (r *runner) judge(report *reports.Report, act *action, fault error) {
 		facts.Interrupted = true
 	case act.outcome.Status == scaling.Failed:
 		facts.ActionError = failedStep(act.outcome)
+	case errors.Is(fault, errNotBack):
+		facts.ActionError = fault.Error()
 	case fault != nil:
 		facts.MeasureError = r.plan.Secrets.String(fault.Error())
 	}
-	if report.After != nil {
+	// What the action changes of the environment is what it is for.
+	criteria.AllowDifferences = true
+	switch {
+	case report.Return != nil:
+		report.Comparison = reports.CompareReturn(report.Before, report.After, report.Return, criteria)
+	case report.After != nil:
 		report.Comparison = reports.Compare(report.Before, report.After, criteria)
 	}
 	report.Conditions, report.Verdict = reports.Judge(report, criteria, facts)

@@ -111,7 +111,7 @@ func TestAnImprovementPassesAndStays(t *testing.T) {
 	s := newTarget(t)
 	opts, events := options(t)
 	opts.JournalDir = t.TempDir()
-	r, err := Run(t.Context(), planFor(t, s, 5, "objectives: [load.api.throughput >= 1.5x]\nchecklist:\n"+
+	r, err := Run(t.Context(), planFor(t, s, 5, "objectives: [scrape.app_delay_seconds.a_b <= 0.5x]\nchecklist:\n"+
 		"  - {id: a, text: applied, evidence: {step: set}}\n  - {id: b, text: ran, evidence: {command: [\"true\"]}}\n"+
 		"  - {id: c, text: did not, evidence: {command: [\"false\"]}}\n  - {id: d, text: nobody knows}\n"), opts)
 	if err != nil {
@@ -131,16 +131,30 @@ func TestAnImprovementPassesAndStays(t *testing.T) {
 	if r.Before.WorkloadHash == "" || r.Before.WorkloadHash != r.After.WorkloadHash {
 		t.Errorf("workload hashes %q and %q", r.Before.WorkloadHash, r.After.WorkloadHash)
 	}
-	var states []string
-	for _, item := range r.Checklist {
-		states = append(states, item.State)
+	want := map[string]reports.ItemState{
+		"objectives": reports.ItemDone, "load-test": reports.ItemDone, "rollback": reports.ItemUnknown,
+		"team": reports.ItemUnknown, "a": reports.ItemDone, "b": reports.ItemDone, "c": reports.ItemFailed, "d": reports.ItemUnknown,
 	}
-	if strings.Join(states, " ") != "done done failed unknown" {
-		t.Errorf("checklist %v", states)
+	for id, state := range want {
+		if item := itemOf(r, id); item.State != state || item.Evidence == "" {
+			t.Errorf("checklist: %s is %+v, want %s", id, item, state)
+		}
+	}
+	if r.Design != reports.Uncontrolled || len(r.Events) == 0 {
+		t.Errorf("design %q, %d events", r.Design, len(r.Events))
 	}
 	if journals, _ := filepath.Glob(filepath.Join(opts.JournalDir, "*.jsonl")); len(journals) != 1 {
 		t.Errorf("journals %v", journals)
 	}
+}
+
+func itemOf(r *reports.Report, id string) reports.ChecklistItem {
+	for _, item := range r.Checklist {
+		if item.ID == id {
+			return item
+		}
+	}
+	return reports.ChecklistItem{}
 }
 
 func TestARegressionIsUndone(t *testing.T) {

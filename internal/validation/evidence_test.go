@@ -1,0 +1,124 @@
+package validation
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"scaleproof/internal/plan"
+	"scaleproof/reports"
+	"scaleproof/scaling"
+)
+
+// startPrometheus starts a real server with one alerting rule.
+func startPrometheus(t *testing.T) string {
+	t.Helper()
+	program, err := exec.LookPath("prometheus")
+	if err != nil {
+		t.Skip("prometheus is not installed")
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"prometheus.yml": "rule_files: [rules.yml]\n",
+		"rules.yml":      "groups: [{name: brownie, rules: [{alert: ApiSlow, expr: vector(0) > 1}]}]\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	cmd := exec.CommandContext(t.Context(), program, "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	url := "http://" + address
+	for deadline := time.Now().Add(time.Minute); ; {
+		if answer, err := http.Get(url + "/-/ready"); err == nil {
+			answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return url
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("prometheus does not become ready")
+		}
+		time.Sleep(50 * time.Millisecond) // between two looks
+	}
+}
+
+func checked(t *testing.T, url string, e plan.Evidence, r *reports.Report) reports.ChecklistItem {
+	t.Helper()
+	opts, _ := options(t)
+	p := &plan.Plan{Environment: plan.Environment{Prometheus: plan.Prometheus{URL: url}}, Checklist: []plan.ChecklistItem{{ID: "monitoring", Evidence: e}}}
+	r.Checklist = newRunner(p, opts).checklist(t.Context(), r)
+	return itemOf(r, "monitoring")
+}
+
+func TestPrometheusAnswersForTheMonitoring(t *testing.T) {
+	url := startPrometheus(t)
+	for name, c := range map[string]struct {
+		evidence plan.Evidence
+		want     reports.ItemState
+	}{
+		"an answered query": {plan.Evidence{Query: "vector(1)"}, reports.ItemDone},
+		"a scalar":          {plan.Evidence{Query: "scalar(vector(1))"}, reports.ItemDone},
+		"an empty query":    {plan.Evidence{Query: `up{job="none"}`}, reports.ItemFailed},
+		"a broken query":    {plan.Evidence{Query: "sum("}, reports.ItemUnknown},
+		"a rule":            {plan.Evidence{Rule: "ApiSlow"}, reports.ItemDone},
+		"no such rule":      {plan.Evidence{Rule: "DbSlow"}, reports.ItemFailed},
+	} {
+		if item := checked(t, url, c.evidence, &reports.Report{}); item.State != c.want || item.Evidence == "" {
+			t.Errorf("%s: %+v, want %s", name, item, c.want)
+		}
+	}
+	if item := checked(t, "http://127.0.0.1:1", plan.Evidence{Rule: "ApiSlow"}, &reports.Report{}); item.State != reports.ItemUnknown {
+		t.Errorf("an unreachable Prometheus: %+v", item)
+	}
+}
+
+func TestEvidence(t *testing.T) {
+	pages := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		code := http.StatusOK
+		fmt.Sscanf(r.URL.Path, "/%d", &code)
+		w.WriteHeader(code)
+	}))
+	t.Cleanup(pages.Close)
+	report := &reports.Report{Action: &scaling.Outcome{Steps: []scaling.StepOutcome{
+		{Name: "notify", Status: scaling.Applied, Output: "200 OK: posted to #ops\n"}, {Name: "other", Status: scaling.Failed},
+	}}}
+	for name, c := range map[string]struct {
+		evidence plan.Evidence
+		want     reports.ItemState
+		known    reports.Known
+	}{
+		"a page":                 {plan.Evidence{Link: pages.URL + "/200"}, reports.ItemDone, reports.Commanded},
+		"a page behind a login":  {plan.Evidence{Link: pages.URL + "/403"}, reports.ItemUnknown, ""},
+		"no page":                {plan.Evidence{Link: pages.URL + "/404"}, reports.ItemFailed, reports.Commanded},
+		"a server that is ill":   {plan.Evidence{Link: pages.URL + "/500"}, reports.ItemUnknown, ""},
+		"no server":              {plan.Evidence{Link: "http://127.0.0.1:1/"}, reports.ItemUnknown, ""},
+		"a step":                 {plan.Evidence{Step: "notify"}, reports.ItemDone, reports.Commanded},
+		"a step that failed":     {plan.Evidence{Step: "other"}, reports.ItemFailed, reports.Commanded},
+		"a command":              {plan.Evidence{Command: []string{"true"}}, reports.ItemDone, reports.Commanded},
+		"a command that fails":   {plan.Evidence{Command: []string{"false"}}, reports.ItemFailed, reports.Commanded},
+		"a command that is none": {plan.Evidence{Command: []string{"no-such-program"}}, reports.ItemFailed, reports.Commanded},
+		"someone's signature":    {plan.Evidence{Signed: "Jane"}, reports.ItemUnknown, ""},
+		"nothing":                {plan.Evidence{}, reports.ItemUnknown, ""},
+	} {
+		item := checked(t, "", c.evidence, report)
+		if item.State != c.want || item.Known != c.known || item.Evidence == "" || item.Text != "Monitoring and alerting updated" {
+			t.Errorf("%s: %+v, want %s", name, item, c.want)
+		}
+	}
+}

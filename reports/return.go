@@ -1,0 +1,72 @@
+package reports
+
+import (
+	"fmt"
+	"slices"
+
+	"scaleproof/internal/snapshot"
+)
+
+// CompareReturn compares in the design A-B-A: after with the trials before the
+// action and those after it was undone together.
+func CompareReturn(before, after, returned *snapshot.Snapshot, c Criteria) Comparison {
+	return Compare(joined(before, returned), after, c)
+}
+
+// joined has the trials of a, then those of b, which measured the same.
+func joined(a, b *snapshot.Snapshot) *snapshot.Snapshot {
+	both := *a
+	both.Trials, both.Metrics = a.Trials+b.Trials, nil
+	for _, m := range a.Metrics {
+		if more := b.Metric(m.Name); more != nil {
+			m.Values = slices.Concat(m.Values, more.Values)
+			m.Events, m.Of = slices.Concat(m.Events, more.Events), slices.Concat(m.Of, more.Of)
+		}
+		both.Metrics = append(both.Metrics, m)
+	}
+	return &both
+}
+
+// judgeReturn holds, in the design A-B-A, that what is judged came back once the
+// action was undone: where it did not, the action is not what changed it.
+func judgeReturn(r *Report, c Criteria) []ConditionResult {
+	if r.Return == nil {
+		return nil
+	}
+	comparison := Compare(r.Before, r.Return, c)
+	var results []ConditionResult
+	for _, metric := range judgedMetrics(c) {
+		result := ConditionResult{Kind: Return, Text: metric, Outcome: Unsure, Reason: "it was not measured again"}
+		if comparison.Refused != "" {
+			result.Reason = comparison.Refused
+		}
+		if row := comparison.row(metric); row != nil && row.After.Median != nil && row.Before.Median != nil {
+			result.Outcome, result.Reason = Pass, "once the action was undone, it came back: "+row.Reason
+			switch row.Change {
+			case Improved, Regressed, Changed:
+				result.Outcome, result.Reason = Unsure, fmt.Sprintf("once the action was undone, it did not come back, so that something else changed it: %s", row.Reason)
+			case Inconclusive:
+				result.Reason = "once the action was undone, it was not shown to stay away: " + row.Reason
+			}
+		}
+		results = append(results, result)
+	}
+	return results
+}
+
+// judgedMetrics lists the metrics of objectives and gates, each once.
+func judgedMetrics(c Criteria) []string {
+	var names []string
+	add := func(name string) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for _, o := range c.Objectives {
+		add(o.Metric)
+	}
+	for _, g := range c.Gates {
+		add(g.Metric)
+	}
+	return names
+}
