@@ -238,4 +238,3 @@ type Event struct {
 	Phase string    `json:"phase"`
 	Text  string    `json:"text"`
 }
-

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,8 @@ Every metric with a direction gates, unless --gate names those that do.`,
 	objectives := cmd.Flags().StringArray("objective", nil, "a condition that must hold, such as 'load.api.response.p99 < 80ms' (repeatable)")
 	minChange := unit.Fraction(0.05)
 	cmd.Flags().Var(&minChange, "min-change", "the smallest change that matters")
-	force := cmd.Flags().Bool("allow-differences", false, "compare different workloads or environments")
+	controls := cmd.Flags().StringSlice("control", nil, "a metric that nothing that was done can touch (repeatable)")
+	force := allowDifferencesFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		before, err := readMeasurement(args[0])
 		if err != nil {
@@ -49,7 +51,13 @@ Every metric with a direction gates, unless --gate names those that do.`,
 			criteria.Objectives = append(criteria.Objectives, condition)
 		}
 		for _, metric := range gatesOf(*gates, before) {
+			if slices.Contains(*controls, metric) {
+				continue
+			}
 			criteria.Gates = append(criteria.Gates, reports.GateSpec{Metric: metric, MinChange: minChange})
+		}
+		for _, metric := range *controls {
+			criteria.Controls = append(criteria.Controls, reports.GateSpec{Metric: metric, MinChange: minChange})
 		}
 		report := validation.Compare(before, after, criteria, a.options(cmd.Context()))
 		if err := a.write(report, *format); err != nil {
@@ -58,6 +66,11 @@ Every metric with a direction gates, unless --gate names those that do.`,
 		return verdict(report.Verdict.Word)
 	}
 	return cmd
+}
+
+// allowDifferencesFlag is the consent to compare what may not be comparable.
+func allowDifferencesFlag(cmd *cobra.Command) *bool {
+	return cmd.Flags().Bool("allow-differences", false, "compare although workloads or environments differ")
 }
 
 // gatesOf returns the metrics that gate: those that were named or, where none

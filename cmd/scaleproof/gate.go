@@ -37,6 +37,7 @@ by passing.`,
 	baseline := cmd.Flags().String("baseline", "", "what to compare with (required)")
 	commit := cmd.Flags().String("commit", "", "commit of what is measured, kept with it")
 	out := cmd.Flags().String("out", "", "folder for the report; none is written without it")
+	force := allowDifferencesFlag(cmd)
 	selfTest := cmd.Flags().Bool("self-test", false, "inject regressions, which every gate must see")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		p, err := a.readPlan(*path)
@@ -51,7 +52,7 @@ by passing.`,
 		}
 		interrupts := a.interrupts(cmd.Context(), "Interrupted: stopping the measurement. Nothing was changed.")
 		defer interrupts.stop()
-		return a.gate(interrupts, p, gateOptions{*baseline, *commit, *out, a.historyPlace(*place), *selfTest, *yes})
+		return a.gate(interrupts, p, gateOptions{*baseline, *commit, *out, a.historyPlace(*place), *selfTest, *yes, *force})
 	}
 	return cmd
 }
@@ -59,6 +60,7 @@ by passing.`,
 type gateOptions struct {
 	baseline, commit, out, history string
 	selfTest, consent              bool
+	allowDifferences               bool
 }
 
 func (a *app) gate(i interrupts, p *plan.Plan, o gateOptions) error {
@@ -73,7 +75,7 @@ func (a *app) gate(i interrupts, p *plan.Plan, o gateOptions) error {
 	}
 	opts := a.options(i.second)
 	opts.Consent = o.consent
-	report, err := validation.Gate(i.first, p, baseline, opts)
+	report, err := validation.Gate(i.first, p, baseline, o.allowDifferences, opts)
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,9 @@ func (r *runner) criteria() reports.Criteria {
 }
 
 // Gate measures what the plan measures, changes nothing, and judges it against a
-// baseline. The report's After is what was measured.
-func Gate(ctx context.Context, p *plan.Plan, baseline *snapshot.Snapshot, opts Options) (*reports.Report, error) {
+// baseline. One of another workload or environment is refused unless differences
+// are allowed. The report's After is what was measured.
+func Gate(ctx context.Context, p *plan.Plan, baseline *snapshot.Snapshot, allowDifferences bool, opts Options) (*reports.Report, error) {
 	r := newRunner(p, opts)
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
@@ -29,10 +30,12 @@ func Gate(ctx context.Context, p *plan.Plan, baseline *snapshot.Snapshot, opts O
 	if err != nil {
 		return nil, err
 	}
+	criteria := r.criteria()
+	criteria.AllowDifferences = allowDifferences
 	report.Before, report.After = baseline, now
-	report.Comparison = reports.Compare(baseline, now, r.criteria())
-	report.Conditions, report.Verdict = reports.Judge(report, r.criteria(), reports.Facts{})
-	report.FinishedAt = r.now()
+	report.Comparison = reports.Compare(baseline, now, criteria)
+	report.Conditions, report.Verdict = reports.Judge(report, criteria, reports.Facts{})
+	report.FinishedAt, report.Events = r.now(), r.events
 	r.event(Judging, "%s: %s", report.Verdict.Word, report.Verdict.Headline)
 	return report, nil
 }
@@ -45,7 +48,7 @@ const injected = 3
 // returns the gates that don't see it: a gate that can't fail proves nothing by
 // passing.
 func BlindGates(p *plan.Plan, report *reports.Report) (blind []string) {
-	criteria := reports.Criteria{Gates: p.Gates, MinChange: p.MinChange}
+	criteria := reports.Criteria{Gates: p.Gates, MinChange: p.MinChange, AllowDifferences: true}
 	worse := *report.After
 	worse.Metrics = nil
 	changes := map[string]float64{}

@@ -1,0 +1,116 @@
+package reports
+
+import (
+	"strings"
+	"testing"
+
+	"scaleproof/capacity"
+	"scaleproof/internal/snapshot"
+	"scaleproof/internal/unit"
+)
+
+// with adds a metric to a snapshot.
+func with(s *snapshot.Snapshot, name string, better snapshot.Direction, values ...float64) *snapshot.Snapshot {
+	s.Metrics = append(s.Metrics, snapshot.Metric{Name: name, Unit: unit.Seconds, Better: better, Values: values})
+	return s
+}
+
+func TestControls(t *testing.T) {
+	base := []float64{1, 1.01, .99, 1, 1.02, 1}
+	for name, c := range map[string]struct {
+		control []float64
+		want    Word
+		says    string
+	}{
+		"stayed":   {[]float64{1.01, 1, 1, .99, 1, 1.01}, Pass, "within"},
+		"moved":    {[]float64{.5, .51, .49, .5, .5, .51}, Unsure, "something else than the action"},
+		"is noisy": {[]float64{.5, 1.5, 1, 2, .7, 1}, Unsure, "not shown to have stayed"},
+		"missing":  {nil, Unsure, "not measured after"},
+	} {
+		before := with(snap(2, 2.01, 1.99, 2, 2, 2.02), "other", snapshot.Lower, base...)
+		after := with(snap(1, 1.01, .99, 1, 1, 1.02), "other", snapshot.Lower, c.control...)
+		criteria := Criteria{Gates: []GateSpec{{Metric: "m"}}, Controls: []GateSpec{{Metric: "other"}}}
+		r := &Report{Before: before, After: after, Comparison: Compare(before, after, criteria)}
+		results, verdict := Judge(r, criteria, Facts{})
+		last := results[len(results)-1]
+		if verdict.Word != c.want || last.Kind != Control || !strings.Contains(last.Reason, c.says) || r.Design != Controlled {
+			t.Errorf("a control that %s: %+v, %+v", name, verdict, last)
+		}
+	}
+}
+
+func TestEnvironmentsThatDifferAreRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		change  func(*snapshot.Environment)
+		refused bool
+	}{
+		"version of Postgres": {func(e *snapshot.Environment) { e.Facts = map[string]string{"postgres.primary.version": "16"} }, true},
+		"number of CPUs":      {func(e *snapshot.Environment) { e.CPUs = 64 }, true},
+		"system":              {func(e *snapshot.Environment) { e.OS = "plan9/mips" }, true},
+		"host":                {func(e *snapshot.Environment) { e.Host = "other" }, false},
+		"tool":                {func(e *snapshot.Environment) { e.Tool = "newer" }, false},
+	} {
+		a, b := snap(1, 1, 1, 1), snap(1, 1, 1, 1)
+		c.change(&b.Environment)
+		got := Compare(a, b, Criteria{})
+		if (got.Refused != "") != c.refused || !c.refused && len(got.Warnings) != 1 {
+			t.Errorf("another %s: %+v", name, got)
+		}
+		if got := Compare(a, b, Criteria{AllowDifferences: true}); got.Refused != "" || len(got.Warnings) != 1 || len(got.Rows) != 1 {
+			t.Errorf("another %s, allowed: %+v", name, got)
+		}
+	}
+}
+
+func TestForeseeWarnsOfNoise(t *testing.T) {
+	c := Criteria{Gates: []GateSpec{{Metric: "m", MinChange: .05}, {Metric: "absent"}}}
+	if got := Foresee(snap(1, 1.6, .7, 1.1, 2, .9), c); len(got) != 1 || !strings.Contains(got[0], "m looks for a change of 5 %, and with 6 trials only") {
+		t.Errorf("%q", got)
+	}
+	if got := Foresee(snap(1, 1.01, .99, 1, 1.01, 1), c); len(got) != 0 {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestSpreadIsTold(t *testing.T) {
+	row := Compare(snap(1, 1.01, .99, 1.005, .995, 1.002, .998), snap(1, 1.5, .6, 1.3, .7, 1.45, .65), Criteria{}).Rows[0]
+	if row.Spread == nil || row.Spread.P > .05 || row.Spread.After < row.Spread.Before || !strings.Contains(row.Reason, "varies more from trial to trial") {
+		t.Errorf("%+v, spread %+v", row, row.Spread)
+	}
+}
+
+func TestPerformanceDone(t *testing.T) {
+	for want, changes := range map[ItemState][]Change{
+		ItemDone: {Improved, Equivalent}, ItemFailed: {Improved, Regressed}, ItemUnknown: {Inconclusive, Equivalent},
+	} {
+		r := &Report{}
+		for _, change := range changes {
+			r.Comparison.Rows = append(r.Comparison.Rows, Row{Metric: "m", Gate: true, Change: change})
+		}
+		if state, evidence := r.performanceDone(); state != want {
+			t.Errorf("%v is %s: %s", changes, state, evidence)
+		}
+	}
+	if state, _ := (&Report{}).performanceDone(); state != ItemUnknown {
+		t.Errorf("nothing judged is %s", state)
+	}
+}
+
+func TestUtilisation(t *testing.T) {
+	s := &snapshot.Snapshot{Metrics: []snapshot.Metric{
+		{Name: "host.cpu", Unit: unit.Ratio, Values: snapshot.Values{.5, .6, .4}},
+		{Name: "k8s.app.memory", Unit: unit.Bytes, Values: snapshot.Values{95}},
+		{Name: "k8s.app.memory_limit", Unit: unit.Bytes, Values: snapshot.Values{100}},
+	}}
+	if err := s.PutSection("resources", capacity.Usage{MemoryUsed: 1, MemoryTotal: 4}); err != nil {
+		t.Fatal(err)
+	}
+	r := &Report{After: s}
+	state, evidence, err := r.utilisationDone()
+	if err != nil || state != ItemFailed || !strings.Contains(evidence, "k8s.app.memory at 95 % of 90 %, beyond") || !strings.Contains(evidence, "host.memory.used at 25 %") {
+		t.Errorf("%s, %s, %v", state, evidence, err)
+	}
+	if state, _, _ := (&Report{After: &snapshot.Snapshot{}}).utilisationDone(); state != ItemUnknown {
+		t.Errorf("nothing measured is %s", state)
+	}
+}
