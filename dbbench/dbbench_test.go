@@ -33,13 +33,19 @@ func newDatabase(t *testing.T) string {
 
 func execute(t *testing.T, node Node, statements ...string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), node.DSN)
+	executeIn(t, t.Context(), node, statements...)
+}
+
+// executeIn is for cleanups, where the test's own context has ended.
+func executeIn(t *testing.T, ctx context.Context, node Node, statements ...string) {
+	t.Helper()
+	conn, err := pgx.Connect(ctx, node.DSN)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context())
+	defer conn.Close(ctx)
 	for _, s := range statements {
-		if _, err := conn.Exec(t.Context(), s); err != nil {
+		if _, err := conn.Exec(ctx, s); err != nil {
 			t.Fatalf("%s: %v", s, err)
 		}
 	}

@@ -5,9 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"scaleproof/internal/snapshot"
-	"scaleproof/internal/unit"
 )
 
 // A StatisticsDelta is what a node's counters counted between two captures.
@@ -21,13 +18,15 @@ type StatisticsDelta struct {
 	// unknown.
 	Views map[string][]DeltaRow `json:"views,omitempty"`
 	// Lossy names views that have lost rows meanwhile, so that sums over them
-	// are too small.
-	Lossy []string `json:"lossy,omitempty"`
+	// are too small. Absent names those that one of the captures lacks: its
+	// notes say why.
+	Lossy  []string `json:"lossy,omitempty"`
+	Absent []string `json:"absent,omitempty"`
 }
 
 // A DeltaRow is what the counters of one row counted.
 type DeltaRow struct {
-	Row      Row                `json:"row"` // as it was after
+	Row      Row                `json:"row"` // as it was after, or before it was gone
 	Counters map[string]float64 `json:"counters"`
 	// Unknown says why a row has no counters: it was reset, or counted
 	// backwards, or was not there before and may be older than that.
@@ -51,24 +50,75 @@ func Delta(before, after *Statistics) *StatisticsDelta {
 		return d
 	}
 	for _, v := range views() {
-		if len(v.counters) == 0 {
-			continue
-		}
-		rowsBefore, known := before.Views[v.name]
-		if rowsAfter, ok := after.Views[v.name]; ok && known {
-			d.Views[v.name] = v.delta(rowsBefore, rowsAfter)
+		if len(v.counters) > 0 {
+			d.subtract(v, before, after)
 		}
 	}
 	if dealloc(before) != dealloc(after) {
-		d.Lossy = append(d.Lossy, "pg_stat_statements")
+		d.Lossy = append(d.Lossy, statements)
 	}
 	return d
 }
 
+// DeltaAll subtracts the captures of several nodes, each from its namesake. A node
+// that was not captured before is unknown, and so is one that was not after.
+func DeltaAll(before, after []*Statistics) []*StatisticsDelta {
+	var deltas []*StatisticsDelta
+	find := func(all []*Statistics, node string) *Statistics {
+		i := slices.IndexFunc(all, func(s *Statistics) bool { return s.Node == node })
+		if i < 0 {
+			return nil
+		}
+		return all[i]
+	}
+	for _, s := range after {
+		if was := find(before, s.Node); was != nil {
+			deltas = append(deltas, Delta(was, s))
+			continue
+		}
+		deltas = append(deltas, &StatisticsDelta{Node: s.Node, Unknown: "it was not captured before"})
+	}
+	for _, s := range before {
+		if find(after, s.Node) == nil {
+			deltas = append(deltas, &StatisticsDelta{Node: s.Node, Unknown: "it was not captured after"})
+		}
+	}
+	return deltas
+}
+
+// subtract adds the rows of one view.
+func (d *StatisticsDelta) subtract(v view, before, after *Statistics) {
+	rowsBefore, was := before.Views[v.name]
+	rowsAfter, is := after.Views[v.name]
+	switch {
+	case was != is:
+		d.Absent = append(d.Absent, v.name)
+	case v.resetWith != "" && resetTime(before, v.resetWith) != resetTime(after, v.resetWith):
+		// The rows do not tell by themselves: one that has counted past its old
+		// value since looks as if nothing was.
+		for _, row := range rowsAfter {
+			d.Views[v.name] = append(d.Views[v.name], DeltaRow{Row: row, Unknown: wasReset})
+		}
+	case is:
+		d.Views[v.name] = v.delta(rowsBefore, rowsAfter)
+	}
+}
+
+// resetTime returns when a view of one row was last reset, nil where it never was
+// or the view is lacking.
+func resetTime(s *Statistics, view string) any {
+	if rows := s.Views[view]; len(rows) == 1 {
+		return rows[0]["stats_reset"]
+	}
+	return nil
+}
+
+const wasReset = "its statistics were reset in between"
+
 // dealloc counts how often pg_stat_statements has thrown entries away.
 func dealloc(s *Statistics) float64 {
-	for _, row := range s.Views["pg_stat_statements_info"] {
-		value, _ := row["dealloc"].(float64)
+	for _, row := range s.Views[statementsInfo] {
+		value, _ := row.Number("dealloc")
 		return value
 	}
 	return 0
@@ -82,16 +132,23 @@ func (v view) delta(before, after []Row) []DeltaRow {
 	var rows []DeltaRow
 	for _, row := range after {
 		was, known := old[v.keyOf(row)]
+		delete(old, v.keyOf(row))
 		switch {
 		case !known:
 			// A new table or statement starts at zero.
 			was = Row{}
 		case was["stats_reset"] != row["stats_reset"] || was["stats_since"] != row["stats_since"]:
-			rows = append(rows, DeltaRow{Row: row, Unknown: "its statistics were reset in between"})
+			rows = append(rows, DeltaRow{Row: row, Unknown: wasReset})
 			continue
 		}
-		if d := v.subtract(was, row); d.Unknown != "" || len(d.Counters) > 0 {
+		// A view of one row says by its zeros that nothing happened.
+		if d := v.subtract(was, row); d.Unknown != "" || len(d.Counters) > 0 || len(v.key) == 0 {
 			rows = append(rows, d)
+		}
+	}
+	for _, row := range before {
+		if _, gone := old[v.keyOf(row)]; gone {
+			rows = append(rows, DeltaRow{Row: row, Unknown: "it is gone, and with it what it counted"})
 		}
 	}
 	return rows
@@ -122,37 +179,6 @@ func (v view) subtract(before, after Row) DeltaRow {
 		}
 	}
 	return d
-}
-
-// Samples returns the node's metrics, pg.<node>.database.*, as rates where they
-// are counts, and none where they are unknown.
-func (d *StatisticsDelta) Samples() []snapshot.Sample {
-	if d.Unknown != "" || d.Seconds <= 0 || len(d.Views["pg_stat_database"]) != 1 {
-		return nil
-	}
-	row := d.Views["pg_stat_database"][0]
-	if row.Unknown != "" {
-		return nil
-	}
-	prefix := "pg." + d.Node + ".database."
-	var samples []snapshot.Sample
-	if hit, read := row.Counters["blks_hit"], row.Counters["blks_read"]; hit+read > 0 {
-		samples = append(samples, snapshot.Sample{Name: prefix + "cache_hit", Unit: unit.Ratio, Better: snapshot.Higher, Value: hit / (hit + read)})
-	}
-	for _, m := range []struct {
-		counter, name string
-		base          unit.Base
-		better        snapshot.Direction
-	}{
-		{"xact_commit", "commits", unit.PerSecond, snapshot.Neutral},
-		{"xact_rollback", "rollbacks", unit.PerSecond, snapshot.Neutral},
-		{"tup_returned", "rows_read", unit.PerSecond, snapshot.Lower},
-		{"temp_bytes", "temp_bytes", unit.BytesPerSecond, snapshot.Lower},
-		{"deadlocks", "deadlocks", unit.PerSecond, snapshot.Lower},
-	} {
-		samples = append(samples, snapshot.Sample{Name: prefix + m.name, Unit: m.base, Better: m.better, Value: row.Counters[m.counter] / d.Seconds})
-	}
-	return samples
 }
 
 // Top returns up to n rows of a view by one counter, the largest first.

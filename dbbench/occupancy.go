@@ -81,10 +81,13 @@ func occupancyQueries() []occupancyQuery {
 	}
 }
 
-// sequencesQuery gives the share that is used of each sequence, of its own
-// maximum or that of the integer column that it feeds, if that is smaller.
-const sequencesQuery = `SELECT 'sequence.' || regexp_replace(s.schemaname || '.' || s.sequencename, '[^A-Za-z0-9_.]', '_', 'g'),
-	s.last_value::float8 / least(s.max_value, CASE a.atttypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE s.max_value END)
+// sequencesQuery gives the share that is used of each sequence.
+const sequencesQuery = `SELECT 'sequence.' || regexp_replace(schemaname || '.' || sequencename, '[^A-Za-z0-9_.]', '_', 'g'), used FROM (` + sequenceUse + `) s`
+
+// sequenceUse gives the share that is used of each sequence, of its own maximum or
+// that of the integer column that it feeds, if that is smaller.
+const sequenceUse = `SELECT s.schemaname, s.sequencename, s.last_value, d.refobjid::regclass::text AS relname, a.attname,
+	s.last_value::float8 / least(s.max_value, CASE a.atttypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE s.max_value END) AS used
 FROM pg_sequences s
 JOIN pg_class c ON c.oid = format('%I.%I', s.schemaname, s.sequencename)::regclass
 LEFT JOIN pg_depend d ON d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')

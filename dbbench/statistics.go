@@ -1,10 +1,12 @@
 package dbbench
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,8 +19,9 @@ type Statistics struct {
 	Node       string    `json:"node"`
 	CapturedAt time.Time `json:"captured_at"`
 	Version    string    `json:"version"`
+	Database   string    `json:"database"`
 	// SystemIdentifier and StartedAt tell a server from another, and from itself
-	// before a restart.
+	// before a restart. A primary and its streaming replicas share the former.
 	SystemIdentifier string           `json:"system_identifier"`
 	ServerStartedAt  time.Time        `json:"server_started_at"`
 	InRecovery       bool             `json:"in_recovery"`
@@ -27,82 +30,21 @@ type Statistics struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
-// A Row is one row of a view: numbers are float64, as JSON has them.
+// A Row is one row of a view. Numbers are float64, as JSON has them; a whole
+// number that a float64 can't hold, such as a queryid, is a string of its digits.
 type Row map[string]any
 
-// A view is what to read and how to tell its rows and counters.
-type view struct {
-	name  string
-	query string   // empty: all of the view
-	key   []string // the columns that identify a row
-	// counters only grow. Those that a version lacks are left out.
-	counters []string
-	missing  string // what to do where the view is not there; empty: nothing
+// Number returns a column as a number; ok is false where it is NULL, no number,
+// or lacking in this version.
+func (r Row) Number(column string) (value float64, ok bool) {
+	value, ok = r[column].(float64)
+	return value, ok
 }
 
-// views lists what Capture reads. Which columns exist is for the server to say.
-func views() []view {
-	return []view{
-		{
-			name:  "pg_stat_database",
-			query: "SELECT * FROM pg_stat_database WHERE datname = current_database()",
-			key:   []string{"datid"},
-			counters: []string{
-				"xact_commit", "xact_rollback", "blks_read", "blks_hit", "tup_returned", "tup_fetched", "tup_inserted",
-				"tup_updated", "tup_deleted", "conflicts", "temp_files", "temp_bytes", "deadlocks", "blk_read_time",
-				"blk_write_time", "session_time", "active_time", "sessions",
-			},
-		},
-		{
-			name: "pg_stat_user_tables", key: []string{"relid"},
-			counters: []string{
-				"seq_scan", "seq_tup_read", "idx_scan", "idx_tup_fetch", "n_tup_ins", "n_tup_upd", "n_tup_del",
-				"n_tup_hot_upd", "vacuum_count", "autovacuum_count", "analyze_count", "autoanalyze_count",
-			},
-		},
-		{
-			name: "pg_stat_user_indexes", key: []string{"indexrelid"},
-			counters: []string{"idx_scan", "idx_tup_read", "idx_tup_fetch"},
-		},
-		{
-			name: "pg_statio_user_tables", key: []string{"relid"},
-			counters: []string{"heap_blks_read", "heap_blks_hit", "idx_blks_read", "idx_blks_hit"},
-		},
-		{
-			name: "pg_stat_io", key: []string{"backend_type", "object", "context"},
-			counters: []string{"reads", "writes", "extends", "hits", "evictions", "fsyncs", "read_bytes", "write_bytes", "extend_bytes"},
-		},
-		{name: "pg_stat_wal", counters: []string{"wal_records", "wal_fpi", "wal_bytes", "wal_buffers_full"}},
-		{
-			name:     "pg_stat_bgwriter",
-			counters: []string{"checkpoints_timed", "checkpoints_req", "buffers_checkpoint", "buffers_clean", "buffers_backend", "buffers_alloc"},
-		},
-		{name: "pg_stat_checkpointer", counters: []string{"num_timed", "num_requested", "buffers_written"}},
-		{name: "pg_stat_replication", query: `SELECT *, pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) AS replay_lag_bytes
-			FROM pg_stat_replication WHERE NOT pg_is_in_recovery()`, key: []string{"pid"}},
-		{name: "pg_replication_slots", key: []string{"slot_name"}},
-		{
-			name: "pg_stat_statements", key: []string{"userid", "dbid", "queryid", "toplevel"},
-			query: "SELECT * FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())",
-			counters: []string{
-				"calls", "total_exec_time", "total_plan_time", "rows", "shared_blks_hit", "shared_blks_read",
-				"temp_blks_read", "temp_blks_written", "wal_bytes",
-			},
-			missing: "add pg_stat_statements to shared_preload_libraries, restart, and run CREATE EXTENSION pg_stat_statements",
-		},
-		{name: "pg_stat_statements_info"},
-		{name: "activity", query: `SELECT coalesce(state, 'background') AS state, coalesce(wait_event_type, '') AS wait_event_type, count(*) AS count
-			FROM pg_stat_activity GROUP BY 1, 2`, key: []string{"state", "wait_event_type"}},
-		{name: "sizes", query: `SELECT c.oid AS relid, n.nspname AS schemaname, c.relname, c.relkind, c.reltuples,
-			pg_relation_size(c.oid) AS bytes, pg_total_relation_size(c.oid) AS total_bytes
-			FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-			WHERE c.relkind IN ('r', 'm', 'i') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_toast%'`, key: []string{"relid"}},
-		{name: "indexes", query: `SELECT x.indexrelid, c.relname, x.indisvalid, pg_get_indexdef(x.indexrelid) AS definition
-			FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-			WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_toast%'`, key: []string{"indexrelid"}},
-		{name: "transaction_ids", query: `SELECT datname, age(datfrozenxid) AS age FROM pg_database WHERE datname = current_database()`, key: []string{"datname"}},
-		{name: "settings", query: "SELECT name, setting, unit FROM pg_settings WHERE source NOT IN ('default', 'client', 'session')", key: []string{"name"}},
-	}
+// Text returns a column as text, "" where it is NULL or no text.
+func (r Row) Text(column string) string {
+	text, _ := r[column].(string)
+	return text
 }
 
 // CaptureStatistics reads the statistics views of a node. A view that the server
@@ -114,36 +56,51 @@ func CaptureStatistics(ctx context.Context, node Node) (*Statistics, error) {
 		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	return captureStatistics(ctx, conn, node)
+}
+
+func captureStatistics(ctx context.Context, conn *pgx.Conn, node Node) (*Statistics, error) {
 	s := &Statistics{Node: node.Name, Views: map[string][]Row{}}
-	if err := conn.QueryRow(ctx, `SELECT now(), current_setting('server_version'), pg_postmaster_start_time(), pg_is_in_recovery(),
-		(SELECT system_identifier::text FROM pg_control_system())`).Scan(&s.CapturedAt, &s.Version, &s.ServerStartedAt, &s.InRecovery, &s.SystemIdentifier); err != nil {
+	if err := conn.QueryRow(ctx, `SELECT now(), current_setting('server_version'), current_database(), pg_postmaster_start_time(), pg_is_in_recovery(),
+		(SELECT system_identifier::text FROM pg_control_system())`).Scan(&s.CapturedAt, &s.Version, &s.Database, &s.ServerStartedAt, &s.InRecovery, &s.SystemIdentifier); err != nil {
 		return nil, fmt.Errorf("identifying %s: %w", node.Name, err)
 	}
+	rights, err := readRights(ctx, conn)
+	if err != nil {
+		return nil, fmt.Errorf("reading what the role may do on %s: %w", node.Name, err)
+	}
+	s.Notes = rights.notes()
 	for _, v := range views() {
-		rows, err := v.read(ctx, conn)
+		rows, err := v.read(ctx, conn, rights)
 		var fault *pgconn.PgError
 		switch {
 		case err == nil:
 			s.Views[v.name] = rows
-		case !errors.As(err, &fault):
-			return nil, fmt.Errorf("reading %s of %s: %w", v.name, node.Name, err)
-		case fault.Code == "42P01": // undefined_table: another version, or no extension
-			if v.missing != "" {
-				s.Notes = append(s.Notes, fmt.Sprintf("%s is not there: %s", v.name, v.missing))
+		case errors.Is(err, errNotThere):
+		case errors.As(err, &fault):
+			if note := rights.explain(v.name, fault); note != "" {
+				s.Notes = append(s.Notes, note)
 			}
-		case fault.Code == "42501": // insufficient_privilege
-			s.Notes = append(s.Notes, fmt.Sprintf("%s can't be read: GRANT pg_monitor TO the role of this connection", v.name))
 		default:
-			s.Notes = append(s.Notes, fmt.Sprintf("%s can't be read: %s", v.name, fault.Message))
+			return nil, fmt.Errorf("reading %s of %s: %w", v.name, node.Name, err)
 		}
 	}
 	return s, nil
 }
 
-func (v view) read(ctx context.Context, conn *pgx.Conn) ([]Row, error) {
+// errNotThere says that a view is lacking, and that a note tells so already.
+var errNotThere = errors.New("the view is not there")
+
+func (v view) read(ctx context.Context, conn *pgx.Conn, rights *rights) ([]Row, error) {
 	query := v.query
 	if query == "" {
 		query = "SELECT * FROM " + v.name
+	}
+	if v.extension != "" {
+		if rights.extensionSchema == "" {
+			return nil, errNotThere
+		}
+		query = fmt.Sprintf(query, rights.extensionSchema)
 	}
 	rows, err := conn.Query(ctx, "SELECT to_jsonb(v) FROM ("+query+") v")
 	if err != nil {
@@ -154,7 +111,31 @@ func (v view) read(ctx context.Context, conn *pgx.Conn) ([]Row, error) {
 		if err := row.Scan(&text); err != nil {
 			return nil, err
 		}
-		var decoded Row
-		return decoded, json.Unmarshal(text, &decoded)
+		return decodeRow(text)
 	})
+}
+
+func decodeRow(text []byte) (Row, error) {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var row Row
+	if err := decoder.Decode(&row); err != nil {
+		return nil, err
+	}
+	for column, value := range row {
+		switch v := value.(type) {
+		case json.Number:
+			number, err := v.Float64()
+			if err != nil {
+				return nil, fmt.Errorf("the column %s: %w", column, err)
+			}
+			row[column] = number
+			if whole, err := strconv.ParseInt(v.String(), 10, 64); err == nil && int64(number) != whole {
+				row[column] = v.String()
+			}
+		case string:
+			row[column] = withoutSecrets(v)
+		}
+	}
+	return row, nil
 }

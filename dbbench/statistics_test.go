@@ -1,7 +1,13 @@
 package dbbench
 
 import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/url"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -52,15 +58,95 @@ func TestStatisticsOfARealServer(t *testing.T) {
 	}
 }
 
-func TestAMissingExtensionAndMissingRightsAreNotes(t *testing.T) {
-	node := database(t)
-	execute(t, node, "DROP EXTENSION IF EXISTS pg_stat_statements")
+func capture(t *testing.T, node Node) *Statistics {
+	t.Helper()
 	s, err := CaptureStatistics(t.Context(), node)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if notes := strings.Join(s.Notes, "\n"); !strings.Contains(notes, "CREATE EXTENSION pg_stat_statements") {
+	return s
+}
+
+func TestAMissingExtensionAndMissingRightsAreNotes(t *testing.T) {
+	node := database(t)
+	if notes := capture(t, node).Notes; len(notes) != 0 {
+		t.Errorf("a superuser lacks %q", notes)
+	}
+	role := "reader" + strconv.Itoa(os.Getpid())
+	execute(t, node, "CREATE ROLE "+role+" LOGIN PASSWORD 'reader-password'", "GRANT SELECT ON incidents TO "+role)
+	t.Cleanup(func() { executeIn(t, context.Background(), node, "DROP OWNED BY "+role, "DROP ROLE "+role) })
+	poor := Node{Name: "primary", DSN: as(t, node.DSN, role, "reader-password")}
+	notes := strings.Join(capture(t, poor).Notes, "\n")
+	if want := "GRANT pg_monitor TO " + role; !strings.Contains(notes, want) {
+		t.Errorf("%q is not in the notes %q", want, notes)
+	}
+	execute(t, node, "GRANT pg_monitor TO "+role)
+	if s := capture(t, poor); len(s.Notes) != 0 || len(s.Views[statements]) == 0 {
+		t.Errorf("after the grant: %q, %d statements", s.Notes, len(s.Views[statements]))
+	}
+	execute(t, node, "DROP EXTENSION pg_stat_statements")
+	s := capture(t, node)
+	if notes := strings.Join(s.Notes, "\n"); !strings.Contains(notes, "run CREATE EXTENSION pg_stat_statements") || strings.Contains(notes, "restart") {
 		t.Errorf("notes %q", notes)
+	}
+	d := Delta(statisticsWith(s, statements), s)
+	if !slices.Contains(d.Absent, statements) {
+		t.Errorf("a view that is lacking is not told of: %+v", d.Absent)
+	}
+	execute(t, node, "CREATE SCHEMA elsewhere", "CREATE EXTENSION pg_stat_statements SCHEMA elsewhere")
+	if s := capture(t, node); len(s.Views[statements]) == 0 || len(s.Notes) != 0 {
+		t.Errorf("in another schema: %q", s.Notes)
+	}
+}
+
+// as returns a connection string of another role.
+func as(t *testing.T, dsn, role, password string) string {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword(role, password)
+	return u.String()
+}
+
+// statisticsWith returns a copy that has a further view, without rows.
+func statisticsWith(s *Statistics, view string) *Statistics {
+	more := *s
+	more.Views = maps.Clone(s.Views)
+	more.Views[view] = []Row{}
+	return &more
+}
+
+func TestSecretsStayOutOfCaptures(t *testing.T) {
+	node := database(t)
+	role := "secretive" + strconv.Itoa(os.Getpid())
+	// Without a password of its own no statement fails, and with it it is kept.
+	execute(t, node, "CREATE ROLE "+role+" PASSWORD 'sentinel''-secret'", "DROP ROLE "+role)
+	data, err := json.Marshal(capture(t, node))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(data); strings.Contains(text, "sentinel") || !strings.Contains(text, role) {
+		t.Errorf("the capture has the password, or lacks the statement: %v", strings.Contains(text, role))
+	}
+	for _, text := range []string{
+		"host=a user=b password=sentinel-1 application_name=c", "host=a password='sentinel 1'", "postgres://b:sentinel@a/c",
+		"ALTER USER x WITH ENCRYPTED PASSWORD 'sentinel'", "CREATE SUBSCRIPTION s CONNECTION 'host=a password=sentinel' PUBLICATION p",
+	} {
+		if got := withoutSecrets(text); strings.Contains(got, "sentinel") || !strings.Contains(got, "xxxxx") {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+	if text := "SELECT password FROM users WHERE password = $1"; !strings.HasPrefix(withoutSecrets(text), "SELECT password FROM users") {
+		t.Error(withoutSecrets(text))
+	}
+}
+
+func TestNumbersKeepTheirDigits(t *testing.T) {
+	row, err := decodeRow([]byte(`{"queryid": -4611686018427387905, "calls": 12, "share": 0.5, "none": null}`))
+	if err != nil || row["queryid"] != "-4611686018427387905" || row["calls"] != 12.0 || row["share"] != 0.5 || row["none"] != nil {
+		t.Errorf("%v, %v", row, err)
 	}
 }
 
@@ -119,7 +205,17 @@ func TestAResetBetweenCapturesOnARealServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		d := Delta(before, after)
-		if rows := d.Views["pg_stat_database"]; len(rows) == 1 && rows[0].Unknown != "" && d.Samples() == nil {
+		if rows := d.Views["pg_stat_database"]; len(rows) == 1 && rows[0].Unknown != "" {
+			for _, row := range d.Views["pg_stat_user_tables"] {
+				if row.Unknown == "" {
+					t.Errorf("a table's counters outlived the reset: %+v", row)
+				}
+			}
+			for _, sample := range d.Samples() {
+				if strings.Contains(sample.Name, ".database.") {
+					t.Errorf("a sample of what was reset: %+v", sample)
+				}
+			}
 			return
 		}
 		if time.Now().After(deadline) {

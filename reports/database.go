@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 
 	"scaleproof/dbbench"
 	"scaleproof/internal/stats"
@@ -140,64 +138,4 @@ func WriteDatabaseLoad(w io.Writer, r *dbbench.LoadResult, style TerminalStyle) 
 		}
 	}
 	return t.out.Flush()
-}
-
-// topRows is how many rows of a view are shown.
-const topRows = 10
-
-// WriteStatisticsDelta writes what a node's counters counted between two captures:
-// for each view its busiest rows.
-func WriteStatisticsDelta(w io.Writer, d *dbbench.StatisticsDelta, style TerminalStyle) error {
-	t := newTerminal(w, style)
-	t.printf("  %s, over %s\n", plain(d.Node), unit.Format(d.Seconds, unit.Seconds))
-	if d.Unknown != "" {
-		t.printf("  %s nothing can be said: %s\n", t.paint(red, "!"), plain(d.Unknown))
-	}
-	for _, view := range slices.Sorted(maps.Keys(d.Views)) {
-		rows := d.Views[view]
-		if len(rows) == 0 {
-			continue
-		}
-		t.heading(view)
-		for i, row := range rows {
-			if i == topRows {
-				t.printf("  and %d more\n", len(rows)-i)
-				break
-			}
-			t.deltaRow(row)
-		}
-	}
-	for _, view := range d.Lossy {
-		t.printf("\n  %s %s has thrown entries away meanwhile: its sums are too small\n", t.paint(yellow, "!"), view)
-	}
-	return t.out.Flush()
-}
-
-// nameColumns are what tells a row of a statistics view to a person.
-func nameColumns() []string {
-	return []string{"schemaname", "relname", "indexrelname", "query", "datname", "backend_type", "object", "context", "slot_name", "application_name"}
-}
-
-func (t *terminal) deltaRow(row dbbench.DeltaRow) {
-	name := ""
-	for _, column := range nameColumns() {
-		if text, ok := row.Row[column].(string); ok && text != "" && text != "public" {
-			name += " " + oneLine(text)
-		}
-	}
-	if row.Unknown != "" {
-		t.printf(" %s: %s\n", name, t.paint(yellow, plain(row.Unknown)))
-		return
-	}
-	text := ""
-	for _, counter := range slices.Sorted(maps.Keys(row.Counters)) {
-		if v := row.Counters[counter]; v != 0 {
-			text += fmt.Sprintf(" %s %s", counter, unit.Format(v, unit.Count))
-		}
-	}
-	if name == "" {
-		name = " all"
-	}
-	t.printf(" %s\n", t.paint(bold, name))
-	t.wrapped(text, 4)
 }

@@ -15,6 +15,15 @@ import (
 // hand to test against another one.
 const serverVariable = "SCALEPROOF_TEST_POSTGRES"
 
+// binariesVariable names the server's binaries, to test on another version.
+const binariesVariable = "SCALEPROOF_POSTGRES_BIN"
+
+// StartForTest starts a server for one test alone, of the version that Main starts.
+// The test stops it.
+func StartForTest(t TB) (*Server, error) {
+	return Start(t.Context(), Options{BinDir: os.Getenv(binariesVariable)})
+}
+
 // TB is the part of testing.TB that this package needs.
 type TB interface {
 	Helper()
@@ -34,7 +43,7 @@ func run(m interface{ Run() int }) int {
 	if os.Getenv(serverVariable) != "" {
 		return m.Run()
 	}
-	server, err := Start(context.Background(), Options{BinDir: os.Getenv("SCALEPROOF_POSTGRES_BIN")})
+	server, err := Start(context.Background(), Options{BinDir: os.Getenv(binariesVariable)})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -43,7 +43,8 @@ type Server struct {
 	user     *user
 	guardian *guardian
 	process  *exec.Cmd
-	exited   chan struct{} // closed when process has ended
+	override map[string]string // the settings that it was started with
+	exited   chan struct{}     // closed when process has ended
 }
 
 // superuser is the name of the bootstrap superuser.
@@ -126,7 +127,7 @@ func (s *Server) run(ctx context.Context, program string, args ...string) error 
 // launch starts the server on a free port. Another process can take the port
 // between its choice and its use, so that a few are tried.
 func (s *Server) launch(ctx context.Context, settings map[string]string) error {
-	s.HasStatements = true
+	s.HasStatements, s.override = true, settings
 	for attempt := 1; ; attempt++ {
 		err := s.launchOnce(ctx, settings)
 		if err == nil {

@@ -167,3 +167,48 @@ func assertGone(t *testing.T, parent string, pid int) {
 		time.Sleep(20 * time.Millisecond)
 	}
 }
+
+func TestReplicasFollowTheirPrimary(t *testing.T) {
+	parent := openTempDir(t)
+	primary, err := Start(t.Context(), Options{TempDir: parent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer primary.Stop()
+	if err := primary.Execute(t.Context(), "postgres", "CREATE TABLE before (n int)"); err != nil {
+		t.Fatal(err)
+	}
+	replicas, err := primary.StartReplicas(t.Context(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range replicas {
+		defer r.Stop()
+	}
+	if err := primary.Execute(t.Context(), "postgres", "CREATE TABLE after AS SELECT FROM before"); err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range replicas {
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			err := r.Execute(t.Context(), "postgres", "SELECT FROM after")
+			if err == nil {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("replica %d does not follow: %v", i, err)
+			}
+		}
+		if err := r.Execute(t.Context(), "postgres", "CREATE TABLE nowhere ()"); err == nil {
+			t.Errorf("replica %d takes writes", i)
+		}
+	}
+	for _, s := range append(replicas, primary) {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(parent, "*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}

@@ -25,6 +25,8 @@ type measurement struct {
 	cases   *dbbench.Result              // of the last trial
 	usage   *capacity.Usage              // of the last trial
 	snap    *snapshot.Snapshot
+	// activity samples the database's sessions; nil where the plan does not ask.
+	activity *dbbench.ActivitySampler
 }
 
 // measure takes the snapshot of one phase. An error leaves no snapshot: one
@@ -40,7 +42,8 @@ func (r *runner) measure(ctx context.Context, phase Phase) (*snapshot.Snapshot, 
 		return nil, err
 	}
 	statistics := m.captureStatistics(ctx)
-	err = m.runTrials(ctx, bench)
+	m.startActivity(ctx, statistics)
+	err = errors.Join(m.runTrials(ctx, bench), m.stopActivity())
 	if bench != nil {
 		// A backend reports the last of what it counted when it ends.
 		err = errors.Join(err, bench.Close())
@@ -112,6 +115,7 @@ func (m *measurement) trial(ctx context.Context, bench *dbbench.Bench) error {
 		}
 		samples = append(samples, m.cases.Samples()...)
 	}
+	samples = append(samples, m.trialActivity()...)
 	for _, s := range m.plan.Measure.Scrape {
 		scraped, err := scrape(ctx, m.opts.HTTP, s)
 		if err != nil {
