@@ -13,11 +13,20 @@ type Step struct {
 	Retry   int           `yaml:"retry" json:"retry,omitempty"`     // further attempts
 	// Irreversible consents to a step that can't be undone.
 	Irreversible bool `yaml:"irreversible" json:"irreversible,omitempty"`
+	// Parallel names a group: neighbouring steps of one group run at the same time.
+	Parallel string `yaml:"parallel" json:"parallel,omitempty"`
+	// When is what an earlier step must have come to; else the step is skipped.
+	When *When `yaml:"when" json:"when,omitempty"`
+	// MayFail lets the action go on where the step fails: it is undone at once.
+	MayFail bool `yaml:"may_fail" json:"may_fail,omitempty"`
 
 	Exec *Exec `yaml:"exec" json:"exec,omitempty"`
 	SQL  *SQL  `yaml:"sql" json:"sql,omitempty"`
 	HTTP *HTTP `yaml:"http" json:"http,omitempty"`
 	Wait *Wait `yaml:"wait" json:"wait,omitempty"`
+	// Notify tells people, Pause asks one.
+	Notify *Notify `yaml:"notify" json:"notify,omitempty"`
+	Pause  *Pause  `yaml:"pause" json:"pause,omitempty"`
 
 	// These act on the environment's Kubernetes; see kubeaction.go.
 	Scale     *Scale     `yaml:"scale" json:"scale,omitempty"`

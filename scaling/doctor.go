@@ -83,7 +83,7 @@ func rightsOf(steps []Step) []right {
 
 // rights tells what a step and its rollback need.
 func (s Step) rights(add func(why, resource string, verbs ...string)) {
-	why := "step " + s.title()
+	why := "step " + s.Title()
 	workload := func(target string) {
 		add(why, target, "get", "patch")
 		add(why+" and its rollback", "pods", "list")
@@ -120,9 +120,9 @@ func (s Step) rights(add func(why, resource string, verbs ...string)) {
 // made tells what a step needs that may make an object.
 func (s Step) made(add func(why, resource string, verbs ...string), target string) {
 	kind, _, _ := strings.Cut(target, "/")
-	add("step "+s.title(), target, "get", "patch")
-	add("step "+s.title(), kind, "create") // a right to create can't be of one name
-	add("the rollback of step "+s.title(), target, "delete")
+	add("step "+s.Title(), target, "get", "patch")
+	add("step "+s.Title(), kind, "create") // a right to create can't be of one name
+	add("the rollback of step "+s.Title(), target, "delete")
 }
 
 func checkRight(ctx context.Context, client *kubectl.Client, r right) Check {

@@ -19,9 +19,15 @@ type Environment struct {
 	HTTP    *http.Client
 	// Kubernetes is the namespace that steps act in; nil: none.
 	Kubernetes *kubectl.Client
-	Now        func() time.Time
+	// Approve asks a person; nil: there is none.
+	Approve Approver
+	// Origin is the plan and the run, for whoever reads a message of theirs.
+	Origin string
+	Now    func() time.Time
 	// Secrets go from everything that steps print and read. Nil knows none.
 	Secrets *redact.Secrets
+	// step is the title of the step that acts.
+	step string
 }
 
 // primary is the node that a step means when it names none.

@@ -42,6 +42,8 @@ func (c *execChange) undoes() string {
 	return "run " + strings.Join(c.Undo, " ")
 }
 
+func (c *execChange) expects() string { return c.Expect }
+
 func (c *execChange) read(ctx context.Context) (string, bool, error) {
 	if len(c.Read) == 0 {
 		return "", false, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type Executor struct {
 	env     Environment
 	journal *Journal
 	onEvent func(Event)
+	telling sync.Mutex // of onEvent, since steps may run at the same time
 	steps   []Step
 	states  []states // of the steps, as they were read, secrets included
 	known   []bool   // which of the states before come from a journal
@@ -57,17 +59,16 @@ func (x *Executor) take(steps []Step) {
 
 // run runs the steps of an outcome that have not worked yet, until one fails.
 func (x *Executor) run(ctx context.Context, o *Outcome) (err error) {
-	for i := range o.Steps {
-		if o.Steps[i].Status == Applied {
-			continue
-		}
-		o.Steps[i].Error = ""
-		if err = x.step(ctx, i, &o.Steps[i]); err != nil {
-			o.Status = Failed
-			for j := range o.Steps[i+1:] {
-				o.Steps[i+1+j].Status = Skipped
+	for begin, end := 0, 0; begin < len(o.Steps) && err == nil; begin = end {
+		_, end = groupOf(x.steps, begin)
+		err = x.runGroup(ctx, o, begin, end)
+	}
+	if err != nil {
+		o.Status = Failed
+		for i := range o.Steps {
+			if o.Steps[i].Status == Pending {
+				o.Steps[i].Status = Skipped
 			}
-			break
 		}
 	}
 	o.FinishedAt = x.env.Now()
@@ -79,7 +80,7 @@ func (x *Executor) pending(id string, steps []Step) *Outcome {
 	o := &Outcome{ID: id, Status: Applied}
 	for _, s := range steps {
 		o.Steps = append(o.Steps, StepOutcome{
-			Name: s.title(), Kind: s.kind(), Summary: x.clean(s.change(x.env).describe()), Status: Pending,
+			Name: s.Title(), Kind: s.kind(), Summary: x.clean(s.change(x.env).describe()), Status: Pending,
 		})
 	}
 	return o
@@ -178,6 +179,8 @@ func (x *Executor) attempt(ctx context.Context, index int, c change, o *StepOutc
 }
 
 func (x *Executor) tell(step string, status Status, detail string) {
+	x.telling.Lock()
+	defer x.telling.Unlock()
 	x.onEvent(Event{x.env.Now(), step, status, detail})
 }
 
@@ -186,10 +189,19 @@ func (x *Executor) clean(text string) string { return x.env.Secrets.String(text)
 
 // A PreviewStep is what a step would do.
 type PreviewStep struct {
-	Name, Kind, Summary string
-	State               string // now, or why it can't be read
-	Will                string // the state that it would make, where that can be told
-	Undo                string
+	Name    string `json:"name"`
+	Kind    string `json:"kind"`
+	Summary string `json:"summary"`
+	State   string `json:"state"`          // now, or why it can't be read
+	Will    string `json:"will,omitempty"` // the state that it would make, where that can be told
+	// Diff is what would change, a line for each field.
+	Diff []string `json:"diff,omitempty"`
+	Undo string   `json:"undo"`
+	// Irreversible marks a step that can't be undone.
+	Irreversible bool   `json:"irreversible,omitempty"`
+	Parallel     string `json:"parallel,omitempty"` // the group that it runs with
+	When         string `json:"when,omitempty"`     // its condition
+	MayFail      bool   `json:"may_fail,omitempty"`
 }
 
 // Preview reads the state that each step would change, and changes nothing.
@@ -197,13 +209,17 @@ func (x *Executor) Preview(ctx context.Context, steps []Step) []PreviewStep {
 	var previews []PreviewStep
 	for _, s := range steps {
 		c := s.change(x.env)
-		p := PreviewStep{Name: s.title(), Kind: s.kind(), Summary: x.clean(c.describe()), Undo: x.clean(orDefault(c.undoes(), "can't be undone"))}
+		p := PreviewStep{
+			Name: s.Title(), Kind: s.kind(), Summary: x.clean(c.describe()), Undo: x.clean(orDefault(c.undoes(), "can't be undone")),
+			Irreversible: s.Irreversible, Parallel: s.Parallel, When: s.When.text(), MayFail: s.MayFail,
+		}
 		was, err := capture(ctx, c)
 		switch {
 		case err != nil:
 			p.State = "can't be read: " + x.clean(err.Error())
 		case was.before != "":
-			p.State, p.Will = x.clean(was.before), x.clean(was.after)
+			p.State, p.Will = x.clean(was.before), x.clean(orDefault(was.after, c.expects()))
+			p.Diff = diff(p.State, p.Will)
 		default:
 			p.State = "the step has no state to read"
 		}

@@ -177,6 +177,32 @@ func mergeFields(before, after, now fieldState) (want fieldState, conflicts []st
 	return want, conflicts
 }
 
+// diff writes what becomes of a state, a line for each field, or one for a state
+// that has none.
+func diff(before, after string) []string {
+	if after == "" || before == after {
+		return nil
+	}
+	was, errWas := parseState(before)
+	becomes, errBecomes := parseState(after)
+	if errWas != nil || errBecomes != nil {
+		return []string{before + " -> " + after}
+	}
+	var lines []string
+	for _, target := range slices.Sorted(maps.Keys(becomes)) {
+		for _, path := range slices.Sorted(maps.Keys(becomes[target])) {
+			old, made := was[target][path], becomes[target][path]
+			switch {
+			case path == "":
+				lines = append(lines, target+": absent -> made")
+			case !reflect.DeepEqual(old, made):
+				lines = append(lines, fmt.Sprintf("%s %s: %s -> %s", target, path, plain(old), plain(made)))
+			}
+		}
+	}
+	return lines
+}
+
 // plain writes a value for a person.
 func plain(value any) string {
 	if value == nil {

@@ -49,6 +49,8 @@ func (c *httpChange) undoes() string {
 	return fmt.Sprintf("%s %s with %s", orDefault(c.UndoMethod, c.method()), orDefault(c.UndoURL, c.URL), body)
 }
 
+func (c *httpChange) expects() string { return c.Expect }
+
 func (c *httpChange) read(ctx context.Context) (string, bool, error) {
 	if c.Read == "" {
 		return "", false, nil

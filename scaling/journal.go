@@ -2,9 +2,12 @@ package scaling
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
+	"syscall"
 	"time"
 )
 
@@ -31,6 +34,7 @@ const eventBegin = "begin"
 // A Journal is a file of what an executor is about to do and has done. Each
 // record is on the disk before the executor goes on. A nil *Journal keeps none.
 type Journal struct {
+	mu   sync.Mutex
 	file *os.File
 }
 
@@ -43,14 +47,34 @@ func OpenJournal(dir, id string) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal: %w", err)
 	}
-	return &Journal{file}, nil
+	if err := lockJournal(file); err != nil {
+		return nil, err
+	}
+	return &Journal{file: file}, nil
 }
 
-// ReopenJournal opens a journal to go on with it.
+// ErrRunning is that the process whose journal it is still lives.
+var ErrRunning = errors.New("the run is still going on in another process: wait for it, or end it")
+
+// lockJournal locks a journal for the life of this process. A file system that
+// knows no locks is no fault.
+func lockJournal(file *os.File) error {
+	err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return errors.Join(ErrRunning, file.Close())
+	}
+	return nil
+}
+
+// ReopenJournal opens a journal to go on with it. It fails with ErrRunning while
+// the process that wrote it lives.
 func ReopenJournal(path string) (*Journal, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal: %w", err)
+	}
+	if err := lockJournal(file); err != nil {
+		return nil, err
 	}
 	// A line that a crash has cut goes: what it would have told had not begun.
 	last := make([]byte, 1)
@@ -63,7 +87,7 @@ func ReopenJournal(path string) (*Journal, error) {
 			}
 		}
 	}
-	return &Journal{file}, nil
+	return &Journal{file: file}, nil
 }
 
 // lastLineStart returns where the last line of a file begins.
@@ -96,6 +120,8 @@ func (j *Journal) write(r Record) error {
 	if err != nil {
 		return fmt.Errorf("writing the journal: %w", err)
 	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if _, err := j.file.Write(append(line, '\n')); err != nil {
 		return fmt.Errorf("writing the journal: %w", err)
 	}

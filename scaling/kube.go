@@ -48,6 +48,8 @@ func (c *kubeChange) undoes() string {
 	return "give each changed field its value from before, unless someone else has changed it"
 }
 
+func (c *kubeChange) expects() string { return "" }
+
 // capture implements fielded.
 func (c *kubeChange) capture(ctx context.Context) (before, intended string, err error) {
 	if c.client == nil {

@@ -215,23 +215,16 @@ func (r Restart) validate() error {
 	return validTarget(r.Target, "deployment", "statefulset", "daemonset")
 }
 
-func (r Restart) change(env Environment) change { return &restartChange{r, env} }
+func (r Restart) change(env Environment) change { return &restartChange{Restart: r, env: env} }
 
 // A restartChange has no state: the pods after it are as those before.
 type restartChange struct {
+	stateless
 	Restart
 	env Environment
 }
 
 func (c *restartChange) describe() string { return "restart the pods of " + c.Target }
-
-func (c *restartChange) undoes() string { return "nothing to undo" }
-
-func (c *restartChange) read(context.Context) (string, bool, error) { return "", false, nil }
-
-func (c *restartChange) verify(string) error { return nil }
-
-func (c *restartChange) undo(context.Context, string) (string, error) { return "", nil }
 
 // apply sets the annotation that kubectl rollout restart sets.
 func (c *restartChange) apply(ctx context.Context) (string, error) {

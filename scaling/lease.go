@@ -16,7 +16,10 @@ type LeaseConfig struct {
 	// Duration is how long the lock outlives its last renewal, in whole
 	// seconds; it is renewed three times in it. Zero: 15 s.
 	Duration time.Duration
-	Now      func() time.Time
+	// Resumes says that the holder of the same name is known to be dead, so that
+	// its lock is taken over at once.
+	Resumes bool
+	Now     func() time.Time
 }
 
 // A Lease is a lock of a namespace: a Lease object, taken and renewed by compare
@@ -27,19 +30,6 @@ type Lease struct {
 	config LeaseConfig
 	object kubectl.Object
 }
-
-// A LockedError says that another run holds the lock.
-type LockedError struct {
-	Holder  string
-	Renewed string // RFC 3339, by the holder's clock
-}
-
-func (e *LockedError) Error() string {
-	return fmt.Sprintf("%s is acting on this namespace (its lock was last renewed at %s): wait for it, or end it", e.Holder, e.Renewed)
-}
-
-// ErrLeaseLost says that another run has taken the lock over.
-var ErrLeaseLost = errors.New("the lock was lost: another run has taken it over, or it could not be renewed in time")
 
 // microTime is how Kubernetes writes the times of a Lease.
 const microTime = "2006-01-02T15:04:05.000000Z07:00"
@@ -74,7 +64,12 @@ func (l *Lease) takeOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	locked := &LockedError{found.Text("spec", "holderIdentity"), found.Text("spec", "renewTime")}
+	locked := &LockedError{
+		Holder: found.Text("spec", "holderIdentity"), Target: "namespace " + l.client.Namespace, Renewed: found.Text("spec", "renewTime"),
+	}
+	if l.config.Resumes && locked.Holder == l.config.Holder {
+		return l.swap(ctx, found, locked)
+	}
 	seconds, _ := found.Int("spec", "leaseDurationSeconds")
 	duration := time.Duration(seconds) * time.Second
 	if renewed, err := time.Parse(time.RFC3339, locked.Renewed); err == nil && l.config.Now().Sub(renewed) < duration {
@@ -87,7 +82,12 @@ func (l *Lease) takeOver(ctx context.Context) error {
 		return context.Cause(ctx)
 	case <-timer.C:
 	}
-	// A holder that has renewed it meanwhile has changed its version.
+	return l.swap(ctx, found, locked)
+}
+
+// swap takes the lock, unless its holder has renewed it since it was found, which
+// changes its version.
+func (l *Lease) swap(ctx context.Context, found kubectl.Object, locked *LockedError) (err error) {
 	l.object, err = l.client.Replace(ctx, l.with(found))
 	if kubectl.ReasonOf(err) == kubectl.Conflict || kubectl.ReasonOf(err) == kubectl.NotFound {
 		return locked
@@ -115,14 +115,14 @@ func (l *Lease) with(o kubectl.Object) kubectl.Object {
 	return held
 }
 
-// Renew says that the holder is alive. Its error wraps ErrLeaseLost where another
+// Renew says that the holder is alive. Its error wraps ErrLockLost where another
 // has taken the lock.
 func (l *Lease) Renew(ctx context.Context) error {
 	renewed, err := l.client.Replace(ctx, l.with(l.object))
 	switch kubectl.ReasonOf(err) {
 	case "":
 	case kubectl.NotFound:
-		return fmt.Errorf("renewing the lock: %w: %w", ErrLeaseLost, err)
+		return fmt.Errorf("renewing the lock: %w: %w", ErrLockLost, err)
 	case kubectl.Conflict:
 		return l.reread(ctx)
 	}
@@ -141,7 +141,7 @@ func (l *Lease) reread(ctx context.Context) error {
 		return fmt.Errorf("renewing the lock: %w", err)
 	}
 	if holder := found.Text("spec", "holderIdentity"); holder != l.config.Holder {
-		return fmt.Errorf("renewing the lock: %w (%s)", ErrLeaseLost, holder)
+		return fmt.Errorf("renewing the lock: %w (%s)", ErrLockLost, holder)
 	}
 	l.object = found
 	return nil
@@ -149,7 +149,7 @@ func (l *Lease) reread(ctx context.Context) error {
 
 // Keep renews the lock until ctx ends or stop is called, which waits for the last
 // renewal. Once the lock is lost, or its duration has passed without a renewal,
-// the returned context ends with a cause that wraps ErrLeaseLost.
+// the returned context ends with a cause that wraps ErrLockLost.
 func (l *Lease) Keep(ctx context.Context) (kept context.Context, stop func()) {
 	kept, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
@@ -170,11 +170,11 @@ func (l *Lease) Keep(ctx context.Context) (kept context.Context, stop func()) {
 			switch {
 			case err == nil:
 				last = time.Now()
-			case errors.Is(err, ErrLeaseLost):
+			case errors.Is(err, ErrLockLost):
 				cancel(err)
 				return
 			case time.Since(last) > l.config.Duration:
-				cancel(fmt.Errorf("%w: %w", ErrLeaseLost, err))
+				cancel(fmt.Errorf("%w: %w", ErrLockLost, err))
 				return
 			}
 		}

@@ -52,7 +52,7 @@ func (x *Executor) Recall(id string, steps []Step, records []Record) (*Outcome, 
 	o := x.pending(id, steps)
 	o.Status = Failed
 	for _, r := range records {
-		if r.Step < 0 || r.Step >= len(steps) || steps[r.Step].title() != r.Name {
+		if r.Step < 0 || r.Step >= len(steps) || steps[r.Step].Title() != r.Name {
 			return nil, fmt.Errorf("recalling step %d, %q: %w", r.Step, r.Name, ErrOtherSteps)
 		}
 		if err := x.recall(r, &o.Steps[r.Step]); err != nil {

@@ -73,9 +73,9 @@ func TestRecallRefusesWhatItCannotKnow(t *testing.T) {
 	steps := []Step{fileStep(filepath.Join(dir, "a"), "10")}
 	for want, records := range map[string][]Record{
 		"the plan has changed": {{Event: "begin", Step: 0, Name: "another"}},
-		"plan has changed":     {{Event: "begin", Step: 3, Name: steps[0].title()}},
-		"holds a secret":       {{Event: "begin", Step: 0, Name: steps[0].title(), Secret: true}},
-		"unknown event":        {{Event: "explode", Step: 0, Name: steps[0].title()}},
+		"plan has changed":     {{Event: "begin", Step: 3, Name: steps[0].Title()}},
+		"holds a secret":       {{Event: "begin", Step: 0, Name: steps[0].Title(), Secret: true}},
+		"unknown event":        {{Event: "explode", Step: 0, Name: steps[0].Title()}},
 	} {
 		if _, err := newExecutor(t, environment(t)).Recall("id", steps, records); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)

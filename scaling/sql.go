@@ -46,6 +46,8 @@ func (c *sqlChange) undoes() string {
 	return strings.Join(c.Down, "; ")
 }
 
+func (c *sqlChange) expects() string { return c.Expect }
+
 func (c *sqlChange) read(ctx context.Context) (state string, ok bool, err error) {
 	if c.Read == "" {
 		return "", false, nil

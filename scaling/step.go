@@ -17,6 +17,8 @@ type change interface {
 	describe() string
 	// undoes says how the change is undone, or nothing where it can't be.
 	undoes() string
+	// expects is the state that apply is to make, where the configuration says it.
+	expects() string
 	// read returns the state that the change changes; ok is false for a kind or
 	// a configuration that has none.
 	read(ctx context.Context) (state string, ok bool, err error)
@@ -27,6 +29,19 @@ type change interface {
 	// undo goes back to the prior state.
 	undo(ctx context.Context, prior string) (output string, err error)
 }
+
+// stateless is the part of a change that has no state, and nothing to undo.
+type stateless struct{}
+
+func (stateless) undoes() string { return "nothing to undo" }
+
+func (stateless) expects() string { return "" }
+
+func (stateless) read(context.Context) (string, bool, error) { return "", false, nil }
+
+func (stateless) verify(string) error { return nil }
+
+func (stateless) undo(context.Context, string) (string, error) { return "", nil }
 
 // A fielded change has a state of several fields, of which others may change some
 // while the action lasts. capture comes first, or on a later change of the same
@@ -43,14 +58,20 @@ type fielded interface {
 	merge(before, after, now string) (want string, conflicts []string, err error)
 }
 
-// defaultTimeout bounds a step that names no timeout.
-const defaultTimeout = 5 * time.Minute
+// The timeouts of a step that names none: people take longer than machines.
+const (
+	defaultTimeout = 5 * time.Minute
+	pauseTimeout   = time.Hour
+)
 
 func (s Step) timeout() time.Duration {
-	if s.Timeout == 0 {
-		return defaultTimeout
+	switch {
+	case s.Timeout != 0:
+		return s.Timeout.Std()
+	case s.Pause != nil:
+		return pauseTimeout
 	}
-	return s.Timeout.Std()
+	return defaultTimeout
 }
 
 // A configuration is one kind of a step, as it stands in a plan.
@@ -72,6 +93,8 @@ func (s Step) kinds() (names []string, set []configuration) {
 		{"sql", s.SQL != nil, s.SQL},
 		{"http", s.HTTP != nil, s.HTTP},
 		{"wait", s.Wait != nil, s.Wait},
+		{"notify", s.Notify != nil, s.Notify},
+		{"pause", s.Pause != nil, s.Pause},
 		{"scale", s.Scale != nil, s.Scale},
 		{"resources", s.Resources != nil, s.Resources},
 		{"apply", s.Apply != nil, s.Apply},
@@ -95,6 +118,7 @@ func (s Step) kind() string {
 // change returns the step's change in an environment. The step must be valid.
 func (s Step) change(env Environment) change {
 	_, set := s.kinds()
+	env.step = s.Title()
 	return set[0].change(env)
 }
 
@@ -104,8 +128,13 @@ func (s Step) OnKubernetes() bool {
 		s.Wait != nil && s.Wait.For != ""
 }
 
-// title is the step's name or, without one, its kind.
-func (s Step) title() string {
+// WritesNode reports whether the step writes a Postgres node.
+func (s Step) WritesNode(name string) bool {
+	return s.SQL != nil && len(s.SQL.Up) > 0 && orDefault(s.SQL.Node, primary) == name
+}
+
+// Title is the step's name or, without one, its kind.
+func (s Step) Title() string {
 	if s.Name != "" {
 		return s.Name
 	}
@@ -116,7 +145,7 @@ func (s Step) title() string {
 func (s Step) Validate() error {
 	names, set := s.kinds()
 	if len(names) != 1 {
-		return invalid.Field("", "does %d things (%s): a step does one of exec, sql, http, wait, scale, resources, apply, patch, configmap and restart",
+		return invalid.Field("", "does %d things (%s): a step does one of exec, sql, http, wait, notify, pause, scale, resources, apply, patch, configmap and restart",
 			len(names), strings.Join(names, ", "))
 	}
 	var faults []error

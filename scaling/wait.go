@@ -39,9 +39,10 @@ func (w Wait) validate() error {
 	return nil
 }
 
-func (w Wait) change(env Environment) change { return &waitChange{w, env} }
+func (w Wait) change(env Environment) change { return &waitChange{Wait: w, env: env} }
 
 type waitChange struct {
+	stateless
 	Wait
 	env Environment
 }
@@ -57,14 +58,6 @@ func (c *waitChange) describe() string {
 	}
 	return "wait until " + strings.Join(c.Exec, " ") + " works"
 }
-
-func (c *waitChange) undoes() string { return "nothing to undo" }
-
-func (c *waitChange) read(context.Context) (string, bool, error) { return "", false, nil }
-
-func (c *waitChange) verify(string) error { return nil }
-
-func (c *waitChange) undo(context.Context, string) (string, error) { return "", nil }
 
 // apply tries until the condition holds. When ctx ends first, the error says why
 // the last attempt failed.

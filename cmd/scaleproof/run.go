@@ -14,6 +14,7 @@ import (
 	"scaleproof/internal/plan"
 	"scaleproof/internal/validation"
 	"scaleproof/reports"
+	"scaleproof/scaling"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -49,7 +50,7 @@ func planFlag(cmd *cobra.Command) *string {
 
 // yesFlag is the consent to what must be asked for twice.
 func yesFlag(cmd *cobra.Command) *bool {
-	return cmd.Flags().Bool("yes", false, "consent to much load on hosts that environment.hosts does not name")
+	return cmd.Flags().Bool("yes", false, "consent to steps that can't be undone, and to much load on hosts that environment.hosts does not name")
 }
 
 // readPlan reads the plan that a flag names.
@@ -106,6 +107,7 @@ func (a *app) options(abandon context.Context) validation.Options {
 		HTTP:    &http.Client{Timeout: 30 * time.Second},
 		Now:     time.Now,
 		Abandon: abandon,
+		Ask:     a.asker(),
 		OnEvent: func(e validation.Event) {
 			fmt.Fprintf(a.err, "%6.1fs  %-9s %s\n", e.At.Sub(started).Seconds(), e.Phase, e.Text)
 		},
@@ -144,7 +146,31 @@ func (a *app) preview(ctx context.Context, p *plan.Plan) error {
 	}
 	fmt.Fprintf(a.out, "%s: %d steps. Nothing was changed.\n", p.Name, len(steps))
 	for i, s := range steps {
-		fmt.Fprintf(a.out, "%3d. %s: %s\n     now:  %s\n     back: %s\n", i+1, s.Name, s.Summary, s.State, s.Undo)
+		a.previewStep(i+1, s)
 	}
 	return nil
+}
+
+func (a *app) previewStep(number int, s scaling.PreviewStep) {
+	fmt.Fprintf(a.out, "%3d. %s: %s\n", number, s.Name, s.Summary)
+	if s.When != "" {
+		fmt.Fprintf(a.out, "     only: %s\n", s.When)
+	}
+	if s.Parallel != "" {
+		fmt.Fprintf(a.out, "     with: the others of group %s\n", s.Parallel)
+	}
+	if s.MayFail {
+		fmt.Fprintln(a.out, "     fail: it may; the action goes on without it")
+	}
+	if len(s.Diff) == 0 {
+		fmt.Fprintf(a.out, "     now:  %s\n", s.State)
+	}
+	for _, line := range s.Diff {
+		fmt.Fprintf(a.out, "     diff: %s\n", line)
+	}
+	if s.Irreversible {
+		fmt.Fprintf(a.out, "     back: IRREVERSIBLE: needs --yes (%s)\n", s.Undo)
+		return
+	}
+	fmt.Fprintf(a.out, "     back: %s\n", s.Undo)
 }

@@ -19,7 +19,7 @@ import (
 
 func (a *app) scaleCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "scale", Short: "The executor alone: apply a plan's steps, undo them, tell where they stand"}
-	cmd.AddCommand(a.scaleApplyCommand(), a.scaleRollbackCommand(), a.scaleStatusCommand())
+	cmd.AddCommand(a.scaleApplyCommand(), a.scaleRollbackCommand(), a.scaleStatusCommand(), a.scaleApproveCommand())
 	return cmd
 }
 
@@ -39,7 +39,7 @@ is undone and verified. The journal of the run lets scale rollback undo it later
 also after this process was killed.`,
 		Args: cobra.NoArgs,
 	}
-	path, runs := planFlag(cmd), runsFlag(cmd)
+	path, runs, yes := planFlag(cmd), runsFlag(cmd), yesFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		p, err := a.readPlan(*path)
 		if err != nil {
@@ -52,6 +52,7 @@ also after this process was killed.`,
 		defer interrupts.stop()
 		opts := a.options(interrupts.second)
 		opts.ID = validation.NewID(time.Now())
+		opts.Consent = *yes
 		opts.JournalDir = filepath.Join(*runs, opts.ID)
 		fmt.Fprintf(a.err, "Run %s. To undo it: scaleproof scale rollback %s -f %s\n", opts.ID, opts.ID, *path)
 		outcome, err := validation.Apply(interrupts.first, p, opts)

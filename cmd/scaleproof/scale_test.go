@@ -178,6 +178,76 @@ func TestScaleFaults(t *testing.T) {
 	}
 }
 
+func TestAStepThatCantBeUndoneNeedsAConsent(t *testing.T) {
+	made := filepath.Join(t.TempDir(), "made")
+	plan := writeFile(t, "plan.yaml", fmt.Sprintf("version: 1\nname: gone\naction: {steps: [{name: drop, irreversible: true, exec: {command: [touch, %q]}}]}\n", made))
+	runs := filepath.Join(t.TempDir(), "runs")
+	for _, args := range [][]string{{"run", "--out", runs}, {"scale", "apply", "--runs", runs}} {
+		got := runCommand(t, nil, append(args, "-f", plan)...)
+		if got.code != 2 || !strings.Contains(got.err, "step 1, drop, can't be undone") || !strings.Contains(got.err, "--yes") {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+	if _, err := os.Stat(made); err == nil {
+		t.Fatal("the step was run")
+	}
+	if got := runCommand(t, nil, "run", "-f", plan, "--dry-run"); got.code != 0 || !strings.Contains(got.out, "IRREVERSIBLE") {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, nil, "scale", "apply", "-f", plan, "--runs", runs, "--yes"); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestAPersonApproves(t *testing.T) {
+	dir := t.TempDir()
+	path := fileSteps(t, dir, -1)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(data), "    - name: step-b\n", "    - name: look/here\n      pause: {question: go on?}\n    - name: step-b\n", 1)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args  []string
+		code  int
+		files string
+		says  string
+	}{
+		{nil, 0, "222", "applied"},
+		{[]string{"--refuse", "--by", "ann"}, 1, "111", "a person has refused to approve: ann"},
+	} {
+		assertFiles(t, dir, "111")
+		runs := filepath.Join(t.TempDir(), "runs")
+		done := make(chan result, 1)
+		go func() { done <- runCommand(t, nil, "scale", "apply", "-f", path, "--runs", runs) }()
+		waitFor(t, func() bool {
+			questions, _ := filepath.Glob(filepath.Join(runs, "*", "question-*.json"))
+			return len(questions) == 1
+		})
+		assertFiles(t, dir, "211")
+		id := onlyRun(t, runs)
+		if got := runCommand(t, nil, append([]string{"scale", "approve", id, "--runs", runs}, c.args...)...); got.code != 0 || !strings.Contains(got.out, "look/here: go on?") {
+			t.Errorf("%+v", got)
+		}
+		if got := <-done; got.code != c.code || !strings.Contains(got.out, c.says) {
+			t.Errorf("%+v", got)
+		}
+		assertFiles(t, dir, c.files)
+		if got := runCommand(t, nil, "scale", "approve", id, "--runs", runs); got.code != 2 || !strings.Contains(got.err, "no step of this run waits") {
+			t.Errorf("%+v", got)
+		}
+		if got := runCommand(t, nil, "scale", "rollback", id, "-f", path, "--runs", runs); got.code != 0 {
+			t.Errorf("%+v", got)
+		}
+	}
+	if got := runCommand(t, nil, "scale", "approve", "nothing", "--runs", t.TempDir()); got.code != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestDoctor(t *testing.T) {
 	dir := t.TempDir()
 	plan := fileSteps(t, dir, -1)

@@ -30,7 +30,7 @@ func TestOneRunHoldsTheLock(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 	stop()
-	if kept.Err() == nil || errors.Is(context.Cause(kept), scaling.ErrLeaseLost) {
+	if kept.Err() == nil || errors.Is(context.Cause(kept), scaling.ErrLockLost) {
 		t.Errorf("kept ends by %v", context.Cause(kept))
 	}
 	if err := first.Release(t.Context()); err != nil {
@@ -68,12 +68,12 @@ func TestAForsakenLockIsTakenOver(t *testing.T) {
 	if _, err := scaling.AcquireLease(t.Context(), client, config); err != nil {
 		t.Fatal(err)
 	}
-	if err := first.Renew(t.Context()); !errors.Is(err, scaling.ErrLeaseLost) {
+	if err := first.Renew(t.Context()); !errors.Is(err, scaling.ErrLockLost) {
 		t.Errorf("error %v", err)
 	}
 	if kept, stop := first.Keep(t.Context()); true {
 		<-kept.Done()
-		if !errors.Is(context.Cause(kept), scaling.ErrLeaseLost) {
+		if !errors.Is(context.Cause(kept), scaling.ErrLockLost) {
 			t.Errorf("kept ends by %v", context.Cause(kept))
 		}
 		stop()

@@ -14,14 +14,50 @@ import (
 var reference = regexp.MustCompile(`\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|\$\{`)
 
 // secretName is a variable whose value must not be seen.
-var secretName = regexp.MustCompile(`(?i)(PASSWORD|PASSWD|SECRET|TOKEN|_KEY$|^KEY$|CREDENTIAL)`)
+var secretName = regexp.MustCompile(`(?i)(PASSWORD|PASSWD|SECRET|TOKEN|WEBHOOK|_KEY$|^KEY$|CREDENTIAL)`)
 
 // expand replaces the references in all values below node. It works on the
 // values of the parsed file, so that no variable can change the file's shape.
 func expand(node ast.Node, lookup func(string) (string, bool)) (*redact.Secrets, []Problem) {
 	e := &expander{lookup: lookup, secrets: &redact.Secrets{}}
+	if variables := sectionOf(node, "variables"); variables != nil {
+		ast.Walk(e, variables)
+		e.lookup = orDeclared(lookup, variables)
+	}
 	ast.Walk(e, node)
 	return e.secrets, e.problems
+}
+
+// sectionOf returns the mapping below a key of the plan, or nil.
+func sectionOf(node ast.Node, key string) *ast.MappingNode {
+	top, _ := node.(*ast.MappingNode)
+	if top == nil {
+		return nil
+	}
+	for _, entry := range top.Values {
+		if entry.Key.String() == key {
+			section, _ := entry.Value.(*ast.MappingNode)
+			return section
+		}
+	}
+	return nil
+}
+
+// orDeclared is lookup and, for what that does not have, the plan's own variables.
+func orDeclared(lookup func(string) (string, bool), variables *ast.MappingNode) func(string) (string, bool) {
+	declared := map[string]string{}
+	for _, entry := range variables.Values {
+		if scalar, ok := entry.Value.(ast.ScalarNode); ok {
+			declared[entry.Key.String()] = fmt.Sprint(scalar.GetValue())
+		}
+	}
+	return func(name string) (string, bool) {
+		if value, ok := lookup(name); ok {
+			return value, ok
+		}
+		value, ok := declared[name]
+		return value, ok
+	}
 }
 
 type expander struct {

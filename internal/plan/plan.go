@@ -18,8 +18,10 @@ const Version = 1
 
 // A Plan is a plan file, read and found valid.
 type Plan struct {
-	Version     int                `yaml:"version"`
-	Name        string             `yaml:"name"`
+	Version int    `yaml:"version"`
+	Name    string `yaml:"name"`
+	// Variables are what ${NAME} stands for where the environment has no NAME.
+	Variables   map[string]string  `yaml:"variables"`
 	Hypothesis  string             `yaml:"hypothesis"`
 	Environment Environment        `yaml:"environment"`
 	Measure     Measure            `yaml:"measure"`

@@ -155,6 +155,37 @@ func TestVariablesCannotChangeTheShape(t *testing.T) {
 	}
 }
 
+func TestVariablesOfThePlan(t *testing.T) {
+	text := strings.Replace(minimal, "environment:", `variables:
+  REPLICAS: 5
+  TARGET: deployment/${NAME:-app}
+  API_TOKEN: from-the-plan
+environment:
+  kubernetes: {context: a, namespace: b}`, 1) + `
+action:
+  steps:
+    - name: scale
+      scale:
+        target: ${TARGET}
+        replicas: ${REPLICAS}
+    - http: {url: "http://x/${API_TOKEN}", undo_body: "${REPLICAS}"}
+`
+	p, err := Read("plan.yaml", []byte(text), environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The environment has the last word.
+	if s := p.Action.Steps; s[0].Scale.Target != "deployment/app" || *s[0].Scale.Replicas != 5 || s[1].HTTP.URL != "http://x/sentinel-token" || s[1].HTTP.UndoBody != "5" {
+		t.Errorf("steps %+v %+v", s[0].Scale, s[1].HTTP)
+	}
+	if _, err := Read("plan.yaml", []byte(strings.Replace(text, "REPLICAS: 5", "RE-PLICAS: 5", 1)), environ); err == nil || !strings.Contains(err.Error(), "REPLICAS") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := Read("plan.yaml", []byte(strings.Replace(minimal, "environment:", "variables: {RE-PLICAS: 5}\nenvironment:", 1)), environ); err == nil || !strings.Contains(err.Error(), "no name of a variable") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestDefaults(t *testing.T) {
 	p, err := Read("plan.yaml", []byte(minimal+"hypothesis: ${NONE:-by default} ${DEMO_URL:-other}\n"), environ)
 	if err != nil {

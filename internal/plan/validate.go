@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"scaleproof/internal/expr"
 	"scaleproof/internal/invalid"
 	"scaleproof/reports"
+	"scaleproof/scaling"
 )
 
 // nameForm is the form of names that become parts of metric names and files.
@@ -37,8 +39,16 @@ func (p *Plan) validateHead() error {
 	if !nameForm.MatchString(p.Name) {
 		faults = append(faults, invalid.Field("name", "must be letters, digits, - and _, and is %q", p.Name))
 	}
+	for _, name := range slices.Sorted(maps.Keys(p.Variables)) {
+		if !variableForm.MatchString(name) {
+			faults = append(faults, invalid.Field("variables."+name, "is no name of a variable: letters, digits and _, such as REPLICAS"))
+		}
+	}
 	return errors.Join(faults...)
 }
+
+// variableForm is the form of the names that ${NAME} takes.
+var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func (p Postgres) validate() error {
 	var faults []error
@@ -103,9 +113,9 @@ func (p *Plan) validateAction() error {
 	for _, node := range p.Environment.Postgres.All() {
 		nodes[node.Name] = true
 	}
+	faults = append(faults, invalid.In("steps", scaling.ValidateSteps(p.Action.Steps)))
 	for i, step := range p.Action.Steps {
 		at := fmt.Sprintf("steps[%d]", i)
-		faults = append(faults, invalid.In(at, step.Validate()))
 		if k := p.Environment.Kubernetes; step.OnKubernetes() && (k.Context == "" || k.Namespace == "") {
 			faults = append(faults, invalid.Field(at, "acts on Kubernetes, and environment.kubernetes lacks a context or a namespace"))
 		}

@@ -66,6 +66,19 @@ func (r *runner) guard() error {
 	return nil
 }
 
+// consented asks for a consent to steps that can't be undone.
+func (r *runner) consented() error {
+	if r.opts.Consent {
+		return nil
+	}
+	for i, s := range r.plan.Action.Steps {
+		if s.Irreversible {
+			return &ConsentError{fmt.Sprintf("step %d, %s, can't be undone: look at it by run --dry-run, and consent by --yes", i+1, s.Title())}
+		}
+	}
+	return nil
+}
+
 // executor returns the executor of the plan's steps.
 func (r *runner) executor(journal *scaling.Journal, onEvent func(scaling.Event)) *scaling.Executor {
 	return scaling.NewExecutor(r.stepEnvironment(), journal, onEvent)
@@ -78,7 +91,7 @@ func (r *runner) stepEnvironment() scaling.Environment {
 	}
 	return scaling.Environment{
 		DSNs: dsns, Environ: os.Environ(), HTTP: r.opts.HTTP, Now: r.opts.Now, Secrets: r.plan.Secrets,
-		Kubernetes: r.kubernetes(),
+		Kubernetes: r.kubernetes(), Approve: r.approve, Origin: fmt.Sprintf("plan %s, run %s", r.plan.Name, r.id),
 	}
 }
 

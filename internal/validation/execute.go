@@ -13,10 +13,13 @@ import (
 // says that nothing was begun.
 func Apply(ctx context.Context, p *plan.Plan, opts Options) (*scaling.Outcome, error) {
 	r := newRunner(p, opts)
+	if err := r.consented(); err != nil {
+		return nil, err
+	}
 	if err := r.reachKubernetes(ctx); err != nil {
 		return nil, &EnvironmentError{err}
 	}
-	ctx, unlock, err := r.lock(ctx)
+	ctx, unlock, err := r.lock(ctx, false)
 	if err != nil {
 		return nil, err
 	}
@@ -55,16 +58,17 @@ func Undo(ctx context.Context, p *plan.Plan, journalPath string, opts Options) (
 	if err := r.reachKubernetes(ctx); err != nil {
 		return nil, &EnvironmentError{err}
 	}
-	_, unlock, err := r.lock(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
+	// The journal is locked first: a run that lives is not undone beside itself.
 	journal, err := scaling.ReopenJournal(journalPath)
 	if err != nil {
 		return nil, &EnvironmentError{err}
 	}
 	defer journal.Close()
+	_, unlock, err := r.lock(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	x := r.executor(journal, r.tellStep)
 	o, err := x.Recall(r.id, p.Action.Steps, records)
 	if err != nil {

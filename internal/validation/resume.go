@@ -36,6 +36,9 @@ var ErrNothingToResume = errors.New("the run had not come to its action, and cha
 // alone, the one that had begun is made again, and then all goes on as in Run.
 func Resume(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, error) {
 	r := newRunner(p, opts)
+	if err := r.consented(); err != nil {
+		return nil, err
+	}
 	journalPath := filepath.Join(opts.JournalDir, JournalName(r.id))
 	records, err := scaling.ReadJournal(journalPath)
 	if err != nil {
@@ -58,16 +61,16 @@ func Resume(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, e
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
-	ctx, unlock, err := r.lock(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
 	journal, err := scaling.ReopenJournal(journalPath)
 	if err != nil {
 		return nil, &EnvironmentError{err}
 	}
 	defer journal.Close()
+	ctx, unlock, err := r.lock(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	report.StartedAt = report.Before.StartedAt
 	report.Warnings = append(report.Warnings, "the run was resumed: the first process died within the action")
 	if records == nil {

@@ -25,8 +25,11 @@ type Options struct {
 	// Abandon ends a rollback, which goes on when the run's own context ends.
 	Abandon context.Context
 	// Consent allows what a run must be asked for twice: much load on hosts
-	// that the plan's environment does not name.
+	// that the plan's environment does not name, and steps that can't be undone.
 	Consent bool
+	// Ask asks a person at the terminal for a step's approval; nil: there is none.
+	// An error leaves the question to others.
+	Ask func(ctx context.Context, question string) (Answer, error)
 	// JournalDir is where the journal of the action is kept; empty keeps none.
 	JournalDir string
 	// OnEvent is told what the run is doing; it is never called by two
@@ -70,10 +73,13 @@ func Measure(ctx context.Context, p *plan.Plan, opts Options) (*snapshot.Snapsho
 // before that, an error says why nothing was changed.
 func Run(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, error) {
 	r := newRunner(p, opts)
+	if err := r.consented(); err != nil {
+		return nil, err
+	}
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
-	ctx, unlock, err := r.lock(ctx)
+	ctx, unlock, err := r.lock(ctx, false)
 	if err != nil {
 		return nil, err
 	}
