@@ -3,9 +3,6 @@ package loadgen
 import (
 	"net/http"
 	"testing"
-	"time"
-
-	"scaleproof/internal/unit"
 )
 
 const checkedHead = "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nX-Cache:hit\r\n\r\n"
@@ -55,6 +52,7 @@ func TestChecks(t *testing.T) {
 }
 
 func TestFailedChecksAreFailures(t *testing.T) {
+	t.Parallel()
 	for _, engine := range append(engines(), engineHTTP2) {
 		url := serveHTTP2(t, func(w http.ResponseWriter, r *http.Request) {
 			switch r.URL.Path {
@@ -68,9 +66,8 @@ func TestFailedChecksAreFailures(t *testing.T) {
 			}
 		})
 		const isOK = `json $.status == "ok"`
-		res := load(t, Config{
-			Targets: []string{url, url + "/bad", url + "/created"}, Checks: []string{"status 200", isOK},
-			Rate: 300, Duration: unit.Duration(300 * time.Millisecond),
+		res := loadOf(t, 90, Config{
+			Targets: []string{url, url + "/bad", url + "/created"}, Checks: []string{"status 200", isOK}, Rate: 300,
 		}, Options{Engine: engine})
 		if res.Successes != 30 || res.Errors["check"] != 30 || res.Errors["status"] != 30 || res.Checks[isOK] != 30 || res.Checks["status 200"] != 30 {
 			t.Errorf("%s: %d successes, errors %v, checks %v", engine, res.Successes, res.Errors, res.Checks)

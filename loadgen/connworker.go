@@ -123,7 +123,7 @@ func (w *connWorker) read(s *sample, conn net.Conn) error {
 }
 
 func (w *connWorker) connect(l *link, target int, deadline time.Time) error {
-	if w.run.clock.now() >= w.run.halt.Load() {
+	if w.run.clock.now() >= w.run.span.halt.Load() {
 		return os.ErrDeadlineExceeded
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)

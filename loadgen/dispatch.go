@@ -15,9 +15,8 @@ import (
 type dispatcher struct {
 	run      *run
 	schedule *arrival.Schedule // nil in the closed model
-	ended    <-chan struct{}
-	grow     func() // adds a goroutine; called with the turn
-	limit    int    // of goroutines
+	grow     func()            // adds a goroutine; called with the turn
+	limit    int               // of goroutines
 
 	turn    sync.Mutex
 	timer   *time.Timer
@@ -78,7 +77,7 @@ func (d *dispatcher) sleepUntil(due int64) bool {
 		d.timer.Reset(time.Duration(left) - fineWait)
 		select {
 		case <-d.timer.C:
-		case <-d.ended:
+		case <-d.run.ended:
 			d.timer.Stop()
 			return false
 		}

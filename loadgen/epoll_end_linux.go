@@ -37,7 +37,7 @@ func (l *loop) broken(c *eventConn, k kind, now int64) {
 		return
 	}
 	request, err := l.engine.source.Request(c.s.seq, l.out)
-	if err != nil || !idempotent(request.Wire) || now >= l.engine.halt.Load() {
+	if err != nil || !idempotent(request.Wire) || now >= l.engine.span.halt.Load() {
 		l.fail(c, k, now)
 		return
 	}
@@ -73,8 +73,7 @@ func (l *loop) land(c *eventConn) {
 
 // report records a request and tells of it.
 func (l *loop) report(s *sample, request []byte, kept *http1.Kept) {
-	l.recorder.record(s)
-	if l.engine.opts.OnHit != nil {
+	if l.recorder.record(s) && l.engine.opts.OnHit != nil {
 		l.engine.opts.OnHit(l.engine.hit(s, l.number, request, kept))
 	}
 }

@@ -23,7 +23,7 @@ func newEpollEngine() engine { return epollEngine{} }
 
 func (epollEngine) name() string { return "http/1.1 on epoll" }
 
-func (epollEngine) run(r *run, recorders []*recorder, _ <-chan struct{}) error {
+func (epollEngine) run(r *run, recorders []*recorder) error {
 	loops := make([]*loop, len(recorders))
 	for i, rec := range recorders {
 		l, err := newLoop(r, rec, i)
@@ -139,7 +139,7 @@ func (l *loop) run() {
 		if !ended {
 			l.dispatch(now)
 		}
-		if ended && l.inFlight == 0 || now >= l.engine.halt.Load() {
+		if ended && l.inFlight == 0 || now >= l.engine.span.halt.Load() {
 			return
 		}
 		l.turn()
@@ -154,9 +154,7 @@ func (l *loop) turn() {
 		n = poll(l.epfd, l.events[:])
 	}
 	if n == 0 && len(l.again) == 0 {
-		if d := l.waitFor(l.engine.clock.now()); d > 0 {
-			n = l.wait(time.Duration(d))
-		}
+		n = l.wait(time.Duration(l.waitFor(l.engine.clock.now())))
 	}
 	l.busy = n > 1
 	for _, event := range l.events[:n] {
@@ -177,19 +175,21 @@ func (l *loop) turn() {
 	}
 }
 
-// waitFor returns how long nothing will have to be done.
+// waitFor returns how long nothing will have to be done; 0 is that events are
+// to be taken without waiting for them.
 func (l *loop) waitFor(now int64) int64 {
-	until := min(now+maxWait, l.due, l.engine.span.end.Load())
+	end := l.engine.span.end.Load()
+	until := min(now+maxWait, l.due, end)
 	if until <= now {
 		until = now + maxWait // ended, or starved: only an event helps
 	}
-	if l.schedule == nil && l.inFlight < l.limit && len(l.resting) > 0 {
+	if now < end && l.inFlight < l.limit && len(l.resting) > 0 {
 		until = min(until, l.resting[0])
 	}
 	if l.flying.first != none {
 		until = min(until, l.conn(l.flying.first).s.sent+int64(l.engine.cfg.timeout()))
 	}
-	return until - now
+	return max(until-now, 0)
 }
 
 // expire fails the requests whose time is over.

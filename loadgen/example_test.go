@@ -27,11 +27,11 @@ func ExampleRun() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(result.Requests, "requests,", len(result.Errors), "kinds of error")
-	fmt.Println("a response time in seconds:", result.ResponseTime.P99 > 0 && result.ResponseTime.P99 < 1)
+	fmt.Println(result.OfferedRate, "requests a second,", len(result.Errors), "kinds of error")
+	fmt.Println("a response time, in seconds:", result.ResponseTime.P99 > 0)
 	// Output:
-	// 100 requests, 0 kinds of error
-	// a response time in seconds: true
+	// 200 requests a second, 0 kinds of error
+	// a response time, in seconds: true
 }
 
 func ExampleParseSLO() {

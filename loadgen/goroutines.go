@@ -19,17 +19,11 @@ type shard struct {
 	recorder *recorder
 }
 
-func (s *shard) record(x *sample) {
+func (s *shard) record(x *sample) bool {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	// Another goroutine may have recorded a later end.
-	s.recorder.record(x)
-	s.mu.Unlock()
-}
-
-func (s *shard) unfinished(intended int64) {
-	s.mu.Lock()
-	s.recorder.unfinished(intended)
-	s.mu.Unlock()
+	return s.recorder.record(x)
 }
 
 // connSet holds the open connections of an engine, so that they can be cut.
@@ -68,20 +62,20 @@ func (s *connSet) cutAll() {
 	}
 }
 
-func (e goroutineEngine) run(r *run, recorders []*recorder, ended <-chan struct{}) error {
+func (e goroutineEngine) run(r *run, recorders []*recorder) error {
 	open := &connSet{conns: map[net.Conn]struct{}{}}
-	runWorkers(r, recorders, ended, func() exchanger { return newConnWorker(r, e.dial, open) }, open.cutAll)
+	runWorkers(r, recorders, func() exchanger { return newConnWorker(r, e.dial, open) }, open.cutAll)
 	return nil
 }
 
 // runWorkers makes the load of a run with goroutines, each with an exchanger of
 // its own, and returns when all have ended. cut makes what is in flight fail.
-func runWorkers(r *run, recorders []*recorder, ended <-chan struct{}, newExchanger func() exchanger, cut func()) {
+func runWorkers(r *run, recorders []*recorder, newExchanger func() exchanger, cut func()) {
 	shards := make([]*shard, len(recorders))
 	for i, rec := range recorders {
 		shards[i] = &shard{recorder: rec}
 	}
-	d := &dispatcher{run: r, schedule: r.schedule(), ended: ended, limit: r.cfg.connections(), timer: time.NewTimer(time.Hour)}
+	d := &dispatcher{run: r, schedule: r.schedule(), limit: r.cfg.connections(), timer: time.NewTimer(time.Hour)}
 	var workers sync.WaitGroup
 	started := 0
 	d.grow = func() {
@@ -91,7 +85,7 @@ func runWorkers(r *run, recorders []*recorder, ended <-chan struct{}, newExchang
 	}
 	done := make(chan struct{})
 	var keeping sync.WaitGroup
-	keeping.Go(func() { keepTime(r, shards, cut, ended, done) })
+	keeping.Go(func() { keepTime(r, shards, cut, done) })
 	if d.schedule != nil {
 		d.turn.Lock()
 		d.size = 1
@@ -108,8 +102,9 @@ func runWorkers(r *run, recorders []*recorder, ended <-chan struct{}, newExchang
 }
 
 // keepTime hands over the seconds of shards without requests, and cuts what is
-// in flight once the grace after the context's end is over.
-func keepTime(r *run, shards []*shard, cut func(), ended, done <-chan struct{}) {
+// in flight when it is to be given up.
+func keepTime(r *run, shards []*shard, cut func(), done <-chan struct{}) {
+	ended := r.ended
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	var halt <-chan time.Time
@@ -118,7 +113,7 @@ func keepTime(r *run, shards []*shard, cut func(), ended, done <-chan struct{}) 
 		case <-done:
 			return
 		case <-ended:
-			ended, halt = nil, time.After(grace)
+			ended, halt = nil, time.After(time.Duration(r.span.halt.Load()-r.clock.now()))
 		case <-halt:
 			halt = nil
 			cut()

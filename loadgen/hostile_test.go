@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,6 +57,17 @@ func hostileServer(t *testing.T, handle func(conn net.Conn, r *bufio.Reader)) st
 		serving.Wait()
 	})
 	return "http://" + listener.Addr().String() + "/"
+}
+
+// refusingURL is of a port that nothing listens on.
+func refusingURL(t *testing.T) string {
+	t.Helper()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closed.Close()
+	return "http://" + closed.Addr().String() + "/"
 }
 
 // readRequest reads the head of one request.
@@ -111,12 +123,7 @@ func drip(conn net.Conn, r *bufio.Reader) {
 }
 
 func TestHostileTargetsAreCountedByKind(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	refusing := "http://" + closed.Addr().String() + "/"
-	closed.Close()
+	refusing := refusingURL(t)
 	for _, c := range []struct {
 		name, kind string
 		handle     func(net.Conn, *bufio.Reader)
@@ -143,6 +150,11 @@ func TestHostileTargetsAreCountedByKind(t *testing.T) {
 	} {
 		for _, engine := range engines() {
 			t.Run(c.name+" "+engine, func(t *testing.T) {
+				before, goroutines := openFiles(t), runtime.NumGoroutine()
+				t.Cleanup(func() { // runs after the server's end
+					settles(t, "file descriptors", func() bool { return openFiles(t) <= before })
+					settles(t, "goroutines", func() bool { return runtime.NumGoroutine() <= goroutines })
+				})
 				url := refusing
 				if c.handle != nil {
 					url = hostileServer(t, c.handle)
@@ -156,25 +168,18 @@ func TestHostileTargetsAreCountedByKind(t *testing.T) {
 // checkHostile loads a target that never succeeds, in the open model.
 func checkHostile(t *testing.T, url, engine, kind string) {
 	t.Helper()
-	const timeout = 300 * time.Millisecond
-	before, goroutines := openFiles(t), runtime.NumGoroutine()
+	const timeout = 200 * time.Millisecond
 	started := time.Now()
-	res := load(t, Config{
-		Targets: []string{url}, Rate: 50, Connections: 20,
-		Duration: unit.Duration(200 * time.Millisecond), Timeout: unit.Duration(timeout),
-	}, Options{Engine: engine})
-	if took := time.Since(started); took > 200*time.Millisecond+timeout+2*time.Second {
+	res := loadOf(t, 10, Config{Targets: []string{url}, Rate: 200, Connections: 20, Timeout: unit.Duration(timeout)}, Options{Engine: engine})
+	if took := time.Since(started); took > 200*time.Millisecond+timeout+10*time.Second {
 		t.Errorf("the run took %v", took)
 	}
-	// A busy machine may be too late for the last of the arrivals.
-	if res.Requests+res.Unsent != 10 || res.Requests < 5 || res.Errors[kind] != res.Requests {
-		t.Errorf("%d requests, %d unsent, errors %v; want 10 of kind %q", res.Requests, res.Unsent, res.Errors, kind)
+	if res.Errors[kind] != res.Requests {
+		t.Errorf("errors %v, want 10 of kind %q", res.Errors, kind)
 	}
 	if res.Validity != Inconclusive || res.ResponseTime.Max != 0 || res.Histograms.Failures.Count() != res.Requests {
 		t.Errorf("%s (%s); response times of failures are among those of successes: %+v", res.Validity, res.ValidityReason, res.ResponseTime)
 	}
-	settles(t, "file descriptors", func() bool { return openFiles(t) <= before+20 })
-	settles(t, "goroutines", func() bool { return runtime.NumGoroutine() <= goroutines+20 })
 }
 
 // openFiles counts the descriptors of this process; 0 where it can't.
@@ -203,7 +208,7 @@ func TestNothingIsLeaked(t *testing.T) {
 		url := hostileServer(t, answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"))
 		before, goroutines := openFiles(t), runtime.NumGoroutine()
 		res := load(t, Config{Targets: []string{url}, Connections: 20, Duration: unit.Duration(300 * time.Millisecond)}, Options{Engine: engine})
-		if res.Connections < 100 || len(res.Errors) > 0 {
+		if res.Connections <= 20 || len(res.Errors) > 0 {
 			t.Errorf("%s: %d connections, errors %v", engine, res.Connections, res.Errors)
 		}
 		settles(t, "file descriptors", func() bool { return openFiles(t) <= before })
@@ -212,29 +217,32 @@ func TestNothingIsLeaked(t *testing.T) {
 }
 
 func TestAnUnknownHostIsCountedAsDNS(t *testing.T) {
+	t.Parallel()
 	for _, engine := range engines() {
-		res := load(t, Config{Targets: []string{"http://name.invalid/"}, Rate: 50, Duration: unit.Duration(100 * time.Millisecond)}, Options{Engine: engine})
-		if res.Requests != 5 || res.Errors["dns"] != 5 {
-			t.Errorf("%s: %d requests, errors %v", engine, res.Requests, res.Errors)
+		res := loadOf(t, 5, Config{Targets: []string{"http://name.invalid/"}, Rate: 50}, Options{Engine: engine})
+		if res.Errors["dns"] != 5 {
+			t.Errorf("%s: errors %v", engine, res.Errors)
 		}
 	}
 }
 
 func TestAFailedHandshakeIsCountedAsTLS(t *testing.T) {
+	t.Parallel()
 	s := httptest.NewUnstartedServer(http.NotFoundHandler())
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.TLS = &tls.Config{MinVersion: tls.VersionTLS13}
 	s.StartTLS()
 	defer s.Close()
 	for name, url := range map[string]string{"unknown authority": s.URL, "no TLS": strings.Replace(hostileServer(t, func(conn net.Conn, _ *bufio.Reader) { fmt.Fprint(conn, "HTTP/1.1 400 Bad\r\n\r\n") }), "http:", "https:", 1)} {
-		res := load(t, Config{Targets: []string{url}, Rate: 50, Duration: unit.Duration(100 * time.Millisecond), Timeout: unit.Duration(time.Second)}, Options{})
-		if res.Requests != 5 || res.Errors["tls"] != 5 {
-			t.Errorf("%s: %d requests, errors %v", name, res.Requests, res.Errors)
+		res := loadOf(t, 5, Config{Targets: []string{url}, Rate: 50}, Options{})
+		if res.Errors["tls"] != 5 {
+			t.Errorf("%s: errors %v", name, res.Errors)
 		}
 	}
 }
 
 func TestAStaleConnectionIsNotAFailure(t *testing.T) {
+	t.Parallel()
 	for _, engine := range engines() {
 		url := hostileServer(t, func(conn net.Conn, r *bufio.Reader) {
 			if readRequest(r) {
@@ -242,11 +250,11 @@ func TestAStaleConnectionIsNotAFailure(t *testing.T) {
 			}
 			readRequest(r) // and then closes without an answer
 		})
-		res := load(t, Config{Targets: []string{url}, Connections: 2, Duration: unit.Duration(200 * time.Millisecond)}, Options{Engine: engine})
+		res := load(t, Config{Targets: []string{url}, Connections: 2, Duration: unit.Duration(400 * time.Millisecond)}, Options{Engine: engine})
 		if len(res.Errors) > 0 || res.Successes == 0 {
 			t.Errorf("%s: %d successes, errors %v", engine, res.Successes, res.Errors)
 		}
-		res = load(t, Config{Targets: []string{url}, Method: "POST", Connections: 2, Duration: unit.Duration(200 * time.Millisecond)}, Options{Engine: engine})
+		res = load(t, Config{Targets: []string{url}, Method: "POST", Connections: 2, Duration: unit.Duration(400 * time.Millisecond)}, Options{Engine: engine})
 		if res.Errors["closed"] == 0 {
 			t.Errorf("%s: a POST was made twice", engine)
 		}
@@ -254,13 +262,19 @@ func TestAStaleConnectionIsNotAFailure(t *testing.T) {
 }
 
 func TestTheContextCutsAHangingTarget(t *testing.T) {
-	url := hostileServer(t, hang)
+	t.Parallel()
 	for _, engine := range engines() {
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		ctx, cancel := context.WithCancel(t.Context())
+		var hanging atomic.Int64
+		url := hostileServer(t, func(conn net.Conn, r *bufio.Reader) {
+			if readRequest(r) && hanging.Add(1) == 5 {
+				cancel()
+			}
+			hang(conn, r)
+		})
 		started := time.Now()
 		res, err := Run(ctx, Config{Targets: []string{url}, Connections: 5}, Options{Engine: engine})
-		cancel()
-		if err != nil || res.Unfinished != 5 || res.Requests != 0 || time.Since(started) > grace+2*time.Second {
+		if err != nil || res.Unfinished != 5 || res.Requests != 0 || time.Since(started) > defaultTimeout/2 {
 			t.Errorf("%s: %+v, %v after %v", engine, res, err, time.Since(started))
 		}
 	}

@@ -22,7 +22,7 @@ type http2Engine struct{}
 
 func (http2Engine) name() string { return "http/2 on net/http" }
 
-func (http2Engine) run(r *run, recorders []*recorder, ended <-chan struct{}) error {
+func (http2Engine) run(r *run, recorders []*recorder) error {
 	dial := newDialer(r)
 	transport := &http.Transport{Protocols: &http.Protocols{}, TLSClientConfig: r.tls, DisableCompression: true}
 	transport.Protocols.SetHTTP2(true)
@@ -38,7 +38,7 @@ func (http2Engine) run(r *run, recorders []*recorder, ended <-chan struct{}) err
 	defer transport.CloseIdleConnections()
 	ctx, cut := context.WithCancel(context.Background())
 	defer cut()
-	runWorkers(r, recorders, ended, func() exchanger {
+	runWorkers(r, recorders, func() exchanger {
 		return &http2Worker{run: r, ctx: ctx, transport: transport, copied: r.kept(), in: make([]byte, 16<<10)}
 	}, cut)
 	return nil

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,6 +45,7 @@ func serveHTTP2(t *testing.T, h http.HandlerFunc) string {
 }
 
 func TestHTTP2(t *testing.T) {
+	t.Parallel()
 	versions := make(chan int, 1000)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		versions <- r.ProtoMajor
@@ -60,8 +62,8 @@ func TestHTTP2(t *testing.T) {
 		"h2":  {Targets: []string{secure.URL}, TLS: TLS{CA: certificate(t, secure)}},
 		"h2c": {Targets: []string{serveHTTP2(t, handler)}},
 	} {
-		cfg.HTTP2, cfg.Rate, cfg.Duration, cfg.Connections = true, 200, unit.Duration(500*time.Millisecond), 20
-		res := load(t, cfg, Options{})
+		cfg.HTTP2, cfg.Rate, cfg.Connections = true, 200, 20
+		res := loadOf(t, 100, cfg, Options{})
 		if res.Successes != 100 || res.Engine != "http/2 on net/http" || res.BytesIn != 500 || len(res.Backends) != 1 || res.Connections < 1 || res.Connections > 20 {
 			t.Errorf("%s: %+v", name, res)
 		}
@@ -71,7 +73,7 @@ func TestHTTP2(t *testing.T) {
 			}
 		}
 	}
-	res := load(t, Config{Targets: []string{secure.URL + "/slow"}, TLS: TLS{Insecure: true}, HTTP2: true, Rate: 50, Duration: unit.Duration(100 * time.Millisecond), Timeout: unit.Duration(100 * time.Millisecond)}, Options{})
+	res := loadOf(t, 5, Config{Targets: []string{secure.URL + "/slow"}, TLS: TLS{Insecure: true}, HTTP2: true, Rate: 50, Timeout: unit.Duration(100 * time.Millisecond)}, Options{})
 	if res.Errors["timeout"] != 5 {
 		t.Errorf("errors %v", res.Errors)
 	}
@@ -89,6 +91,7 @@ func certificate(t *testing.T, s *httptest.Server) string {
 }
 
 func TestTLSWithAClientsCertificate(t *testing.T) {
+	t.Parallel()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.TLS.PeerCertificates) != 1 {
 			w.WriteHeader(http.StatusForbidden)
@@ -98,13 +101,13 @@ func TestTLSWithAClientsCertificate(t *testing.T) {
 	s.StartTLS()
 	defer s.Close()
 	ca := certificate(t, s)
-	cfg := Config{Targets: []string{s.URL}, Rate: 50, Duration: unit.Duration(100 * time.Millisecond), TLS: TLS{CA: ca}}
-	if res := load(t, cfg, Options{}); res.Status["403"] != 5 || res.Engine != "http/1.1 on goroutines" {
+	cfg := Config{Targets: []string{s.URL}, Rate: 50, TLS: TLS{CA: ca}}
+	if res := loadOf(t, 5, cfg, Options{}); res.Status["403"] != 5 || res.Engine != "http/1.1 on goroutines" {
 		t.Errorf("without a certificate: %v", res.Status)
 	}
 	pair := s.TLS.Certificates[0]
 	cfg.TLS.Cert, cfg.TLS.Key = keyPair(t, pair)
-	if res := load(t, cfg, Options{}); res.Status["200"] != 5 {
+	if res := loadOf(t, 5, cfg, Options{}); res.Status["200"] != 5 {
 		t.Errorf("with a certificate: %v, errors %v", res.Status, res.Errors)
 	}
 	for _, broken := range []TLS{{CA: "/nonexistent"}, {CA: cfg.TLS.Key}, {Cert: cfg.TLS.Cert}, {Cert: ca, Key: ca}} {
@@ -116,15 +119,16 @@ func TestTLSWithAClientsCertificate(t *testing.T) {
 }
 
 func TestUnixSocketsAndConnectTo(t *testing.T) {
+	t.Parallel()
 	for _, engine := range engines() {
-		var host string
-		s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { host = r.Host }))
+		var host atomic.Value
+		s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { host.Store(r.Host) }))
 		defer s.Close()
-		cfg := Config{Targets: []string{"http://service.internal:8000/"}, Connections: 1, Rate: 50, Duration: unit.Duration(100 * time.Millisecond)}
+		cfg := Config{Targets: []string{"http://service.internal:8000/"}, Connections: 1, Rate: 50}
 		cfg.ConnectTo = map[string]string{"service.internal:8000": s.Listener.Addr().String()}
-		res := load(t, cfg, Options{Engine: engine})
-		if res.Successes != 5 || host != "service.internal:8000" || res.Backends[s.Listener.Addr().String()] != 5 {
-			t.Errorf("%s: %d successes at %q, backends %v, errors %v", engine, res.Successes, host, res.Backends, res.Errors)
+		res := loadOf(t, 5, cfg, Options{Engine: engine})
+		if res.Successes != 5 || host.Load() != "service.internal:8000" || res.Backends[s.Listener.Addr().String()] != 5 {
+			t.Errorf("%s: %d successes at %q, backends %v, errors %v", engine, res.Successes, host.Load(), res.Backends, res.Errors)
 		}
 		path := filepath.Join(t.TempDir(), "s")
 		listener, err := net.Listen("unix", path)
@@ -134,7 +138,7 @@ func TestUnixSocketsAndConnectTo(t *testing.T) {
 		go func() { _ = http.Serve(listener, s.Config.Handler) }()
 		defer listener.Close()
 		cfg.ConnectTo, cfg.UnixSocket = nil, path
-		if res := load(t, cfg, Options{Engine: engine}); res.Successes != 5 || len(res.Backends) != 1 {
+		if res := loadOf(t, 5, cfg, Options{Engine: engine}); res.Successes != 5 || len(res.Backends) != 1 {
 			t.Errorf("%s: %d successes over a Unix socket, backends %v, errors %v", engine, res.Successes, res.Backends, res.Errors)
 		}
 	}

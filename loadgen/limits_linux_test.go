@@ -13,6 +13,7 @@ import (
 
 // TestTooFewFileDescriptors runs itself again in a process that may open few.
 func TestTooFewFileDescriptors(t *testing.T) {
+	t.Parallel()
 	const variable = "LOADGEN_TEST_FEW_FILES"
 	if url := os.Getenv(variable); url != "" {
 		limit := syscall.Rlimit{Cur: 40, Max: 40}

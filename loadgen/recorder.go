@@ -16,6 +16,8 @@ type span struct {
 	from int64
 	// end moves forward when the context ends the run.
 	end atomic.Int64
+	// halt is when requests in flight are given up.
+	halt atomic.Int64
 }
 
 // index returns the second of the measured window in which t lies, negative in
@@ -43,10 +45,17 @@ type recorder struct {
 	until   int64 // when current ends
 }
 
-// record counts a sample. Samples come in the order of their ends.
-func (r *recorder) record(s *sample) {
+// record counts a sample, and reports whether it is one: what fails once
+// requests are given up was cut by the run, and says nothing about the target.
+// Samples come in the order of their ends.
+func (r *recorder) record(s *sample) bool {
 	r.advance(s.end)
+	if s.kind != kindNone && s.end >= r.span.halt.Load() {
+		r.unfinished(s.intended)
+		return false
+	}
 	r.current.add(s, s.intended >= r.span.from)
+	return true
 }
 
 // unfinished counts a request that was sent and given up.

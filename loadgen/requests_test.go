@@ -10,9 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
-
-	"scaleproof/internal/unit"
 )
 
 func source(t *testing.T, cfg Config) Source {
@@ -177,9 +174,10 @@ func TestFaultsOfRequestsAreNamed(t *testing.T) {
 }
 
 func TestALineBreakInAHeaderFailsTheRequest(t *testing.T) {
+	t.Parallel()
 	url := serve(t, func(http.ResponseWriter, *http.Request) {})
-	res := load(t, Config{
-		Targets: []string{url}, Headers: []string{"X: {{row.v}}"}, Rate: 50, Duration: unit.Duration(200 * time.Millisecond),
+	res := loadOf(t, 10, Config{
+		Targets: []string{url}, Headers: []string{"X: {{row.v}}"}, Rate: 50,
 		Feeder: file(t, "f.csv", "v\n\"a\nHost: evil\"\nok\n"),
 	}, Options{})
 	if res.Errors["request"] != 5 || res.Successes != 5 {
@@ -188,6 +186,7 @@ func TestALineBreakInAHeaderFailsTheRequest(t *testing.T) {
 }
 
 func TestTemplatesOverTheWire(t *testing.T) {
+	t.Parallel()
 	for _, engine := range append(engines(), engineHTTP2) {
 		var mu sync.Mutex
 		seen := map[string]int{}
@@ -196,10 +195,12 @@ func TestTemplatesOverTheWire(t *testing.T) {
 			seen[r.URL.RawQuery]++
 			mu.Unlock()
 		})
-		res := load(t, Config{Targets: []string{url + "/?n={{seq}}"}, Rate: 500, Duration: unit.Duration(400 * time.Millisecond)}, Options{Engine: engine})
+		res := loadOf(t, 200, Config{Targets: []string{url + "/?n={{seq}}"}, Rate: 500}, Options{Engine: engine})
+		mu.Lock()
 		if res.Successes != 200 || len(seen) != 200 || seen["n=199"] != 1 {
 			t.Errorf("%s: %d successes of %d different requests, errors %v", engine, res.Successes, len(seen), res.Errors)
 		}
+		mu.Unlock()
 	}
 }
 

@@ -51,9 +51,9 @@ type run struct {
 	stages  []arrival.Stage // empty in the closed model
 	clock   clock
 	span    span
-	// halt is when requests in flight are given up, in nanoseconds from the
-	// start.
-	halt     atomic.Int64
+	// ended is closed when the context has ended and span says so: who learns
+	// of the end from ended finds span as it then is.
+	ended    chan struct{}
 	workers  int
 	backends backends
 	tls      *tls.Config
@@ -81,13 +81,12 @@ const connectBackoff = 10 * time.Millisecond
 type engine interface {
 	// name is the engine's in the result.
 	name() string
-	// run returns when all requests have ended; ended is closed when the
-	// context has.
-	run(r *run, recorders []*recorder, ended <-chan struct{}) error
+	// run returns when all requests have ended or been given up.
+	run(r *run, recorders []*recorder) error
 }
 
 func newRun(cfg *Config, opts *Options) (*run, error) {
-	r := &run{cfg: cfg, opts: opts, source: opts.Source, targets: opts.Source.Targets()}
+	r := &run{cfg: cfg, opts: opts, source: opts.Source, targets: opts.Source.Targets(), ended: make(chan struct{})}
 	var err error
 	if r.checks, err = parseChecks(cfg.Checks); err != nil {
 		return nil, fmt.Errorf("reading the checks: %w", err)
@@ -175,7 +174,7 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 	r.clock = clock{r.started}
 	r.span.from = int64(r.cfg.Warmup)
 	r.span.end.Store(r.span.from + r.cfg.length())
-	r.halt.Store(math.MaxInt64)
+	r.span.halt.Store(math.MaxInt64)
 	stop := context.AfterFunc(ctx, r.endNow)
 	defer stop()
 
@@ -192,7 +191,7 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 	c.onSecond, c.schedule = r.opts.OnSecond, r.schedule()
 	var collecting sync.WaitGroup
 	collecting.Go(func() { c.run(r.windows) })
-	err = e.run(r, recorders, ctx.Done())
+	err = e.run(r, recorders)
 	for _, rec := range recorders {
 		rec.advance(r.clock.now())
 		rec.close()
@@ -211,10 +210,11 @@ const maxNamedTargets = 64
 // endNow ends the measured window, and in a grace what is in flight.
 func (r *run) endNow() {
 	now := r.clock.now()
-	r.halt.Store(now + int64(grace))
+	r.span.halt.Store(now + int64(grace))
 	if now < r.span.end.Load() {
 		r.span.end.Store(max(now, r.span.from))
 	}
+	close(r.ended)
 }
 
 // A usage is what the process has used of its computer.

@@ -250,8 +250,7 @@ func (s *search) confirm(probe prober, rate float64) (float64, error) {
 func (s *search) result(rate float64) (*Result, error) {
 	slices.SortStableFunc(s.points, func(a, b CurvePoint) int { return cmp.Compare(a.Offered, b.Offered) })
 	if rate == 0 {
-		last := s.points[0]
-		return nil, fmt.Errorf("searching the capacity: no rate holds the service level: at %s %s", unit.Format(last.Offered, unit.RequestsPerSecond), last.Reason)
+		return nil, s.nothingHeld()
 	}
 	c := &Capacity{Rate: rate, Limit: "target", Curve: s.points}
 	c.Low, c.High = interval(s.points, rate)
@@ -264,6 +263,17 @@ func (s *search) result(rate float64) (*Result, error) {
 	merged := MergeTrials(s.results[rate])
 	merged.Capacity = c
 	return merged, nil
+}
+
+// nothingHeld says why no rate was found, by the lowest that failed. points are
+// sorted by their rate.
+func (s *search) nothingHeld() error {
+	i := slices.IndexFunc(s.points, func(p CurvePoint) bool { return !p.Held })
+	if i < 0 {
+		return fmt.Errorf("searching the capacity: %d probes were too few to confirm a rate", len(s.points))
+	}
+	lowest := s.points[i]
+	return fmt.Errorf("searching the capacity: no rate was found that holds the service level time after time: at %s %s", unit.Format(lowest.Offered, unit.RequestsPerSecond), lowest.Reason)
 }
 
 // interval returns the rate up to which every probe held, and that from which

@@ -19,6 +19,7 @@ import (
 
 // The real vegeta reads what a run has streamed, and finds the same figures.
 func TestVegetaReadsTheResults(t *testing.T) {
+	t.Parallel()
 	vegeta := filepath.Join(t.TempDir(), "vegeta")
 	if out, err := exec.Command("go", "build", "-o", vegeta, "github.com/tsenart/vegeta/v12").CombinedOutput(); err != nil {
 		t.Fatalf("building vegeta: %v\n%s", err, out)
@@ -102,13 +103,16 @@ func TestStreamsSayWhatTheyCouldNotWrite(t *testing.T) {
 }
 
 func TestTheHistogramLogHoldsAllSuccesses(t *testing.T) {
+	t.Parallel()
 	url := serve(t, func(http.ResponseWriter, *http.Request) {})
 	var b bytes.Buffer
 	log, err := NewHdrLog(&b, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	res := load(t, Config{Targets: []string{url}, Rate: 100, Duration: unit.Duration(2 * time.Second)}, Options{OnSecond: log.Add})
+	res := load(t, Config{Targets: []string{url}, Stages: []Stage{
+		{Rate: 100, Duration: unit.Duration(1500 * time.Millisecond)}, {Duration: unit.Duration(time.Second)},
+	}}, Options{OnSecond: log.Add})
 	if err := log.Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -59,12 +59,7 @@ func (w *worker) serve(t ticket) {
 	if err != nil && s.kind == kindNone {
 		s.kind = kindOf(err)
 	}
-	if s.kind != kindNone && s.end >= w.run.halt.Load() {
-		w.shard.unfinished(s.intended)
-		return
-	}
-	w.shard.record(&s)
-	if w.run.opts.OnHit != nil {
+	if w.shard.record(&s) && w.run.opts.OnHit != nil {
 		w.run.opts.OnHit(w.run.hit(&s, w.number, request.Wire, w.via.kept()))
 	}
 }
