@@ -23,7 +23,8 @@ func fileSteps(t *testing.T, dir string, slow int) string {
 		}
 		command := fmt.Sprintf("printf 2 > %s", path)
 		if i == slow {
-			command += fmt.Sprintf("; while [ ! -e %s/go ]; do sleep 0.05; done", dir)
+			// Its orphan ends with the folder, should it miss the file.
+			command += fmt.Sprintf("; while [ -d %[1]s ] && [ ! -e %[1]s/go ]; do sleep 0.05; done", dir)
 		}
 		fmt.Fprintf(&b, `    - name: step-%s
       exec:
