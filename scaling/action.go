@@ -27,6 +27,8 @@ type Step struct {
 	// Notify tells people, Pause asks one.
 	Notify *Notify `yaml:"notify" json:"notify,omitempty"`
 	Pause  *Pause  `yaml:"pause" json:"pause,omitempty"`
+	// Shard is a phase of the environment's move.
+	Shard *Shard `yaml:"shard" json:"shard,omitempty"`
 
 	// These act on the environment's Kubernetes; see kubeaction.go.
 	Scale     *Scale     `yaml:"scale" json:"scale,omitempty"`

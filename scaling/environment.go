@@ -7,6 +7,7 @@ import (
 
 	"scaleproof/internal/kubectl"
 	"scaleproof/internal/redact"
+	"scaleproof/scaling/shard"
 )
 
 // Environment is what steps act in. Its zero value serves to describe steps, not
@@ -23,7 +24,9 @@ type Environment struct {
 	Approve Approver
 	// Origin is the plan and the run, for whoever reads a message of theirs.
 	Origin string
-	Now    func() time.Time
+	// Move is what steps of the kind shard work on; nil: nothing.
+	Move *shard.Config
+	Now  func() time.Time
 	// Secrets go from everything that steps print and read. Nil knows none.
 	Secrets *redact.Secrets
 	// step is the title of the step that acts.

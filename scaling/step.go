@@ -95,6 +95,7 @@ func (s Step) kinds() (names []string, set []configuration) {
 		{"wait", s.Wait != nil, s.Wait},
 		{"notify", s.Notify != nil, s.Notify},
 		{"pause", s.Pause != nil, s.Pause},
+		{"shard", s.Shard != nil, s.Shard},
 		{"scale", s.Scale != nil, s.Scale},
 		{"resources", s.Resources != nil, s.Resources},
 		{"apply", s.Apply != nil, s.Apply},
@@ -145,7 +146,7 @@ func (s Step) Title() string {
 func (s Step) Validate() error {
 	names, set := s.kinds()
 	if len(names) != 1 {
-		return invalid.Field("", "does %d things (%s): a step does one of exec, sql, http, wait, notify, pause, scale, resources, apply, patch, configmap and restart",
+		return invalid.Field("", "does %d things (%s): a step does one of exec, sql, http, wait, notify, pause, shard, scale, resources, apply, patch, configmap and restart",
 			len(names), strings.Join(names, ", "))
 	}
 	var faults []error

@@ -45,7 +45,7 @@ func packages(t *testing.T) []goPackage {
 func allowed() map[string][]string {
 	leaves := []string{"internal/unit", "internal/expr", "internal/redact", "internal/invalid", "internal/nap"}
 	base := append([]string{"internal/stats", "internal/snapshot"}, leaves...)
-	five := []string{"loadgen", "dbbench", "scaling", "capacity", "reports"}
+	five := []string{"loadgen", "dbbench", "scaling", "scaling/shard", "capacity", "reports"}
 	real := []string{"internal/testpg", "internal/sample"}
 	return map[string][]string{
 		"internal/unit":            {},
@@ -59,9 +59,10 @@ func allowed() map[string][]string {
 		"loadgen/internal/arrival": {},
 		"loadgen/internal/http1":   {},
 		"dbbench":                  base,
-		"scaling":                  append([]string{"internal/child", "internal/kubectl"}, base...),
+		"scaling":                  append([]string{"internal/child", "internal/kubectl", "scaling/shard"}, base...),
+		"scaling/shard":            append([]string{"internal/child"}, leaves...),
 		"capacity":                 base,
-		"reports":                  append([]string{"loadgen", "dbbench", "scaling", "capacity"}, base...),
+		"reports":                  append([]string{"loadgen", "dbbench", "scaling", "scaling/shard", "capacity"}, base...),
 		"internal/plan":            append(slices.Clone(five), base...),
 		"internal/validation":      slices.Concat([]string{"internal/history", "internal/plan", "internal/kubectl"}, five, base),
 		"internal/testpg":          {},

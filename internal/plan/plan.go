@@ -11,6 +11,7 @@ import (
 	"scaleproof/loadgen"
 	"scaleproof/reports"
 	"scaleproof/scaling"
+	"scaleproof/scaling/shard"
 )
 
 // Version is the version of plan files that this package reads.
@@ -25,6 +26,7 @@ type Plan struct {
 	Hypothesis  string             `yaml:"hypothesis"`
 	Environment Environment        `yaml:"environment"`
 	Measure     Measure            `yaml:"measure"`
+	Shard       *shard.Config      `yaml:"shard"`
 	Action      Action             `yaml:"action"`
 	Objectives  []expr.Condition   `yaml:"objectives"`
 	Gates       []reports.GateSpec `yaml:"gates"`

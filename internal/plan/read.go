@@ -83,6 +83,9 @@ func Read(path string, data []byte, lookup func(string) (string, bool)) (*Plan, 
 	for _, node := range p.Environment.Postgres.All() {
 		secrets.AddDSN(node.DSN)
 	}
+	if p.Shard != nil {
+		secrets.AddDSN(p.Shard.SourceDSN)
+	}
 	p.resolvePaths(filepath.Dir(path))
 	if err := p.validate(); err != nil {
 		return nil, &Error{path, locate(file, err)}
@@ -146,6 +149,9 @@ func (p *Plan) resolvePaths(dir string) {
 	}
 	if p.Measure.Database != nil {
 		resolve(&p.Measure.Database.Suite)
+	}
+	if p.Shard != nil {
+		resolve(&p.Shard.Routing.File)
 	}
 	for _, step := range p.Action.Steps {
 		if step.Apply != nil {

@@ -23,6 +23,7 @@ func (p *Plan) validate() error {
 		p.validateHead(),
 		invalid.In("environment.postgres", p.Environment.Postgres.validate()),
 		invalid.In("measure", p.Measure.validate()),
+		invalid.In("shard", p.validateShard()),
 		invalid.In("action", p.validateAction()),
 		p.validateConditions(),
 		invalid.In("rollback", p.Rollback.validate()),
@@ -119,9 +120,32 @@ func (p *Plan) validateAction() error {
 		if k := p.Environment.Kubernetes; step.OnKubernetes() && (k.Context == "" || k.Namespace == "") {
 			faults = append(faults, invalid.Field(at, "acts on Kubernetes, and environment.kubernetes lacks a context or a namespace"))
 		}
+		if step.Shard != nil && p.Shard == nil {
+			faults = append(faults, invalid.Field(at+".shard", "the plan has no section shard, which says what moves"))
+		}
 		if step.SQL != nil && !nodes[orPrimary(step.SQL.Node)] {
 			faults = append(faults, invalid.Field(at+".sql", "environment.postgres has no node %q", orPrimary(step.SQL.Node)))
 		}
+	}
+	return errors.Join(faults...)
+}
+
+func (p *Plan) validateShard() error {
+	if p.Shard == nil {
+		return nil
+	}
+	faults := []error{p.Shard.Validate()}
+	nodes := map[string]bool{}
+	for _, node := range p.Environment.Postgres.All() {
+		nodes[node.Name] = true
+	}
+	for field, node := range map[string]string{"source": p.Shard.SourceNode(), "target": p.Shard.Target} {
+		if node != "" && !nodes[node] {
+			faults = append(faults, invalid.Field(field, "environment.postgres has no node %q", node))
+		}
+	}
+	if k := p.Environment.Kubernetes; p.Shard.Routing.ConfigMap != "" && (k.Context == "" || k.Namespace == "") {
+		faults = append(faults, invalid.Field("routing.configmap", "is on Kubernetes, and environment.kubernetes lacks a context or a namespace"))
 	}
 	return errors.Join(faults...)
 }

@@ -27,8 +27,14 @@ func Doctor(ctx context.Context, p *plan.Plan, opts Options) []scaling.Check {
 	for _, node := range p.Environment.Postgres.All() {
 		checks = append(checks, r.checkPostgres(ctx, node.Name, node.DSN)...)
 	}
-	if slices.ContainsFunc(p.Action.Steps, scaling.Step.OnKubernetes) {
-		checks = append(checks, scaling.CheckKubernetes(ctx, r.kubernetes(), p.Action.Steps)...)
+	checks = append(checks, r.checkMove(ctx)...)
+	onKubernetes := p.Action.Steps
+	if p.Shard != nil && p.Shard.Routing.ConfigMap != "" {
+		// The routing needs what a step on the same ConfigMap would.
+		onKubernetes = append(slices.Clone(onKubernetes), scaling.Step{Name: "routing", ConfigMap: &scaling.ConfigMap{Name: p.Shard.Routing.ConfigMap}})
+	}
+	if slices.ContainsFunc(onKubernetes, scaling.Step.OnKubernetes) {
+		checks = append(checks, scaling.CheckKubernetes(ctx, r.kubernetes(), onKubernetes)...)
 	}
 	for _, s := range r.executor(nil, func(scaling.Event) {}).Preview(ctx, p.Action.Steps) {
 		if s.Undo == "can't be undone" {

@@ -1,0 +1,104 @@
+package shard
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// reconcile makes b have what a has of the organisations, as repair does. It
+// returns how many rows it copied.
+func (j *Job) reconcile(ctx context.Context, c *Catalog, a, b side, tables []*Table) (int64, error) {
+	k, err := j.comparer(ctx, c, a, b)
+	if err != nil {
+		return 0, err
+	}
+	m := &meter{}
+	k.progress = func(rows int64) { m.rows.Add(rows) }
+	stop := j.watch(ctx, "comparing", 0, m, newGate().waiting)
+	defer stop()
+	return j.repair(ctx, k, tables, &Verification{})
+}
+
+// repair compares tables, and copies the buckets again whose digests differ. v
+// takes what the last comparison of each came to. Tables that refer to others come
+// first: which rows of them belong to the organisations on b is told by the rows
+// that they refer to there, which must not be gone yet.
+func (j *Job) repair(ctx context.Context, k *comparer, tables []*Table, v *Verification) (copied int64, err error) {
+	again := map[*Table]bool{}
+	for _, t := range slices.Backward(tables) {
+		r, err := k.compareEstimated(ctx, t)
+		if err != nil {
+			return copied, err
+		}
+		if len(r.differing) == 0 && t.Class != ByKey {
+			v.Tables = append(v.Tables, r.verification())
+			continue
+		}
+		again[t] = true
+		if len(r.differing) == 0 {
+			continue
+		}
+		n, err := j.repairTable(ctx, k, r)
+		if err != nil {
+			return copied, err
+		}
+		copied += n
+	}
+	for _, t := range tables {
+		if !again[t] {
+			continue
+		}
+		r, err := k.compareEstimated(ctx, t)
+		if err != nil {
+			return copied, err
+		}
+		v.Tables = append(v.Tables, r.verification())
+	}
+	return copied, nil
+}
+
+func (r tableComparison) verification() TableVerification {
+	return TableVerification{r.hasher.table.String(), r.a.rows, r.b.rows, r.hasher.buckets, len(r.differing)}
+}
+
+func (k *comparer) compareEstimated(ctx context.Context, t *Table) (tableComparison, error) {
+	estimate, err := k.estimate(ctx, t)
+	if err != nil {
+		return tableComparison{}, err
+	}
+	return k.compare(ctx, t, estimate)
+}
+
+// repairTable replaces the rows of the buckets that differ, in one transaction.
+func (j *Job) repairTable(ctx context.Context, k *comparer, r tableComparison) (int64, error) {
+	t := r.hasher.table
+	j.say("%s: %d of %d parts differ, copying them again", t, len(r.differing), r.hasher.buckets)
+	source, err := k.a.open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer closeConn(source)
+	target, err := k.b.node.connect(ctx, writerSettings())
+	if err != nil {
+		return 0, err
+	}
+	defer closeConn(target)
+	in := r.hasher.bucket("t") + " IN (" + strings.Trim(strings.ReplaceAll(fmt.Sprint(r.differing), " ", ", "), "[]") + ")"
+	var rows int64
+	err = inTx(ctx, target, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock_shared($1)", j.lockKey("worker")); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "DELETE FROM "+t.from()+" t WHERE "+in+" AND "+k.catalog.where(t, "t")); err != nil {
+			return fmt.Errorf("taking the differing rows of %s away on %s: %w", t, k.b.node.Name, err)
+		}
+		p := &pipe{source, target, newGate(), &meter{}}
+		rows, err = p.copyRows(ctx, t, k.catalog.selectSQL(t, t.from(), in))
+		return err
+	})
+	return rows, err
+}

@@ -1,0 +1,107 @@
+package shard
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// A sequence feeds a column.
+type sequence struct {
+	Schema, Name, Column string
+	Type                 string
+}
+
+func (s sequence) sql() string    { return ident(s.Schema, s.Name) }
+func (s sequence) String() string { return s.Schema + "." + s.Name }
+
+// sequencesSQL finds those that a table owns, or takes its defaults from.
+const sequencesSQL = `
+SELECT DISTINCT n.nspname, s.relname, a.attname, format_type(q.seqtypid, NULL) FROM (
+	SELECT d.objid AS seq, d.refobjid AS rel, d.refobjsubid AS num FROM pg_depend d
+	WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+	UNION SELECT d.refobjid, f.adrelid, f.adnum FROM pg_depend d JOIN pg_attrdef f ON f.oid = d.objid
+	WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass
+) u JOIN pg_class s ON s.oid = u.seq AND s.relkind = 'S' JOIN pg_sequence q ON q.seqrelid = s.oid
+JOIN pg_namespace n ON n.oid = s.relnamespace JOIN pg_attribute a ON a.attrelid = u.rel AND a.attnum = u.num
+WHERE u.rel = to_regclass($1) AND q.seqincrement > 0 ORDER BY 1, 2, 3`
+
+func sequencesOf(ctx context.Context, conn *pgx.Conn, t *Table) ([]sequence, error) {
+	rows, err := conn.Query(ctx, sequencesSQL, t.sql())
+	if err != nil {
+		return nil, fmt.Errorf("reading the sequences of %s: %w", t, err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[sequence])
+	if err != nil {
+		return nil, fmt.Errorf("reading the sequences of %s: %w", t, err)
+	}
+	return all, nil
+}
+
+// headroom is how far the target's sequences are put ahead at a cut-over, so that
+// rows which both sides make afterwards have different keys and the range can go
+// back. A sequence with less left takes an eighth of that.
+const headroom = 1_000_000_000
+
+// raiseSequences puts the sequences of to at or above those of from and their own,
+// and ahead by so many.
+func (j *Job) raiseSequences(ctx context.Context, c *Catalog, from, to Node, ahead int64) error {
+	return from.with(ctx, func(a *pgx.Conn) error {
+		return to.with(ctx, func(b *pgx.Conn) error {
+			for _, t := range c.moved() {
+				sequences, err := sequencesOf(ctx, b, t)
+				if err != nil {
+					return err
+				}
+				for _, s := range sequences {
+					if err := raiseSequence(ctx, a, b, s, ahead); err != nil {
+						return fmt.Errorf("raising the sequence %s: %w", s, err)
+					}
+				}
+			}
+			return nil
+		})
+	})
+}
+
+func raiseSequence(ctx context.Context, a, b *pgx.Conn, s sequence, ahead int64) error {
+	var there bool
+	if err := a.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", s.sql()).Scan(&there); err != nil || !there {
+		return err
+	}
+	var next int64 // the value that the source would give next
+	if err := a.QueryRow(ctx, "SELECT last_value + CASE WHEN is_called THEN 1 ELSE 0 END FROM "+s.sql()).Scan(&next); err != nil {
+		return err
+	}
+	_, err := b.Exec(ctx, fmt.Sprintf(`SELECT setval($1::text::regclass, v + least($3, (q.seqmax - v) / 8), false)
+		FROM (SELECT greatest($2::bigint, last_value + CASE WHEN is_called THEN 1 ELSE 0 END) AS v FROM %s) s, pg_sequence q
+		WHERE q.seqrelid = $1::text::regclass AND ($3 > 0 OR v > (SELECT last_value FROM %[1]s))`, s.sql()), s.sql(), next, ahead)
+	return err
+}
+
+// sequenceFaults says which sequences of a node would give keys that rows have.
+func sequenceFaults(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) {
+	var faults []string
+	for _, t := range c.moved() {
+		sequences, err := sequencesOf(ctx, conn, t)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range sequences {
+			if _, ok := t.column(s.Column); !ok {
+				continue
+			}
+			var next, largest int64
+			err := conn.QueryRow(ctx, fmt.Sprintf("SELECT last_value + CASE WHEN is_called THEN 1 ELSE 0 END, (SELECT coalesce(max(%s), 0)::bigint FROM %s) FROM %s",
+				ident(s.Column), t.sql(), s.sql())).Scan(&next, &largest)
+			if err != nil {
+				return nil, fmt.Errorf("reading the sequence %s: %w", s, err)
+			}
+			if next <= largest {
+				faults = append(faults, fmt.Sprintf("the sequence %s would give %d next, and %s.%s has up to %d", s, next, t, s.Column, largest))
+			}
+		}
+	}
+	return faults, nil
+}

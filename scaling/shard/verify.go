@@ -1,0 +1,161 @@
+package shard
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// A Verification is what a comparison of both sides came to.
+type Verification struct {
+	Equal  bool                `json:"equal"` // and whole: no difference and no fault
+	Tables []TableVerification `json:"tables"`
+	Rows   int64               `json:"rows"` // compared, of the source
+	// Differences are the first of the rows that are not alike.
+	Differences []Difference `json:"differences,omitempty"`
+	// Faults are what is wrong on the target apart from differing rows.
+	Faults           []string `json:"faults,omitempty"`
+	Seconds          float64  `json:"seconds"`
+	ChecksumSeconds  float64  `json:"checksum_seconds"`
+	IntegritySeconds float64  `json:"integrity_seconds"`
+}
+
+// A TableVerification is what a comparison of one table came to.
+type TableVerification struct {
+	Table     string `json:"table"`
+	Source    int64  `json:"source"` // rows
+	Target    int64  `json:"target"`
+	Buckets   int    `json:"buckets"`
+	Differing int    `json:"differing"` // buckets
+}
+
+// Count returns the rows compared; of nil none.
+func (v *Verification) Count() int64 {
+	if v == nil {
+		return 0
+	}
+	return v.Rows
+}
+
+// Summary says in a line or two what is not equal, or that all is.
+func (v *Verification) Summary() string {
+	var parts []string
+	for _, t := range v.Tables {
+		if t.Differing > 0 {
+			parts = append(parts, fmt.Sprintf("%s differs (%d rows on the source, %d on the target)", t.Table, t.Source, t.Target))
+		}
+	}
+	for _, d := range v.Differences[:min(len(v.Differences), 5)] {
+		parts = append(parts, fmt.Sprintf("%s (%s) %s", d.Table, d.Key, d.What))
+	}
+	parts = append(parts, v.Faults...)
+	if len(parts) == 0 {
+		return "all is equal"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Verify compares every row of the organisations on both sides and looks whether
+// the target is whole. It changes nothing. While the source takes writes, rows
+// that they change meanwhile differ.
+func (j *Job) Verify(ctx context.Context) (*Verification, error) {
+	c, err := j.catalog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := j.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s.Phase == None {
+		return nil, &PhaseError{s.Phase, "copy the rows first: scaleproof shard move"}
+	}
+	if s.Phase == Copying {
+		return nil, &PhaseError{s.Phase, "let scaleproof shard move come to its end first"}
+	}
+	return j.verify(ctx, c, side{node: j.source}, side{node: j.target})
+}
+
+// verify compares a, which should be, with b, and looks whether b is whole.
+func (j *Job) verify(ctx context.Context, c *Catalog, a, b side) (*Verification, error) {
+	began := j.opts.Now()
+	v := &Verification{}
+	if err := j.verifyRows(ctx, c, a, b, v); err != nil {
+		return nil, err
+	}
+	v.ChecksumSeconds = j.opts.Now().Sub(began).Seconds()
+	var err error
+	if v.Faults, err = j.integrity(ctx, c, a.node, b.node); err != nil {
+		return nil, err
+	}
+	v.Seconds = j.opts.Now().Sub(began).Seconds()
+	v.IntegritySeconds = v.Seconds - v.ChecksumSeconds
+	v.Equal = len(v.Differences) == 0 && len(v.Faults) == 0
+	for _, t := range v.Tables {
+		v.Rows += t.Source
+		v.Equal = v.Equal && t.Differing == 0
+	}
+	return v, nil
+}
+
+func (j *Job) verifyRows(ctx context.Context, c *Catalog, a, b side, v *Verification) error {
+	k, err := j.comparer(ctx, c, a, b)
+	if err != nil {
+		return err
+	}
+	m, total := &meter{}, int64(0)
+	estimates := map[*Table]int64{}
+	for _, t := range c.moved() {
+		if estimates[t], err = k.estimate(ctx, t); err != nil {
+			return err
+		}
+		total += 2 * estimates[t]
+	}
+	k.progress = func(rows int64) { m.rows.Add(rows) }
+	stop := j.watch(ctx, "comparing", total, m, newGate().waiting)
+	defer stop()
+	for _, t := range c.moved() {
+		r, err := k.compare(ctx, t, estimates[t])
+		if err != nil {
+			return err
+		}
+		v.Tables = append(v.Tables, TableVerification{t.String(), r.a.rows, r.b.rows, r.hasher.buckets, len(r.differing)})
+		if len(r.differing) > 0 && len(v.Differences) < maxDifferences {
+			found, err := k.drill(ctx, r)
+			if err != nil {
+				return err
+			}
+			v.Differences = append(v.Differences, found...)
+		}
+	}
+	return nil
+}
+
+// integrity says what is wrong on b beside rows that differ from a's.
+func (j *Job) integrity(ctx context.Context, c *Catalog, a, b Node) (faults []string, err error) {
+	var definitions []string
+	if err := a.with(ctx, func(conn *pgx.Conn) (err error) {
+		definitions, err = readDefinitions(ctx, conn, c)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	err = b.with(ctx, func(conn *pgx.Conn) error {
+		for _, check := range []func(context.Context, *pgx.Conn, *Catalog) ([]string, error){
+			orphans, invalidObjects, sequenceFaults, j.outOfRange,
+			func(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) {
+				return missingDefinitions(ctx, conn, c, definitions)
+			},
+		} {
+			found, err := check(ctx, conn, c)
+			if err != nil {
+				return fmt.Errorf("checking %s: %w", b.Name, err)
+			}
+			faults = append(faults, found...)
+		}
+		return nil
+	})
+	return faults, err
+}
