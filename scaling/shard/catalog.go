@@ -23,8 +23,6 @@ type Table struct {
 	Partitioned bool         `json:"partitioned,omitempty"`
 	RowSecurity bool         `json:"row_security,omitempty"`
 	Bytes       int64        `json:"bytes"` // with indexes and TOAST
-	// Identity is pg_class.relreplident: d, f, i or n.
-	Identity string `json:"replica_identity"`
 
 	oid    uint32
 	leaves []leaf
@@ -34,7 +32,6 @@ type Table struct {
 type leaf struct {
 	schema, name string
 	blocks       int64
-	identity     string
 }
 
 // A Column is a column of a table.
@@ -94,7 +91,7 @@ func (t *Table) stored() []string {
 }
 
 const tablesSQL = `
-SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relrowsecurity, c.relreplident::text,
+SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relrowsecurity,
 	(SELECT coalesce(sum(pg_total_relation_size(p.relid)), 0)::bigint FROM pg_partition_tree(c.oid) p WHERE p.isleaf)
 	+ CASE WHEN c.relkind = 'r' THEN pg_total_relation_size(c.oid) ELSE 0 END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -121,7 +118,7 @@ FROM pg_constraint c JOIN pg_class r ON r.oid = c.confrelid JOIN pg_namespace n 
 WHERE c.conrelid = $1 AND c.contype = 'f' AND c.conparentid = 0 ORDER BY c.conname`
 
 const leavesSQL = `
-SELECT n.nspname, c.relname, pg_relation_size(c.oid) / current_setting('block_size')::bigint, c.relreplident::text
+SELECT n.nspname, c.relname, pg_relation_size(c.oid) / current_setting('block_size')::bigint
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = $1 AND c.relkind = 'r' OR c.oid IN (SELECT relid FROM pg_partition_tree($1) WHERE isleaf AND relid <> $1)
 ORDER BY 1, 2`
@@ -134,7 +131,7 @@ func readTables(ctx context.Context, conn *pgx.Conn, schemas []string) ([]*Table
 	}
 	tables, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*Table, error) {
 		t := &Table{}
-		return t, row.Scan(&t.oid, &t.Schema, &t.Name, &t.Partitioned, &t.RowSecurity, &t.Identity, &t.Bytes)
+		return t, row.Scan(&t.oid, &t.Schema, &t.Name, &t.Partitioned, &t.RowSecurity, &t.Bytes)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the tables: %w", err)
@@ -173,7 +170,7 @@ func (t *Table) read(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	t.leaves, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (l leaf, err error) {
-		return l, row.Scan(&l.schema, &l.name, &l.blocks, &l.identity)
+		return l, row.Scan(&l.schema, &l.name, &l.blocks)
 	})
 	return err
 }

@@ -44,8 +44,8 @@ const typedVersion = 140000
 // bucketRows is about how many rows a bucket has, and maxBuckets how many there
 // are at most.
 const (
-	bucketRows = 1024
-	maxBuckets = 16384
+	bucketRows = 256
+	maxBuckets = 32768
 )
 
 // bucketsFor returns a power of two.
@@ -231,7 +231,7 @@ func (s side) parts(ctx context.Context, t *Table, workers int) (parts []part, e
 			return err
 		}
 		leaves, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l leaf, err error) {
-			return l, row.Scan(&l.schema, &l.name, &l.blocks, &l.identity)
+			return l, row.Scan(&l.schema, &l.name, &l.blocks)
 		})
 		for _, l := range leaves {
 			step := max(partBlocks, (l.blocks+int64(workers)-1)/int64(workers))

@@ -39,7 +39,7 @@ func orphans(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) 
 // outOfRange counts the rows of the target that belong to none of the moves that
 // its ledger knows, where its tables were made by a move: then nobody else has
 // put rows there.
-func (j *Job) outOfRange(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) {
+func outOfRange(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) {
 	var ledger bool
 	if err := conn.QueryRow(ctx, "SELECT to_regclass('scaleproof.move') IS NOT NULL").Scan(&ledger); err != nil || !ledger {
 		return nil, err

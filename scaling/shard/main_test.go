@@ -16,7 +16,12 @@ import (
 )
 
 // TestMain starts a server that can decode its log, for the online moves.
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	if text := os.Getenv(childVariable); text != "" {
+		os.Exit(runChild(text))
+	}
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	server, err := testpg.Start(context.Background(), testpg.Options{

@@ -53,11 +53,8 @@ func (j *Job) publish(ctx context.Context, c *Catalog) error {
 			return err
 		}
 		for _, t := range c.owned() {
-			if slices.Contains(t.Key, t.Column) && t.Identity == "d" {
-				continue
-			}
-			for _, l := range append(t.leaves, leaf{schema: t.Schema, name: t.Name, identity: t.Identity}) {
-				if err := j.identifyByRow(ctx, conn, l); err != nil {
+			for _, l := range append(t.leaves, leaf{schema: t.Schema, name: t.Name}) {
+				if err := j.identify(ctx, conn, t, l); err != nil {
 					return fmt.Errorf("setting the replica identity of %s: %w", t, err)
 				}
 			}
@@ -81,23 +78,21 @@ func filter(c *Catalog, t *Table) string {
 // all that was written before has come too.
 const markerDDL = "CREATE TABLE IF NOT EXISTS scaleproof.marker (move text PRIMARY KEY, token bigint NOT NULL)"
 
-// identifyByRow makes the whole row a leaf's replica identity.
-func (j *Job) identifyByRow(ctx context.Context, conn *pgx.Conn, l leaf) error {
+// identify makes the whole row a leaf's replica identity where the one that it has
+// now lacks the filter's column.
+func (j *Job) identify(ctx context.Context, conn *pgx.Conn, t *Table, l leaf) error {
 	name := ident(l.schema, l.name)
-	back := map[string]string{"d": "DEFAULT", "n": "NOTHING"}[l.identity]
-	if l.identity == "i" {
-		if err := conn.QueryRow(ctx, "SELECT 'USING INDEX ' || quote_ident(c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = $1::text::regclass AND i.indisreplident", name).Scan(&back); err != nil {
-			return err
-		}
-	}
-	if back == "" {
-		return nil // the whole row already
-	}
-	if _, err := conn.Exec(ctx, "INSERT INTO scaleproof.setting VALUES ($1, $2) ON CONFLICT DO NOTHING", j.config.Name,
-		"ALTER TABLE "+name+" REPLICA IDENTITY "+back); err != nil {
+	var identity, index string
+	if err := conn.QueryRow(ctx, `SELECT c.relreplident::text, coalesce((SELECT quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+		WHERE i.indrelid = c.oid AND i.indisreplident), '') FROM pg_class c WHERE c.oid = $1::text::regclass`, name).Scan(&identity, &index); err != nil {
 		return err
 	}
-	return patiently(ctx, conn, "ALTER TABLE "+name+" REPLICA IDENTITY FULL")
+	if identity == "f" || identity == "d" && slices.Contains(t.Key, t.Column) {
+		return nil
+	}
+	back := map[string]string{"d": "DEFAULT", "n": "NOTHING", "i": "USING INDEX " + index}[identity]
+	return patiently(ctx, conn, "INSERT INTO scaleproof.setting VALUES ("+quote(j.config.Name)+", "+quote("ALTER TABLE "+name+" REPLICA IDENTITY "+back)+") ON CONFLICT DO NOTHING",
+		"ALTER TABLE "+name+" REPLICA IDENTITY FULL")
 }
 
 // subscribe lets the target follow the slot.

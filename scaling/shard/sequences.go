@@ -45,7 +45,7 @@ func sequencesOf(ctx context.Context, conn *pgx.Conn, t *Table) ([]sequence, err
 const headroom = 1_000_000_000
 
 // raiseSequences puts the sequences of to at or above those of from and their own,
-// and ahead by so many.
+// and ahead by so many, and makes sure that they give new keys.
 func (j *Job) raiseSequences(ctx context.Context, c *Catalog, from, to Node, ahead int64) error {
 	return from.with(ctx, func(a *pgx.Conn) error {
 		return to.with(ctx, func(b *pgx.Conn) error {
@@ -60,7 +60,14 @@ func (j *Job) raiseSequences(ctx context.Context, c *Catalog, from, to Node, ahe
 					}
 				}
 			}
-			return nil
+			if ahead == 0 {
+				return nil
+			}
+			faults, err := sequenceFaults(ctx, b, c)
+			if err == nil && len(faults) > 0 {
+				err = &FaultsError{faults}
+			}
+			return err
 		})
 	})
 }
