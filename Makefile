@@ -1,5 +1,5 @@
 # Everything a developer or CI runs. `make` alone lists it.
-.PHONY: help build demo test test-postgres-versions test-cluster lint fuzz bench-load bench-db screenshots clean
+.PHONY: help build demo test test-postgres-versions test-cluster lint fuzz bench-load bench-db bench-shard screenshots clean
 
 FUZZTIME ?= 5s
 
@@ -42,6 +42,9 @@ screenshots: build ## docs/images from a run of the demo, in a browser
 
 bench-db: ## the database load beside pgbench -M prepared: transactions per second
 	scripts/bench-db.sh
+
+bench-shard: ## the copy of a move beside psql | psql, and its check beside one read of the table
+	scripts/bench-shard.sh
 
 clean: ## what the targets above have made
 	rm -rf bin scaleproof-demo scaleproof-runs

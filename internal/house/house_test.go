@@ -79,6 +79,7 @@ func allowed() map[string][]string {
 		"scripts/benchload":        {"loadgen", "internal/unit"},
 		"scripts/screenshots":      {},
 		"cmd/scaleproof":           slices.Concat([]string{"internal/plan", "internal/validation", "internal/demo", "internal/live", "internal/history", "examples"}, real, five, base),
+		"scripts/benchshard":       append([]string{"scaling/shard", "internal/testpg"}, base...),
 		"scripts/benchdb":          append([]string{"dbbench", "internal/testpg"}, base...),
 	}
 }

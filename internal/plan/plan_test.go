@@ -34,6 +34,7 @@ func onKubernetes(step string) string {
 func environ(name string) (string, bool) {
 	value, ok := map[string]string{
 		"DATABASE_URL":   "postgres://app:sentinel-password@127.0.0.1:5432/brownie",
+		"SHARD_2_URL":    "postgres://app:sentinel-password@127.0.0.1:5432/shard_2",
 		"API_TOKEN":      "sentinel-token",
 		"DEMO_URL":       "http://127.0.0.1:8000",
 		"DEMO_ADMIN_URL": "http://127.0.0.1:8001",

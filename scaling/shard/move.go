@@ -18,6 +18,7 @@ type MoveResult struct {
 	Copied      int64   `json:"copied"` // rows, by this call
 	Bytes       int64   `json:"bytes"`  // that went through this process
 	Seconds     float64 `json:"seconds"`
+	CopySeconds float64 `json:"copy_seconds"` // of Seconds, those in which rows were copied
 	Resumed     bool    `json:"resumed,omitempty"`
 	CopiedAgain int64   `json:"copied_again,omitempty"` // rows that had changed between snapshots
 }
@@ -123,7 +124,10 @@ func (j *Job) copyAll(ctx context.Context, target *pgx.Conn, c *Catalog, r *Move
 		if err != nil {
 			return err
 		}
-		if r.Copied, err = j.copyChunks(ctx, c, snapshot, chunks, r.Resumed, m); err != nil || !r.Resumed {
+		began := j.opts.Now()
+		r.Copied, err = j.copyChunks(ctx, c, snapshot, chunks, r.Resumed, m)
+		r.CopySeconds = j.opts.Now().Sub(began).Seconds()
+		if err != nil || !r.Resumed {
 			return err
 		}
 		// What was copied from an earlier snapshot may have changed since, and the

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"scaleproof/examples"
+	"scaleproof/internal/sample"
+	"scaleproof/internal/testpg"
+	"scaleproof/scaling/shard"
+)
+
+// runbookShard loads the runbook's database, and returns the environment and the
+// path of the example's plan, with another soak.
+func runbookShard(t *testing.T) (environment map[string]string, plan string) {
+	t.Helper()
+	server := testpg.ForTest(t)
+	source := server.NewDatabase(t)
+	target := source + "_shard"
+	execSQL(t, source, "CREATE DATABASE "+source[strings.LastIndex(source, "/")+1:]+"_shard")
+	t.Cleanup(func() {
+		execSQL(t, server.AdminDSN(), "DROP DATABASE "+target[strings.LastIndex(target, "/")+1:]+" WITH (FORCE)")
+	})
+	if err := sample.Load(t.Context(), source, sample.Data{Organizations: 2500, Incidents: 20_000, Seed: 1, Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := examples.Files.ReadFile("shard-move.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan = writeFile(t, "shard-move.yaml", strings.Replace(string(text), "soak: 24h", "soak: 1ns", 1))
+	return map[string]string{"DATABASE_URL": source, "SHARD_2_URL": target}, plan
+}
+
+func execSQL(t *testing.T, dsn, sql string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context()) // it serves clean-up too
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+func routes(t *testing.T, plan string) shard.Routes {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(plan), "shard-routing.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := shard.DecodeRoutes(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// The plan for the runbook's section 3: measured, moved, measured again, and
+// undone by hand.
+func TestTheRunbooksShardMove(t *testing.T) {
+	environment, plan := runbookShard(t)
+	if got := runCommand(t, environment, "doctor", "-f", plan, "--out", t.TempDir()); got.code != 0 || !strings.Contains(got.out, "every table is classified") {
+		t.Fatalf("%+v", got)
+	}
+	got := runCommand(t, environment, "run", "-f", plan, "--out", filepath.Join(t.TempDir(), "report"))
+	if got.code != 0 && got.code != 3 {
+		t.Fatalf("%+v", got)
+	}
+	if r := routes(t, plan); r.Epoch != 1 || len(r.Shards["shard-2"]) != 1 {
+		t.Errorf("%+v", r)
+	}
+	if got := runCommand(t, environment, "shard", "verify", "-f", plan); got.code != 0 || !strings.Contains(got.out, "EQUAL") {
+		t.Errorf("%+v", got)
+	}
+	execSQL(t, environment["SHARD_2_URL"], "UPDATE organizations SET name = 'renamed on the shard' WHERE id = 1500")
+	if got := runCommand(t, environment, "shard", "verify", "-f", plan); got.code != 1 || !strings.Contains(got.out, "public.organizations (1500)") {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, environment, "shard", "cutover", "--back", "-f", plan); got.code != 0 || !strings.Contains(got.out, "primary has the organisations; the routing is of epoch 2") {
+		t.Fatalf("%+v", got)
+	}
+	if got := runCommand(t, environment, "shard", "verify", "-f", plan, "--output", "json"); got.code != 0 || !json.Valid([]byte(got.out)) {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, environment, "shard", "cleanup", "-f", plan); got.code != 2 || !strings.Contains(got.err, "cut over first") {
+		t.Errorf("%+v", got)
+	}
+	for _, phase := range []struct{ name, says string }{{"cutover", "shard-2 has the organisations"}, {"cleanup", "rows were deleted"}} {
+		if got := runCommand(t, environment, "shard", phase.name, "-f", plan); got.code != 0 || !strings.Contains(got.out, phase.says) {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
+func TestTheStepsOfAMoveAreUndone(t *testing.T) {
+	environment, plan := runbookShard(t)
+	text, err := os.ReadFile(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	failing := strings.Replace(string(text), "\ngates:", "    - {name: fails, exec: {command: [\"false\"], undo: [\"true\"]}}\n\ngates:", 1)
+	if err := os.WriteFile(plan, []byte(failing), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := runCommand(t, environment, "scale", "apply", "-f", plan, "--runs", filepath.Join(t.TempDir(), "runs"))
+	if got.code != 1 || strings.Count(got.out, "applied") != 3 {
+		t.Fatalf("%+v", got)
+	}
+	if r := routes(t, plan); r.Epoch != 2 || len(r.Shards) != 0 {
+		t.Errorf("the routing was not undone: %+v", r)
+	}
+	execSQL(t, environment["DATABASE_URL"], "UPDATE organizations SET name = 'goes on' WHERE id = 1500")
+	execSQL(t, environment["SHARD_2_URL"], "DO $$ BEGIN IF EXISTS (SELECT FROM incidents) OR EXISTS (SELECT FROM scaleproof.move) THEN RAISE 'the target still has rows'; END IF; END $$")
+}
+
+func TestAShardPlanSaysWhatIsWrong(t *testing.T) {
+	environment, plan := runbookShard(t)
+	got := runCommand(t, environment, "shard", "plan", "-f", plan, "--shards", "3")
+	if got.code != 0 || !strings.Contains(got.out, "Proposed ranges") || !strings.Contains(got.out, "1,000 organisations of 2,500") {
+		t.Fatalf("%+v", got)
+	}
+	execSQL(t, environment["DATABASE_URL"], "CREATE TABLE plans (id int PRIMARY KEY, price numeric)")
+	if got := runCommand(t, environment, "shard", "plan", "-f", plan); got.code != 4 || !strings.Contains(got.err, "public.plans has no column organization_id") {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, environment, "shard", "move", "-f", writeFile(t, "none.yaml", "version: 1\nname: none\n")); got.code != 2 || !strings.Contains(got.err, "no section shard") {
+		t.Errorf("%+v", got)
+	}
+	bad := strings.Replace(mustRead(t, plan), "organizations: {from", "organizations: {list: [a], from", 1)
+	if got := runCommand(t, environment, "shard", "plan", "-f", writeFile(t, "bad.yaml", bad)); got.code != 2 || !strings.Contains(got.err, "a range (from, to) or a list") || !strings.Contains(got.err, "bad.yaml:") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func mustRead(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
