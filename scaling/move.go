@@ -141,10 +141,13 @@ func verified(v *shard.Verification, err error) (string, error) {
 	return fmt.Sprintf("%d rows are equal, in %.1f s", v.Rows, v.Seconds), nil
 }
 
+func (c *shardChange) expects() string {
+	return string(map[string]shard.Phase{phaseMove: shard.Copied, phaseCutover: shard.Moved, phaseCleanup: shard.Cleaned}[c.Phase])
+}
+
 func (c *shardChange) verify(state string) error {
-	want := map[string]shard.Phase{phaseMove: shard.Copied, phaseCutover: shard.Moved, phaseCleanup: shard.Cleaned}[c.Phase]
-	if state != string(want) {
-		return fmt.Errorf("the move is %s, and should be %s", state, want)
+	if state != c.expects() {
+		return fmt.Errorf("the move is %s, and should be %s", state, c.expects())
 	}
 	return nil
 }
