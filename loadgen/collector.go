@@ -128,7 +128,7 @@ func (c *collector) second(index int64, p *pendingSecond) Second {
 		Scheduled: c.scheduledBefore(stop),
 	}
 	if p.response.Count() > 0 {
-		s.P50, s.P99, s.Max = p.response.Quantile(.5), p.response.Quantile(.99), p.response.Max()
+		s.Mean, s.P50, s.P99, s.Max = p.response.Mean(), p.response.Quantile(.5), p.response.Quantile(.99), p.response.Max()
 	}
 	return s
 }
@@ -165,12 +165,13 @@ func (c *collector) appendSecond(s Second) {
 	c.series = append(c.series, s)
 }
 
-// joinSeconds makes one element of two neighbours: counts are added, the
-// median is weighted by the successes, and of p99 and the maximum the worse
+// joinSeconds makes one element of two neighbours: counts are added, mean and
+// median are weighted by the successes, and of p99 and the maximum the worse
 // one stands.
 func joinSeconds(a, b Second) Second {
 	na, nb := float64(a.Requests-a.Errors), float64(b.Requests-b.Errors)
 	if na+nb > 0 {
+		a.Mean = (a.Mean*na + b.Mean*nb) / (na + nb)
 		a.P50 = (a.P50*na + b.P50*nb) / (na + nb)
 	}
 	a.P99, a.Max = math.Max(a.P99, b.P99), math.Max(a.Max, b.Max)

@@ -137,6 +137,7 @@ func (w *connWorker) connect(l *link, target int, deadline time.Time) error {
 	}
 	w.run.opened.Add(1)
 	*l = link{conn: conn, opened: w.run.clock.now(), backend: w.run.backends.indexOf(conn.RemoteAddr().String())}
+	w.run.backends.connected(l.backend, l.opened)
 	return nil
 }
 

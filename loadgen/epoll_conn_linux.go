@@ -125,6 +125,7 @@ func (l *loop) connected(c *eventConn) {
 	l.engine.opened.Add(1)
 	c.opened = l.engine.clock.now()
 	c.s.backend = c.backend
+	l.engine.backends.connected(c.backend, c.opened)
 	l.write(c)
 }
 

@@ -81,6 +81,9 @@ func (w *http2Worker) exchange(s *sample, request *Request) error {
 	req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(c httptrace.GotConnInfo) {
 			s.backend = w.run.backends.indexOf(c.Conn.RemoteAddr().String())
+			if !c.Reused {
+				w.run.backends.connected(s.backend, w.run.clock.now())
+			}
 			s.bytesOut += int64(len(request.Wire)) // before compression of the head
 		},
 		GotFirstResponseByte: func() { s.firstByte = w.run.clock.now() },

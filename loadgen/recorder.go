@@ -94,6 +94,31 @@ type backends struct {
 	mu     sync.Mutex
 	number map[string]int32
 	names  []string
+	since  map[int32]int64 // when the first connection was opened
+}
+
+// connected says that a connection to a backend was opened.
+func (b *backends) connected(backend int32, now int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.since == nil {
+		b.since = map[int32]int64{}
+	}
+	if _, ok := b.since[backend]; !ok {
+		b.since[backend] = now
+	}
+}
+
+// firstSeen returns when the first connection to each address was opened, in
+// seconds.
+func (b *backends) firstSeen() map[string]float64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	seen := map[string]float64{}
+	for backend, now := range b.since {
+		seen[b.names[backend]] = float64(now) / 1e9
+	}
+	return seen
 }
 
 // indexOf returns the number of an address.

@@ -57,14 +57,19 @@ type Result struct {
 	ValidityReason string           `json:"validity_reason"`
 	Warnings       []string         `json:"warnings,omitempty"`
 	Backends       map[string]int64 `json:"backends"` // requests per remote address
+	// BackendsSince is when the first connection to each address was opened, in
+	// seconds from the run's start.
+	BackendsSince map[string]float64 `json:"backends_since,omitempty"`
 	// Connections is how many were opened, warm-up included.
 	Connections  int64          `json:"connections"`
 	Targets      []TargetResult `json:"targets,omitempty"` // where there are several
 	Capacity     *Capacity      `json:"capacity,omitempty"`
 	WorkloadHash string         `json:"workload_hash"`
 
-	StartedAt  time.Time   `json:"started_at"`
-	Seconds    []Second    `json:"seconds,omitempty"`
+	StartedAt time.Time `json:"started_at"`
+	Seconds   []Second  `json:"seconds,omitempty"`
+	// Transition is set where the load went on through an action.
+	Transition *Transition `json:"transition,omitempty"`
 	Histograms *Histograms `json:"histograms,omitempty"`
 }
 
@@ -82,7 +87,8 @@ type Second struct {
 	Length    float64 `json:"length"` // seconds; more than 1 where a long run's series was thinned
 	Requests  int64   `json:"requests"`
 	Errors    int64   `json:"errors"`
-	P50       float64 `json:"p50"` // response times of successes, seconds; 0 without any
+	Mean      float64 `json:"mean"` // response times of successes, seconds; 0 without any
+	P50       float64 `json:"p50"`
 	P99       float64 `json:"p99"`
 	Max       float64 `json:"max"`
 	Scheduled int64   `json:"scheduled"`

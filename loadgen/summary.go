@@ -23,7 +23,7 @@ func (r *run) result(c *collector, engine string, used usage) *Result {
 		Status:          map[string]int64{}, Errors: map[string]int64{}, Backends: map[string]int64{},
 		BytesIn: t.bytesIn, BytesOut: t.bytesOut,
 		ResponseTime: t.response.Summary(), ServiceTime: t.service.Summary(), Lateness: t.lateness.Summary(),
-		Connections:  r.opened.Load(),
+		Connections: r.opened.Load(), BackendsSince: r.backends.firstSeen(),
 		WorkloadHash: r.workloadHash(),
 		StartedAt:    r.started, Seconds: c.series,
 		Histograms: &Histograms{Response: t.response, Service: t.service, Lateness: t.lateness, Failures: t.failures},

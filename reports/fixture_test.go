@@ -117,6 +117,11 @@ func fixture(t *testing.T) *Report {
 		Warnings: []string{"this is an uncontrolled before/after: nothing but the action kept other things from changing", hostile},
 		Before:   fixtureSnapshot(t, "before", .04, 100, false), After: fixtureSnapshot(t, "after", .01, 390, true),
 	}
+	steady, evidence := 3.5, 1.25
+	r.Through.Transition = &loadgen.Transition{
+		Action: 4, SteadyAfter: &steady, Requests: 420, Errors: 7, ExcessLatency: 2.5, WorstP99: .31, EvidenceAfter: &evidence, Evidence: "the first connection to " + hostile,
+		Before: &loadgen.Level{Throughput: 100, Mean: .045, P50: .04, P99: .12}, After: &loadgen.Level{Throughput: 100, Mean: .012, P50: .01, P99: .03},
+	}
 	r.Action.Rollback = &scaling.Rollback{Reason: "a test", StartedAt: at(7), FinishedAt: at(8), Verified: true, Steps: []scaling.StepOutcome{
 		{Name: "scale-out", Kind: "http", Summary: "PUT the state before", Status: scaling.RolledBack, StartedAt: at(7), FinishedAt: at(8), Before: "4", After: "1", Attempts: 1},
 	}}

@@ -21,6 +21,7 @@ func WriteMarkdown(w io.Writer, r *Report) error {
 	markdownHead(&b, r)
 	markdownConditions(&b, r.Conditions)
 	markdownAction(&b, r.Action)
+	markdownTransition(&b, r.Through)
 	markdownRows(&b, r.Comparison.Rows)
 	for i, warning := range allWarnings(r) {
 		if i == 0 {

@@ -28,6 +28,7 @@ func WriteTerminal(w io.Writer, r *Report, style TerminalStyle) error {
 	t.verdict(r)
 	t.conditions(r.Conditions)
 	t.action(r.Action)
+	t.transition(r.Through)
 	t.rows(r.Comparison.Rows)
 	t.warnings(r)
 	return t.out.Flush()

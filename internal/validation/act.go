@@ -13,11 +13,14 @@ import (
 	"scaleproof/scaling"
 )
 
-// The load through an action starts before it and ends after it, so that the
-// report shows the change from one steady state to the other.
+// The load through an action starts before it and goes on until the target is
+// steady again, so that the change from one steady state to the other can be told
+// and the report shows it.
 const (
-	leadIn  = 2 * time.Second
-	leadOut = 3 * time.Second
+	leadIn  = 4 * time.Second
+	leadOut = 15 * time.Second // at most
+	// settling is how many seconds tell a steady state.
+	settling = 6
 )
 
 // An action is what became of a plan's steps and of the load on them.
@@ -95,8 +98,9 @@ func (r *runner) actUnderLoad(ctx context.Context, a *action, load loadgen.Confi
 	defer endLoad()
 	stepCtx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	watch := &guard{conditions: r.plan.Guardrails}
+	watch, tail := &guard{conditions: r.plan.Guardrails}, newSettling()
 	options := loadgen.Options{OnSecond: func(s loadgen.Second, _ *stats.Histogram) {
+		tail.see(s)
 		if reason := watch.see(s); reason != "" {
 			stop(errGuardrail(reason))
 		}
@@ -109,9 +113,12 @@ func (r *runner) actUnderLoad(ctx context.Context, a *action, load loadgen.Confi
 	}()
 	r.event(Acting, "load %s is on", load.Name)
 	pause(stepCtx, leadIn)
+	began := r.now()
 	r.apply(stepCtx, a, done)
+	over := r.now()
 	if a.err == nil {
-		pause(stepCtx, leadOut)
+		r.event(Acting, "waiting for a steady state under load")
+		tail.await(stepCtx, leadOut)
 	}
 	endLoad()
 	if err := <-loaded; err != nil && a.err == nil {
@@ -121,6 +128,9 @@ func (r *runner) actUnderLoad(ctx context.Context, a *action, load loadgen.Confi
 		a.err = cause
 	}
 	a.guardrails = watch.results()
+	if a.through != nil {
+		a.through.Transition = a.through.Through(began, over)
+	}
 }
 
 // pause waits while load runs; it ends early with ctx.

@@ -197,6 +197,23 @@ func TestAFailedStepIsUndoneWithoutMeasuringAgain(t *testing.T) {
 	}
 }
 
+func TestTheTransitionUnderLoadIsTold(t *testing.T) {
+	s := newTarget(t)
+	opts, _ := options(t)
+	r, err := Run(t.Context(), planFor(t, s, 5, "  load_through: api\n"), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// How soon a busy machine is steady can't be told; loadgen tests the figures.
+	tr := r.Through.Transition
+	if tr == nil || tr.Action <= 0 || tr.Before == nil || tr.Before.P50 < .02 {
+		t.Fatalf("%+v", tr)
+	}
+	if tr.SteadyAfter != nil && tr.After.P50 >= tr.Before.P50 || tr.SteadyAfter != nil && tr.EvidenceAfter == nil {
+		t.Errorf("from %+v to %+v, evidence %q", tr.Before, tr.After, tr.Evidence)
+	}
+}
+
 func TestAGuardrailStopsTheAction(t *testing.T) {
 	s := newTarget(t)
 	opts, _ := options(t)
