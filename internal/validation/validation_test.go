@@ -160,7 +160,7 @@ func itemOf(r *reports.Report, id string) reports.ChecklistItem {
 func TestARegressionIsUndone(t *testing.T) {
 	s := newTarget(t)
 	opts, _ := options(t)
-	r, err := Run(t.Context(), planFor(t, s, 60, "objectives: [load.api.throughput >= 0.9x]\n"), opts)
+	r, err := Run(t.Context(), planFor(t, s, 60, "objectives: [scrape.app_delay_seconds.a_b <= 1.1x]\n"), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestRollbackWhenThePlanSaysSo(t *testing.T) {
 	for when, want := range map[plan.RollbackWhen]int64{plan.Always: 20, plan.Never: 60, plan.ActionFailed: 60} {
 		s := newTarget(t)
 		opts, _ := options(t)
-		r, err := Run(t.Context(), planFor(t, s, 60, fmt.Sprintf("objectives: [load.api.throughput >= 0.9x]\nrollback: {when: %s}\n", when)), opts)
+		r, err := Run(t.Context(), planFor(t, s, 60, fmt.Sprintf("objectives: [scrape.app_delay_seconds.a_b <= 1.1x]\nrollback: {when: %s}\n", when)), opts)
 		if err != nil {
 			t.Fatal(err)
 		}

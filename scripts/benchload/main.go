@@ -1,6 +1,8 @@
 // Command benchload compares the load engines with wrk, ab and vegeta on one
 // target. It prints, for each number of connections, the requests per second
-// and per CPU-second of the client, and the ratios between them.
+// and per CPU-second of the client, and the ratios between them; with -figures
+// the lateness of the open model, the memory, and how close the capacity search
+// comes.
 //
 // scripts/bench-load.sh starts the target and runs it.
 package main
@@ -49,6 +51,7 @@ func run(args []string, stdout io.Writer) error {
 	flags.IntVar(&s.rounds, "rounds", 3, "measurements of each client, of which the median counts")
 	connections := flags.String("connections", "64,512,5000", "numbers of connections")
 	clients := flags.String("clients", "epoll,goroutines,wrk,ab,vegeta", "what is compared")
+	others := flags.Bool("figures", false, "print lateness, memory and the error of the capacity search in place of the comparison")
 	inner := flags.String("inner", "", "run one of the Go clients, and print its count")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -62,6 +65,9 @@ func run(args []string, stdout io.Writer) error {
 	}
 	if err := awaitTarget(s.url); err != nil {
 		return err
+	}
+	if *others {
+		return figures(s, stdout)
 	}
 	for text := range strings.SplitSeq(*connections, ",") {
 		n, err := strconv.Atoi(text)
@@ -192,8 +198,11 @@ func find(pattern string) func([]byte) (float64, error) {
 
 // runInner is one of the Go clients.
 func runInner(client string, s settings, connections int, stdout io.Writer) error {
-	if client == "vegeta" {
+	switch client {
+	case "vegeta":
 		return runVegeta(s, connections, stdout)
+	case "lateness":
+		return runLateness(s, connections, stdout)
 	}
 	res, err := loadgen.Run(context.Background(), loadgen.Config{
 		Targets: []string{"GET " + s.url}, Connections: connections,
