@@ -85,10 +85,17 @@ func (e *endpoint) pick() (address netip.AddrPort, backend int32, err error) {
 	return r.addresses[i], r.backends[i], nil
 }
 
+// A resolver looks up the addresses of a host.
+type resolver func(ctx context.Context, host string) ([]netip.Addr, error)
+
+func systemResolver(ctx context.Context, host string) ([]netip.Addr, error) {
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+}
+
 // resolve looks the endpoint's name up. A failure leaves an earlier success in
 // place.
-func (e *endpoint) resolve(ctx context.Context, b *backends) {
-	addresses, err := lookUp(ctx, e.address)
+func (e *endpoint) resolve(ctx context.Context, look resolver, b *backends) {
+	addresses, err := lookUp(ctx, look, e.address)
 	if err != nil {
 		e.resolved.CompareAndSwap(nil, &resolution{err: err})
 		if old := e.resolved.Load(); old.err != nil {
@@ -105,7 +112,7 @@ func (e *endpoint) resolve(ctx context.Context, b *backends) {
 
 // lookUp returns the addresses of host:port, of one family: where a name has
 // both, and only one is served, the other would fail half of the requests.
-func lookUp(ctx context.Context, address string) ([]netip.AddrPort, error) {
+func lookUp(ctx context.Context, look resolver, address string) ([]netip.AddrPort, error) {
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -114,7 +121,7 @@ func lookUp(ctx context.Context, address string) ([]netip.AddrPort, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%q is not a port", service)
 	}
-	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	found, err := look(ctx, host)
 	if err != nil {
 		return nil, err
 	}
@@ -146,19 +153,26 @@ func answers(ctx context.Context, address netip.AddrPort) bool {
 
 // resolveAll looks all names up, once before it returns and then again and
 // again until stop is called.
-func resolveAll(endpoints []*endpoint, b *backends) (stop func()) {
+func resolveAll(endpoints []*endpoint, opts *Options, b *backends) (stop func()) {
+	look, every := resolver(opts.Resolve), opts.ResolveEvery
+	if look == nil {
+		look = systemResolver
+	}
+	if every <= 0 {
+		every = resolveEvery
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	all := func() {
 		for _, e := range endpoints {
 			if e.network == "tcp" {
-				e.resolve(ctx, b)
+				e.resolve(ctx, look, b)
 			}
 		}
 	}
 	all()
 	var done sync.WaitGroup
 	done.Go(func() {
-		tick := time.NewTicker(resolveEvery)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
 			select {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/netip"
+	"time"
 
 	"scaleproof/internal/stats"
 )
@@ -32,6 +34,11 @@ type Options struct {
 	// Dial, where not nil, opens the connections, and makes the run use the
 	// goroutine engine.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Resolve, where not nil, looks up the addresses of a host in place of the
+	// system's resolver: once before the run, and every ResolveEvery in it (zero:
+	// 5 s).
+	Resolve      func(ctx context.Context, host string) ([]netip.Addr, error)
+	ResolveEvery time.Duration
 	// TLS takes the place of Config.TLS where it is not nil.
 	TLS *tls.Config
 	// Engine is "epoll" (Linux, plaintext), "goroutines", "http2", or "" for the best

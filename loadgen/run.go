@@ -167,7 +167,7 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	if r.opts.Dial == nil {
-		defer resolveAll(r.endpoints, &r.backends)()
+		defer resolveAll(r.endpoints, r.opts, &r.backends)()
 	}
 	before := readUsage()
 	r.started = time.Now()
