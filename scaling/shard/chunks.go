@@ -29,6 +29,15 @@ const (
 func (j *Job) planChunks(ctx context.Context, source, target *pgx.Conn, c *Catalog) error {
 	var chunks []chunk
 	for _, t := range c.moved() {
+		if t.Class == Reference {
+			var filled bool
+			if err := target.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+t.from()+")").Scan(&filled); err != nil {
+				return fmt.Errorf("looking into %s of the target: %w", t, err)
+			}
+			if filled {
+				continue // an earlier move has brought it, or the shard's own people
+			}
+		}
 		n := 0
 		for _, l := range t.leaves {
 			of, err := j.chunksOf(ctx, source, c, t, l)

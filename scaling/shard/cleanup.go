@@ -26,7 +26,7 @@ const defaultSoak = 24 * time.Hour
 func (j *Job) Cleanup(ctx context.Context) (r *CleanupResult, err error) {
 	r = &CleanupResult{}
 	err = j.alone(ctx, func(ctx context.Context) error {
-		if r.State, err = j.State(ctx); err != nil {
+		if r.State, err = j.state(ctx); err != nil {
 			return err
 		}
 		c, err := j.catalog(ctx)
@@ -183,7 +183,7 @@ func (j *Job) deleteRows(ctx context.Context, node Node, c *Catalog) (deleted in
 // and the ledger forgets them. Tables that the move has made stay, empty.
 func (j *Job) Abandon(ctx context.Context) error {
 	return j.alone(ctx, func(ctx context.Context) error {
-		s, err := j.State(ctx)
+		s, err := j.state(ctx)
 		if err != nil || s.Phase == None {
 			return err
 		}

@@ -44,7 +44,7 @@ type tableComparison struct {
 
 // compare compares the rows of one table on both sides at once.
 func (k *comparer) compare(ctx context.Context, t *Table, estimate int64) (tableComparison, error) {
-	r := tableComparison{hasher: hasher{t, bucketsFor(estimate), k.typed}}
+	r := tableComparison{hasher: hasher{t, bucketsFor(t, estimate), k.typed}}
 	condition := k.catalog.where(t, "t")
 	var ds [2]digests
 	group, ctx := errgroup.WithContext(ctx)
@@ -132,7 +132,7 @@ func (k *comparer) bucketRows(ctx context.Context, s side, h hasher, bucket int)
 	defer closeConn(conn)
 	t := h.table
 	rows, err := conn.Query(ctx, fmt.Sprintf("SELECT concat_ws(', ', %s), %s FROM %s t WHERE %s AND %s = %d",
-		idents("t.", t.identity()), h.row("t"), t.from(), k.catalog.where(t, "t"), h.bucket("t"), bucket))
+		idents("t.", t.identity()), h.row("t", 0), t.from(), k.catalog.where(t, "t"), h.bucket("t"), bucket))
 	if err != nil {
 		return nil, err
 	}

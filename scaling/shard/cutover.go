@@ -52,7 +52,7 @@ func (j *Job) Back(ctx context.Context) (*CutoverResult, error) {
 func (j *Job) pass(ctx context.Context, p passage) (r *CutoverResult, err error) {
 	r = &CutoverResult{}
 	err = j.alone(ctx, func(ctx context.Context) error {
-		if r.State, err = j.State(ctx); err != nil {
+		if r.State, err = j.state(ctx); err != nil {
 			return err
 		}
 		if r.Phase == p.done {
@@ -70,7 +70,7 @@ func (j *Job) pass(ctx context.Context, p passage) (r *CutoverResult, err error)
 		if err := j.passOver(ctx, c, p, r); err != nil {
 			return err
 		}
-		r.State, err = j.State(ctx)
+		r.State, err = j.state(ctx)
 		return err
 	})
 	return r, err

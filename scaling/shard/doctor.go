@@ -59,6 +59,7 @@ func Leftovers(ctx context.Context, nodes []Node) []Leftover {
 // Check says what would keep the move from working, and what a person should
 // know, without counting rows.
 func (j *Job) Check(ctx context.Context) (faults, warnings []string, err error) {
+	defer j.release()
 	c, err := j.catalog(ctx)
 	if err != nil {
 		return nil, nil, err

@@ -44,7 +44,7 @@ func New(c Config, nodes map[string]string, opts Options) (*Job, error) {
 		if !ok {
 			return nil, fmt.Errorf("the environment has no Postgres node %q", n.name)
 		}
-		*n.node = Node{n.name, dsn}
+		*n.node = Node{n.name, dsn, &idleSessions{}}
 	}
 	if j.opts.OnEvent == nil {
 		j.opts.OnEvent = func(string) {}
@@ -84,20 +84,30 @@ var ErrRunning = errors.New("another scaleproof works on this move")
 // alone runs f while no other process works on the move: the lock is a session's
 // on the target, so that it goes with the process however that ends.
 func (j *Job) alone(ctx context.Context, f func(context.Context) error) error {
-	return j.target.with(ctx, func(conn *pgx.Conn) error {
-		var free bool
-		if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", j.lockKey("job")).Scan(&free); err != nil {
-			return fmt.Errorf("locking the move: %w", err)
-		}
-		if !free {
-			return fmt.Errorf("%s: %w", j.config.Name, ErrRunning)
-		}
-		// Sessions that a killed process has left may still be committing.
-		if err := execAll(ctx, conn, fmt.Sprintf("SELECT pg_advisory_lock(%d), pg_advisory_unlock(%[1]d)", j.lockKey("worker"))); err != nil {
-			return err
-		}
-		return f(ctx)
-	})
+	conn, err := j.target.connect(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	defer j.release()
+	var free bool
+	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", j.lockKey("job")).Scan(&free); err != nil {
+		return fmt.Errorf("locking the move: %w", err)
+	}
+	if !free {
+		return fmt.Errorf("%s: %w", j.config.Name, ErrRunning)
+	}
+	// Sessions that a killed process has left may still be committing.
+	if err := execAll(ctx, conn, fmt.Sprintf("SELECT pg_advisory_lock(%d), pg_advisory_unlock(%[1]d)", j.lockKey("worker"))); err != nil {
+		return err
+	}
+	return f(ctx)
+}
+
+// release ends the sessions that a phase has kept.
+func (j *Job) release() {
+	j.source.idle.close()
+	j.target.idle.close()
 }
 
 // lockKey is the key of an advisory lock of this move.

@@ -99,7 +99,12 @@ func readState(ctx context.Context, conn *pgx.Conn, name string) (State, error) 
 }
 
 // State reads how far the move is.
-func (j *Job) State(ctx context.Context) (s State, err error) {
+func (j *Job) State(ctx context.Context) (State, error) {
+	defer j.release()
+	return j.state(ctx)
+}
+
+func (j *Job) state(ctx context.Context) (s State, err error) {
 	err = j.target.with(ctx, func(conn *pgx.Conn) error {
 		s, err = readState(ctx, conn, j.config.Name)
 		return err

@@ -37,6 +37,7 @@ type TablePlan struct {
 // Plan reads both sides and changes nothing. shards is for how many a balanced
 // cut is proposed; zero: as many as the configuration says, or none.
 func (j *Job) Plan(ctx context.Context, shards int) (*Plan, error) {
+	defer j.release()
 	c := j.config
 	p := &Plan{Name: c.Name, Mode: c.mode(), Source: j.source.Name, Target: j.target.Name, Organizations: c.Organizations}
 	err := j.source.with(ctx, func(conn *pgx.Conn) error {

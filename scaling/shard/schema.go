@@ -104,14 +104,17 @@ func (j *Job) makeTables(ctx context.Context, c *Catalog) error {
 	}
 	// The schema public is there in a new database.
 	dump = strings.ReplaceAll(withoutMeta(dump), "CREATE SCHEMA public;", "CREATE SCHEMA IF NOT EXISTS public;")
-	return j.target.with(ctx, func(conn *pgx.Conn) error {
-		return inTx(ctx, conn, func(tx pgx.Tx) error {
-			if _, err := conn.PgConn().Exec(ctx, dump).ReadAll(); err != nil {
-				return fmt.Errorf("making the tables on %s: %w", j.target.Name, err)
-			}
-			_, err := tx.Exec(ctx, "UPDATE scaleproof.move SET schema_made = true WHERE name = $1", j.config.Name)
-			return err
-		})
+	conn, err := j.target.connect(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	return inTx(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := conn.PgConn().Exec(ctx, dump).ReadAll(); err != nil {
+			return fmt.Errorf("making the tables on %s: %w", j.target.Name, err)
+		}
+		_, err := tx.Exec(ctx, "UPDATE scaleproof.move SET schema_made = true WHERE name = $1", j.config.Name)
+		return err
 	})
 }
 
@@ -168,17 +171,20 @@ func (j *Job) makeEntries(ctx context.Context, head string, entries []entry, wor
 	group, ctx := errgroup.WithContext(ctx)
 	for range min(workers, len(entries)) {
 		group.Go(func() error {
-			return j.target.with(ctx, func(conn *pgx.Conn) error {
-				if _, err := conn.PgConn().Exec(ctx, head).ReadAll(); err != nil {
-					return fmt.Errorf("preparing the session: %w", err)
+			conn, err := j.target.connect(ctx, nil)
+			if err != nil {
+				return err
+			}
+			defer closeConn(conn)
+			if _, err := conn.PgConn().Exec(ctx, head).ReadAll(); err != nil {
+				return fmt.Errorf("preparing the session: %w", err)
+			}
+			for e, ok := take(); ok; e, ok = take() {
+				if err := j.makeEntry(ctx, conn, e); err != nil {
+					return err
 				}
-				for e, ok := take(); ok; e, ok = take() {
-					if err := j.makeEntry(ctx, conn, e); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
+			}
+			return nil
 		})
 	}
 	return group.Wait()

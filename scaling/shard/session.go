@@ -10,13 +10,18 @@ package shard
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
 // A Node is a Postgres database.
-type Node struct{ Name, DSN string }
+type Node struct {
+	Name, DSN string
+
+	idle *idleSessions // nil: none are kept
+}
 
 // sessionSettings make values print alike on every server, refuse to let row
 // security hide rows, and let nothing of the database's own defaults end a long
@@ -61,14 +66,78 @@ func (n Node) connect(ctx context.Context, settings map[string]string) (*pgx.Con
 	return conn, nil
 }
 
-// with runs f on a session of its own.
+// with runs f on a session that nobody else uses meanwhile. f leaves nothing in it:
+// no settings, no locks.
 func (n Node) with(ctx context.Context, f func(*pgx.Conn) error) error {
-	conn, err := n.connect(ctx, nil)
-	if err != nil {
-		return err
+	conn := n.idle.take()
+	if conn == nil {
+		var err error
+		if conn, err = n.connect(ctx, nil); err != nil {
+			return err
+		}
 	}
-	defer closeConn(conn)
-	return f(conn)
+	err := f(conn)
+	if err != nil || conn.PgConn().TxStatus() != 'I' || !n.idle.put(conn) {
+		closeConn(conn)
+	}
+	return err
+}
+
+// idleSessions are kept for the next that needs one, while a phase lasts: to begin
+// one takes longer than most questions, and some are asked behind a fence.
+type idleSessions struct {
+	mu    sync.Mutex
+	conns []*pgx.Conn
+	since []time.Time
+}
+
+// The bounds of idle sessions.
+const (
+	maxIdle     = 4
+	maxIdleTime = 10 * time.Second // beyond it something between may have dropped them
+)
+
+// take returns an idle session, or nil.
+func (s *idleSessions) take() *pgx.Conn {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.conns) > 0 {
+		last := len(s.conns) - 1
+		conn, since := s.conns[last], s.since[last]
+		s.conns, s.since = s.conns[:last], s.since[:last]
+		if time.Since(since) < maxIdleTime && !conn.IsClosed() {
+			return conn
+		}
+		closeConn(conn)
+	}
+	return nil
+}
+
+// put keeps a session, or reports that there are enough.
+func (s *idleSessions) put(conn *pgx.Conn) bool {
+	if s == nil || conn.IsClosed() {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.conns) >= maxIdle {
+		return false
+	}
+	s.conns, s.since = append(s.conns, conn), append(s.since, time.Now())
+	return true
+}
+
+// close ends those that are kept.
+func (s *idleSessions) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, conn := range s.conns {
+		closeConn(conn)
+	}
+	s.conns, s.since = nil, nil
 }
 
 // closeTimeout bounds saying good-bye to a server, which a context that has ended

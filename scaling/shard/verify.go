@@ -61,11 +61,12 @@ func (v *Verification) Summary() string {
 // the target is whole. It changes nothing. While the source takes writes, rows
 // that they change meanwhile differ.
 func (j *Job) Verify(ctx context.Context) (*Verification, error) {
+	defer j.release()
 	c, err := j.catalog(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s, err := j.State(ctx)
+	s, err := j.state(ctx)
 	if err != nil {
 		return nil, err
 	}

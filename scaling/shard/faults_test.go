@@ -1,0 +1,249 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"scaleproof/internal/testpg"
+	"scaleproof/internal/unit"
+)
+
+// What the target refuses is told, loses nothing, and the copy goes on once it is
+// mended.
+func TestAViolatedConstraintOnTheTarget(t *testing.T) {
+	s := newPlainStage(t, 5_000)
+	c := s.plainConfig(Fenced, 5, 20)
+	j := s.job(c)
+	s.exec("target", strings.Split(plainSQL, "INSERT")[0]+"ALTER TABLE incidents ADD CONSTRAINT titled CHECK (title <> 'incident 4008')")
+	s.exec("source", "UPDATE incidents SET organization_id = 7 WHERE id = 4008")
+	_, err := j.Move(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "titled") || !strings.Contains(err.Error(), "public.incidents") {
+		t.Fatalf("%v", err)
+	}
+	s.exec("target", "ALTER TABLE incidents DROP CONSTRAINT titled")
+	must[*MoveResult](t)(j.Move(t.Context()))
+	s.assertEqual(j)
+}
+
+func TestATargetThatIsOccupiedOrDiffersIsRefused(t *testing.T) {
+	s := newPlainStage(t, 100)
+	j := s.job(s.plainConfig(Fenced, 5, 20))
+	s.exec("target", strings.Split(plainSQL, "INSERT")[0]+"INSERT INTO organizations VALUES (7, 'squatter')")
+	if _, err := j.Move(t.Context()); err == nil || !strings.Contains(err.Error(), "has rows of organisations 5-20 already") {
+		t.Errorf("%v", err)
+	}
+	s.exec("target", "DELETE FROM organizations; ALTER TABLE users DROP COLUMN email")
+	if _, err := j.Move(t.Context()); err == nil || !strings.Contains(err.Error(), "public.users.email is text on the source and not there on the target") {
+		t.Errorf("%v", err)
+	}
+	s.exec("target", "DROP TABLE users, incidents")
+	if _, err := j.Move(t.Context()); err == nil || !strings.Contains(err.Error(), "not public.users") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A second range goes to a shard that has one already.
+func TestTwoRangesToOneShard(t *testing.T) {
+	s := newStage(t, 60, 3_000)
+	first := s.job(s.config(5, 20))
+	must[*MoveResult](t)(first.Move(t.Context()))
+	must[*CutoverResult](t)(first.Cutover(t.Context()))
+	c := s.config(31, 40)
+	c.Name = "second"
+	second := s.job(c)
+	must[*MoveResult](t)(second.Move(t.Context()))
+	s.assertEqual(second)
+	if r := must[*CutoverResult](t)(second.Cutover(t.Context())); r.Epoch != 2 {
+		t.Errorf("epoch %d", r.Epoch)
+	}
+	routes := must[Routes](t)(second.opts.Routing.Read(t.Context()))
+	if len(routes.Shards["target"]) != 2 {
+		t.Errorf("%+v", routes)
+	}
+	s.assertEqual(first)
+	must[*CutoverResult](t)(second.Back(t.Context()))
+	if err := second.Abandon(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.count("target", "SELECT count(*) FROM organizations"); n != 16 {
+		t.Errorf("%d organisations are on the target, want those of the first move", n)
+	}
+	must[*CleanupResult](t)(first.Cleanup(t.Context()))
+}
+
+// An abort lifts the fence whatever made it fail, and the source goes on.
+func TestAFailedCutoverLiftsTheFence(t *testing.T) {
+	for _, mode := range []Mode{Fenced, Online} {
+		t.Run(string(mode), func(t *testing.T) {
+			s := newPlainStage(t, 500)
+			j := s.job(s.plainConfig(mode, 5, 20))
+			must[*MoveResult](t)(j.Move(t.Context()))
+			j.opts.Routing = brokenRouting{j.opts.Routing}
+			if _, err := j.Cutover(t.Context()); err == nil || !strings.Contains(err.Error(), "the fence is lifted") {
+				t.Fatalf("%v", err)
+			}
+			s.exec("source", "UPDATE incidents SET state = 'goes on' WHERE organization_id = 7")
+			if err := s.try("target", "UPDATE incidents SET state = 'too early' WHERE organization_id = 7"); err == nil {
+				t.Error("the target took a write")
+			}
+			j.opts.Routing = j.opts.Routing.(brokenRouting).Routing
+			must[*CutoverResult](t)(j.Cutover(t.Context()))
+			if n := s.count("target", "SELECT count(*) FROM incidents WHERE state <> 'goes on' AND organization_id = 7"); n != 0 {
+				t.Errorf("%d writes were lost", n)
+			}
+		})
+	}
+}
+
+type brokenRouting struct{ Routing }
+
+func (brokenRouting) Write(context.Context, Routes) error { return errors.New("the routing is broken") }
+
+// A writer that holds its transaction open keeps the fence from rising; the limit
+// ends the wait, and nothing stays behind.
+func TestALongTransactionKeepsTheFenceDown(t *testing.T) {
+	s := newPlainStage(t, 500)
+	c := s.plainConfig(Fenced, 5, 20)
+	j := s.job(c)
+	must[*MoveResult](t)(j.Move(t.Context()))
+	writer := s.conn("source")
+	for _, sql := range []string{"BEGIN", "UPDATE incidents SET state = 'held' WHERE organization_id = 7"} {
+		if _, err := writer.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j.config.Fence = unit.Duration(3 * time.Second)
+	if _, err := j.Cutover(t.Context()); err == nil {
+		t.Fatal("cut over past an open transaction")
+	}
+	if _, err := writer.Exec(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	j.config.Fence = c.Fence
+	must[*CutoverResult](t)(j.Cutover(t.Context()))
+	s.assertEqual(j)
+}
+
+// A transaction whose snapshot is older than the fence can't slip through.
+func TestAnOldSnapshotIsRefused(t *testing.T) {
+	s := newPlainStage(t, 500)
+	j := s.job(s.plainConfig(Fenced, 5, 20))
+	must[*MoveResult](t)(j.Move(t.Context()))
+	old := s.conn("source")
+	if _, err := old.Exec(t.Context(), "BEGIN ISOLATION LEVEL REPEATABLE READ"); err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := old.QueryRow(t.Context(), "SELECT count(*) FROM organizations").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	must[*CutoverResult](t)(j.Cutover(t.Context()))
+	if _, err := old.Exec(t.Context(), "UPDATE incidents SET state = 'late' WHERE organization_id = 7"); err == nil {
+		t.Error("a transaction with an old snapshot wrote to a closed range")
+	}
+	for _, sql := range []string{"TRUNCATE incidents", "UPDATE incidents SET organization_id = 7 WHERE organization_id = 30", "DELETE FROM users WHERE organization_id = 7"} {
+		if err := s.try("source", sql); err == nil || !strings.Contains(err.Error(), "5-20 are on target") {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+}
+
+func TestASlotLeftBehindIsNamed(t *testing.T) {
+	s := newPlainStage(t, 500)
+	j := s.job(s.plainConfig(Online, 5, 20))
+	must[*MoveResult](t)(j.Move(t.Context()))
+	s.exec("target", "ALTER SUBSCRIPTION scaleproof_m DISABLE")
+	deadline := time.Now().Add(30 * time.Second)
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		left := Leftovers(t.Context(), []Node{j.source, j.target, {Name: "gone", DSN: "postgres://127.0.0.1:1/none"}})
+		if len(left) == 1 && left[0].Node == "primary" && strings.Contains(left[0].What, "slot scaleproof_m") && strings.Contains(left[0].Mend, "--abandon") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", left)
+		}
+		<-ticker.C
+	}
+	if _, err := j.Cutover(t.Context()); err == nil || !strings.Contains(err.Error(), "disabled") {
+		t.Errorf("%v", err)
+	}
+	if err := j.Abandon(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := Leftovers(t.Context(), []Node{j.source, j.target}); len(left) != 0 {
+		t.Errorf("%+v", left)
+	}
+	if n := s.count("target", "SELECT count(*) FROM incidents"); n != 0 {
+		t.Errorf("%d rows were left on the target", n)
+	}
+}
+
+// A disk that is full stops the copy with the server's words; with space it goes
+// on to the end.
+func TestAFullDisk(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounting a small disk needs root")
+	}
+	dir, err := os.MkdirTemp("", "shard-disk-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=90m,mode=755"); err != nil {
+		t.Skipf("mounting a small disk: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(syscall.Unmount(dir, 0), os.Remove(dir)); err != nil {
+			t.Error(err)
+		}
+	})
+	small, err := testpg.Start(t.Context(), testpg.Options{BinDir: os.Getenv("SCALEPROOF_POSTGRES_BIN"), TempDir: dir, Settings: map[string]string{
+		"shared_buffers": "16MB", "max_wal_size": "32MB", "min_wal_size": "32MB",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer small.Stop()
+	s := newPlainStage(t, 500_000)
+	if err := small.Execute(t.Context(), "postgres", "CREATE DATABASE target"); err != nil {
+		t.Fatal(err)
+	}
+	s.nodes["target"] = small.DSN("target")
+	j := s.job(s.plainConfig(Fenced, 1, 50))
+	if _, err := j.Move(t.Context()); err == nil || !strings.Contains(err.Error(), "53100") {
+		t.Fatalf("%v", err)
+	}
+	if out, err := exec.Command("mount", "-o", "remount,size=600m", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	awaitServer(t, small.DSN("target")) // a full disk may have made it start anew
+	must[*MoveResult](t)(j.Move(t.Context()))
+	s.assertEqual(j)
+}
+
+func awaitServer(t *testing.T, dsn string) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		conn, err := pgx.Connect(t.Context(), dsn)
+		if err == nil {
+			conn.Close(t.Context())
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		<-ticker.C
+	}
+}
