@@ -53,12 +53,7 @@ func mountName(mount string) string {
 	if mount == "/" {
 		return "root"
 	}
-	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' {
-			return r
-		}
-		return '_'
-	}, strings.Trim(mount, "/"))
+	return metricPart(strings.Trim(mount, "/"))
 }
 
 func occupied(name string, used, limit float64) []snapshot.Sample {

@@ -5,7 +5,9 @@ package capacity
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -23,8 +25,12 @@ import (
 // SamplerConfig says what to sample. The zero value samples the host.
 type SamplerConfig struct {
 	Interval time.Duration // between readings; zero: 250 ms
-	// Processes are sampled beside the host, by name.
-	Processes map[string]int32
+	// Processes are sampled beside the host: those of one name are added up. What
+	// they share, such as the buffers of Postgres, counts for each.
+	Processes map[string][]int32
+	// Root has the system's files, for the control group; nil: those of this
+	// machine.
+	Root fs.FS
 }
 
 // Usage is what was used between the start and the stop of a Sampler.
@@ -44,7 +50,9 @@ type Usage struct {
 	NetworkReceived float64                 `json:"network_received"`
 	NetworkSent     float64                 `json:"network_sent"`
 	Processes       map[string]ProcessUsage `json:"processes,omitempty"`
-	Warnings        []string                `json:"warnings,omitempty"`
+	// Container is nil outside of one.
+	Container *ContainerUsage `json:"container,omitempty"`
+	Warnings  []string        `json:"warnings,omitempty"`
 }
 
 // ProcessUsage is what one process used.
@@ -64,6 +72,7 @@ type Sampler struct {
 	mu       sync.Mutex
 	memory   float64
 	resident map[string]float64
+	group    float64 // memory of the control group
 }
 
 // counters are readings that only grow.
@@ -71,8 +80,10 @@ type counters struct {
 	cores           []cpu.TimesStat
 	read, written   uint64
 	received, sent  uint64
-	processSeconds  map[string]float64
+	processSeconds  map[string]map[int32]float64
 	processWarnings []string
+	group           cgroup
+	grouped         bool
 }
 
 // StartSampler takes the first reading and goes on until ctx ends or Stop is
@@ -81,7 +92,10 @@ func StartSampler(ctx context.Context, config SamplerConfig) (*Sampler, error) {
 	if config.Interval <= 0 {
 		config.Interval = 250 * time.Millisecond
 	}
-	first, err := readCounters(ctx, config.Processes)
+	if config.Root == nil {
+		config.Root = os.DirFS("/")
+	}
+	first, err := readCounters(ctx, config)
 	if err != nil {
 		return nil, err
 	}
@@ -111,14 +125,21 @@ func (s *Sampler) readMemory(ctx context.Context) {
 	if m, err := mem.VirtualMemoryWithContext(ctx); err == nil {
 		s.memory = max(s.memory, float64(m.Total-m.Available))
 	}
-	for name, pid := range s.config.Processes {
-		p, err := process.NewProcessWithContext(ctx, pid)
-		if err != nil {
-			continue
+	if g, ok := readCgroup(s.config.Root); ok {
+		s.group = max(s.group, g.memory)
+	}
+	for name, pids := range s.config.Processes {
+		sum := 0.0
+		for _, pid := range pids {
+			p, err := process.NewProcessWithContext(ctx, pid)
+			if err != nil {
+				continue
+			}
+			if info, err := p.MemoryInfoWithContext(ctx); err == nil {
+				sum += float64(info.RSS)
+			}
 		}
-		if info, err := p.MemoryInfoWithContext(ctx); err == nil {
-			s.resident[name] = max(s.resident[name], float64(info.RSS))
-		}
+		s.resident[name] = max(s.resident[name], sum)
 	}
 }
 
@@ -131,7 +152,7 @@ func (s *Sampler) Stop() *Usage {
 	if m, err := mem.VirtualMemoryWithContext(ctx); err == nil {
 		u.MemoryTotal = float64(m.Total)
 	}
-	last, err := readCounters(ctx, s.config.Processes)
+	last, err := readCounters(ctx, s.config)
 	if err != nil {
 		u.Warnings = append(u.Warnings, err.Error())
 		return u
@@ -146,10 +167,30 @@ func (s *Sampler) Stop() *Usage {
 	}
 	u.DiskRead, u.DiskWrite = rate(s.first.read, last.read), rate(s.first.written, last.written)
 	u.NetworkReceived, u.NetworkSent = rate(s.first.received, last.received), rate(s.first.sent, last.sent)
-	for name, seconds := range last.processSeconds {
-		u.Processes[name] = ProcessUsage{CPU: (seconds - s.first.processSeconds[name]) / u.Seconds, Memory: s.resident[name]}
+	for name, pids := range last.processSeconds {
+		seconds := 0.0
+		for pid, now := range pids {
+			if before, known := s.first.processSeconds[name][pid]; known {
+				seconds += now - before
+			}
+		}
+		u.Processes[name] = ProcessUsage{CPU: seconds / u.Seconds, Memory: s.resident[name]}
 	}
+	u.Container = s.container(last, u.Seconds)
 	return u
+}
+
+// container returns what the control group used, nil outside of a container.
+func (s *Sampler) container(last counters, seconds float64) *ContainerUsage {
+	if !s.first.grouped || !last.grouped {
+		return nil
+	}
+	g := last.group
+	c := &ContainerUsage{CPU: max(0, g.seconds-s.first.group.seconds) / seconds, CPULimit: g.cpuLimit, Memory: max(s.group, g.memory), MemoryLimit: g.memoryLimit}
+	if periods := g.periods - s.first.group.periods; periods > 0 {
+		c.Throttled = max(0, g.throttled-s.first.group.throttled) / periods
+	}
+	return c
 }
 
 // busy returns the fraction of the time in which the cores were not idle.
@@ -177,7 +218,7 @@ func sumTimes(t cpu.TimesStat) float64 {
 	return t.User + t.System + t.Idle + t.Nice + t.Iowait + t.Irq + t.Softirq + t.Steal
 }
 
-func readCounters(ctx context.Context, processes map[string]int32) (c counters, err error) {
+func readCounters(ctx context.Context, config SamplerConfig) (c counters, err error) {
 	if c.cores, err = cpu.TimesWithContext(ctx, true); err != nil {
 		return c, fmt.Errorf("reading the CPU times: %w", err)
 	}
@@ -190,15 +231,22 @@ func readCounters(ctx context.Context, processes map[string]int32) (c counters, 
 	if all, err := net.IOCountersWithContext(ctx, false); err == nil && len(all) == 1 {
 		c.received, c.sent = all[0].BytesRecv, all[0].BytesSent
 	}
-	c.processSeconds = map[string]float64{}
-	for _, name := range slices.Sorted(maps.Keys(processes)) {
-		p, err := process.NewProcessWithContext(ctx, processes[name])
-		if err != nil {
-			c.processWarnings = append(c.processWarnings, fmt.Sprintf("process %s (%d): %v", name, processes[name], err))
-			continue
+	c.group, c.grouped = readCgroup(config.Root)
+	c.processSeconds = map[string]map[int32]float64{}
+	for _, name := range slices.Sorted(maps.Keys(config.Processes)) {
+		seconds := map[int32]float64{}
+		for _, pid := range config.Processes[name] {
+			p, err := process.NewProcessWithContext(ctx, pid)
+			if err != nil {
+				c.processWarnings = append(c.processWarnings, fmt.Sprintf("process %s (%d): %v", name, pid, err))
+				continue
+			}
+			if t, err := p.TimesWithContext(ctx); err == nil {
+				seconds[pid] = t.User + t.System
+			}
 		}
-		if t, err := p.TimesWithContext(ctx); err == nil {
-			c.processSeconds[name] = t.User + t.System
+		if len(seconds) > 0 {
+			c.processSeconds[name] = seconds
 		}
 	}
 	return c, nil
@@ -219,6 +267,34 @@ func (u *Usage) Samples() []snapshot.Sample {
 		samples = append(samples,
 			snapshot.Sample{Name: "proc." + name + ".cpu", Unit: unit.Cores, Better: snapshot.Neutral, Value: p.CPU},
 			snapshot.Sample{Name: "proc." + name + ".memory", Unit: unit.Bytes, Better: snapshot.Neutral, Value: p.Memory})
+	}
+	if c := u.Container; c != nil {
+		samples = append(samples, c.samples()...)
+	}
+	return samples
+}
+
+// samples are host.cgroup.*, with the limits that there are.
+func (c *ContainerUsage) samples() []snapshot.Sample {
+	samples := []snapshot.Sample{
+		{Name: "host.cgroup.cpu", Unit: unit.Cores, Better: snapshot.Neutral, Value: c.CPU},
+		{Name: "host.cgroup.throttled", Unit: unit.Ratio, Better: snapshot.Lower, Value: c.Throttled},
+		{Name: "host.cgroup.memory", Unit: unit.Bytes, Better: snapshot.Neutral, Value: c.Memory},
+	}
+	if c.CPULimit > 0 {
+		samples = append(samples, snapshot.Sample{Name: "host.cgroup.cpu" + LimitSuffix, Unit: unit.Cores, Better: snapshot.Neutral, Value: c.CPULimit})
+	}
+	if c.MemoryLimit > 0 {
+		samples = append(samples, snapshot.Sample{Name: "host.cgroup.memory" + LimitSuffix, Unit: unit.Bytes, Better: snapshot.Neutral, Value: c.MemoryLimit})
+	}
+	return samples
+}
+
+// CoreSamples returns the busy part of each core as host.core.<n>.cpu.
+func (u *Usage) CoreSamples() []snapshot.Sample {
+	var samples []snapshot.Sample
+	for i, part := range u.PerCore {
+		samples = append(samples, snapshot.Sample{Name: fmt.Sprintf("host.core.%d.cpu", i), Unit: unit.Ratio, Better: snapshot.Neutral, Value: part})
 	}
 	return samples
 }

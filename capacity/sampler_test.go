@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 )
@@ -18,7 +19,7 @@ func TestASpinningProcessIsSeen(t *testing.T) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}()
-	s, err := StartSampler(t.Context(), SamplerConfig{Interval: 10 * time.Millisecond, Processes: map[string]int32{"spin": int32(cmd.Process.Pid), "self": int32(os.Getpid())}})
+	s, err := StartSampler(t.Context(), SamplerConfig{Interval: 10 * time.Millisecond, Processes: map[string][]int32{"spin": {int32(cmd.Process.Pid)}, "self": {int32(os.Getpid()), int32(os.Getppid())}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,13 +39,17 @@ func TestASpinningProcessIsSeen(t *testing.T) {
 	for _, sample := range u.Samples() {
 		names[sample.Name] = true
 	}
-	if !names["host.cpu"] || !names["proc.spin.cpu"] {
+	if !names["host.cpu"] || !names["proc.spin.cpu"] || len(u.CoreSamples()) != runtime.NumCPU() {
 		t.Errorf("samples %v", names)
+	}
+	found, err := FindProcesses(t.Context(), []string{"sh", "no-such-program"})
+	if err != nil || !slices.Contains(found["sh"], int32(cmd.Process.Pid)) || found["no-such-program"] != nil {
+		t.Errorf("found %v, %v", found, err)
 	}
 }
 
 func TestAProcessThatIsNotThereIsAWarning(t *testing.T) {
-	s, err := StartSampler(t.Context(), SamplerConfig{Processes: map[string]int32{"ghost": 1 << 30}})
+	s, err := StartSampler(t.Context(), SamplerConfig{Processes: map[string][]int32{"ghost": {1 << 30}}})
 	if err != nil {
 		t.Fatal(err)
 	}

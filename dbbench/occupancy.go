@@ -18,8 +18,9 @@ const largestTables = 50
 const xidLimit = 1<<31 - 3_000_000
 
 // CaptureOccupancy reads how much of its limits a node uses, for a history: sizes
-// and rows of the database, its largest tables and indexes, connections,
-// transaction ids, log positions, what slots hold back, and sequences. Metrics
+// and rows of the database, its largest tables and indexes, what was written to
+// and read from them, connections, transaction ids, log positions, slots and what
+// they hold back, and sequences. No lock is waited for longer than 5 s. Metrics
 // are called pg.<node>.<name>; one that ends in _limit is what its namesake must
 // not reach. What the role may not read is left out and named in the notes.
 func CaptureOccupancy(ctx context.Context, node Node) (samples []snapshot.Sample, notes []string, err error) {
@@ -28,6 +29,9 @@ func CaptureOccupancy(ctx context.Context, node Node) (samples []snapshot.Sample
 		return nil, nil, fmt.Errorf("reading the occupancy of %s: %w", node.Name, err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "SET lock_timeout = '5s'; SET statement_timeout = '1min'"); err != nil {
+		return nil, nil, fmt.Errorf("reading the occupancy of %s: %w", node.Name, err)
+	}
 	for _, q := range occupancyQueries() {
 		rows, err := conn.Query(ctx, q.sql, q.args...)
 		if err == nil {
@@ -69,6 +73,12 @@ func occupancyQueries() []occupancyQuery {
 		{"the size", unit.Bytes, `SELECT 'size.database', pg_database_size(current_database())::float8`, nil},
 		{"sizes of tables", unit.Bytes, largest(`'r', 'm'`, `'size.table.' || `+clean, `pg_total_relation_size(c.oid)`), count},
 		{"rows of tables", unit.Count, largest(`'r', 'm'`, `'rows.table.' || `+clean, `greatest(c.reltuples, 0)`), count},
+		{"rows inserted", unit.Count, largest(`'r', 'm'`, `'inserted.table.' || `+clean, `pg_stat_get_tuples_inserted(c.oid)`), count},
+		{"rows updated", unit.Count, largest(`'r', 'm'`, `'updated.table.' || `+clean, `pg_stat_get_tuples_updated(c.oid)`), count},
+		{"rows deleted", unit.Count, largest(`'r', 'm'`, `'deleted.table.' || `+clean, `pg_stat_get_tuples_deleted(c.oid)`), count},
+		{"dead rows", unit.Count, largest(`'r', 'm'`, `'dead.table.' || `+clean, `pg_stat_get_dead_tuples(c.oid)`), count},
+		{"scans of indexes", unit.Count, largest(`'i'`, `'scans.index.' || `+clean, `pg_stat_get_numscans(c.oid)`), count},
+		{"rows read from indexes", unit.Count, largest(`'i'`, `'read.index.' || `+clean, `pg_stat_get_tuples_returned(c.oid)`), count},
 		{"sizes of indexes", unit.Bytes, largest(`'i'`, `'size.index.' || `+clean, `pg_relation_size(c.oid)`), count},
 		{"connections", unit.Count, `SELECT 'connections', count(*)::float8 FROM pg_stat_activity WHERE backend_type = 'client backend'
 			UNION ALL SELECT 'connections_limit', current_setting('max_connections')::float8 - current_setting('superuser_reserved_connections')::float8`, nil},
@@ -76,7 +86,10 @@ func occupancyQueries() []occupancyQuery {
 			UNION ALL SELECT 'transaction_ids_limit', %d::float8`, xidLimit), nil},
 		{"the log position", unit.Bytes, `SELECT 'wal', pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 WHERE NOT pg_is_in_recovery()`, nil},
 		{"what slots hold back", unit.Bytes, `SELECT 'slots', coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)), 0)::float8
-			FROM pg_replication_slots WHERE NOT pg_is_in_recovery()`, nil},
+			FROM pg_replication_slots WHERE NOT pg_is_in_recovery()
+			UNION ALL SELECT 'slots_limit', setting::float8 * 1024 * 1024 FROM pg_settings WHERE name = 'max_slot_wal_keep_size' AND setting::bigint > 0`, nil},
+		{"replication slots", unit.Count, `SELECT 'replication_slots', count(*)::float8 FROM pg_replication_slots
+			UNION ALL SELECT 'replication_slots_limit', current_setting('max_replication_slots')::float8`, nil},
 		{"sequences", unit.Ratio, sequencesQuery, nil},
 	}
 }

@@ -79,13 +79,13 @@ func (o *Outlook) judge(c expr.Condition) ConditionResult {
 	at := strings.LastIndexByte(c.Metric, '.')
 	name, quantile := c.Metric[:max(at, 0)], c.Metric[at+1:]
 	for _, p := range o.Unknown {
-		if named(p.Series, name) {
+		if capacity.Named(p.Series, name) {
 			result.Reason = "there is too little history of " + p.Series
 		}
 	}
 	for _, p := range o.Limits {
 		left, ok := until(p.Limit, quantile, o.GeneratedAt)
-		if !named(p.Series, name) {
+		if !capacity.Named(p.Series, name) {
 			continue
 		}
 		if !ok {
@@ -101,15 +101,6 @@ func (o *Outlook) judge(c expr.Condition) ConditionResult {
 		}
 	}
 	return result
-}
-
-// named tells whether a pattern is a part of a series' name. A disk is a file
-// system.
-func named(series, pattern string) bool {
-	if pattern == "disk" {
-		pattern = "filesystem"
-	}
-	return pattern != "" && strings.Contains("."+series+".", "."+pattern+".")
 }
 
 // until returns the seconds until a date of a limit, infinite where it lies beyond

@@ -14,49 +14,6 @@ import (
 	"scaleproof/reports"
 )
 
-func (a *app) capacityCollectCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "collect -f PLAN",
-		Short: "Add to the history how much of its limits everything uses",
-		Long: `collect reads this machine's CPU, memory and file systems, and of the plan's Postgres
-nodes sizes, rows, connections, transaction ids, log positions, slots and sequences,
-and adds them to the history as one snapshot. Run it once a night.`,
-		Args: cobra.NoArgs,
-	}
-	path, place := planFlag(cmd), historyFlag(cmd)
-	length := unit.Duration(5 * time.Second)
-	cmd.Flags().Var(&length, "length", "how long CPU and traffic are sampled")
-	id := cmd.Flags().String("run", "", "name of this run: the same name again replaces it (the time)")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		p, err := a.readPlan(*path)
-		if err != nil {
-			return err
-		}
-		interrupts := a.interrupts(cmd.Context(), "Interrupted: stopping. Nothing was added.")
-		defer interrupts.stop()
-		return a.withHistory(interrupts.first, *place, func(store history.Store) error {
-			opts := a.options(interrupts.second)
-			opts.ID = *id
-			if opts.ID == "" {
-				opts.ID = p.Name + "-" + validation.NewID(time.Now())
-			}
-			s, err := validation.Collect(interrupts.first, p, length.Std(), opts)
-			if err != nil {
-				return err
-			}
-			if err := store.Add(interrupts.first, s, history.Labels{}); err != nil {
-				return &validation.EnvironmentError{Err: err}
-			}
-			for _, warning := range s.Warnings {
-				fmt.Fprintln(a.err, "warning:", warning)
-			}
-			fmt.Fprintf(a.err, "Added %s: %d metrics.\n", s.ID, len(s.Metrics))
-			return nil
-		})
-	}
-	return cmd
-}
-
 func (a *app) capacityReportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report",

@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"scaleproof/capacity"
 	"scaleproof/dbbench"
 	"scaleproof/internal/expr"
 	"scaleproof/internal/redact"
@@ -42,6 +43,8 @@ type Plan struct {
 	Guardrails  []expr.Condition `yaml:"guardrails"`
 	Rollback    Rollback         `yaml:"rollback"`
 	Checklist   []ChecklistItem  `yaml:"checklist"`
+	// Capacity says what the nightly job collects and projects.
+	Capacity capacity.Config `yaml:"capacity"`
 
 	// Path is the file, Source its text as it was written, with ${...} and so
 	// without what the environment put there, and Hash the SHA-256 of Source.
@@ -95,6 +98,8 @@ func (p Postgres) All() []dbbench.Node {
 // Prometheus is a server of metrics.
 type Prometheus struct {
 	URL string `yaml:"url"`
+	// Token is sent as a bearer's; from the environment only.
+	Token string `yaml:"token"`
 }
 
 // Measure says what a snapshot measures.

@@ -86,6 +86,10 @@ func Read(path string, data []byte, lookup func(string) (string, bool)) (*Plan, 
 	if p.Shard != nil {
 		secrets.AddDSN(p.Shard.SourceDSN)
 	}
+	secrets.AddDSN(p.Environment.Prometheus.URL)
+	if token := p.Environment.Prometheus.Token; token != "" {
+		secrets.Add(token)
+	}
 	p.resolvePaths(filepath.Dir(path))
 	if err := p.validate(); err != nil {
 		return nil, &Error{path, locate(file, err)}

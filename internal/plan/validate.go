@@ -29,6 +29,7 @@ func (p *Plan) validate() error {
 		invalid.In("rollback", p.Rollback.validate()),
 		p.validateDesign(),
 		p.validateChecklist(),
+		p.validateCapacity(),
 	)
 }
 
@@ -225,6 +226,14 @@ func (p *Plan) knows(metric string) error {
 		return fmt.Errorf("metric %s: names begin with load, db, pg, host, k8s or scrape", metric)
 	}
 	return nil
+}
+
+func (p *Plan) validateCapacity() error {
+	fault := p.Capacity.Validate()
+	if url := p.Environment.Prometheus.URL; len(p.Capacity.Prometheus) > 0 && url == "" {
+		fault = errors.Join(fault, invalid.Field("prometheus", "needs environment.prometheus.url"))
+	}
+	return invalid.In("capacity", fault)
 }
 
 func (r Rollback) validate() error {

@@ -116,6 +116,13 @@ func (m *measurement) trial(ctx context.Context, bench *dbbench.Bench) error {
 		samples = append(samples, m.cases.Samples()...)
 	}
 	samples = append(samples, m.trialActivity()...)
+	if client := m.kubernetes(); client != nil && m.plan.Measure.Resources.Pods {
+		pods, notes := podUsage(ctx, client)
+		for _, note := range notes {
+			m.warn("%s", note)
+		}
+		samples = append(samples, pods...)
+	}
 	for _, s := range m.plan.Measure.Scrape {
 		scraped, err := scrape(ctx, m.opts.HTTP, s)
 		if err != nil {
