@@ -5,18 +5,15 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"scaleproof/internal/testprom"
 	"scaleproof/internal/unit"
 )
 
@@ -65,52 +62,6 @@ func promData(days int) []byte {
 	return b.Bytes()
 }
 
-// realPrometheus starts a server of those data, and returns its address.
-func realPrometheus(t *testing.T, days int) string {
-	t.Helper()
-	for _, program := range []string{"prometheus", "promtool"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("%s is not installed", program)
-		}
-	}
-	dir := t.TempDir()
-	data, blocks, settings := filepath.Join(dir, "data.txt"), filepath.Join(dir, "blocks"), filepath.Join(dir, "prometheus.yml")
-	for path, content := range map[string][]byte{data: promData(days), settings: []byte("global: {}\n")} {
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if out, err := exec.Command("promtool", "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=720h", data, blocks).CombinedOutput(); err != nil {
-		t.Fatalf("writing blocks: %v: %s", err, out)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
-	server := exec.Command("prometheus", "--config.file="+settings, "--storage.tsdb.path="+blocks, "--storage.tsdb.retention.time=100y", "--web.listen-address="+address, "--log.level=error")
-	var log bytes.Buffer
-	server.Stderr = &log
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
-	deadline := time.Now().Add(time.Minute)
-	for ticker := time.NewTicker(50 * time.Millisecond); ; <-ticker.C {
-		answer, err := http.Get("http://" + address + "/-/ready")
-		if err == nil {
-			answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return "http://" + address
-			}
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("Prometheus is not ready: %v", err)
-		}
-	}
-}
-
 func asked(t *testing.T, address string) *Prometheus {
 	t.Helper()
 	p, err := NewPrometheus(address, "", nil)
@@ -135,7 +86,7 @@ func noted(notes []string, text string) bool {
 
 func TestAYearOfPrometheusIsAYearOfHistory(t *testing.T) {
 	const days = 60
-	p := asked(t, realPrometheus(t, days))
+	p := asked(t, testprom.Start(t, promData(days)))
 	queries := []PrometheusQuery{
 		{Name: "requests", Query: "sum by (service) (requests)", Unit: unit.RequestsPerSecond, Limit: "quota"},
 		{Name: "median", Query: `requests{service="api"}`, Daily: DailyP50},
@@ -186,7 +137,7 @@ func TestAYearOfPrometheusIsAYearOfHistory(t *testing.T) {
 }
 
 func TestWhatPrometheusRefusesIsSaid(t *testing.T) {
-	p := asked(t, realPrometheus(t, 3))
+	p := asked(t, testprom.Start(t, promData(3)))
 	_, _, err := p.Days(t.Context(), []PrometheusQuery{{Name: "broken", Query: "sum(requests"}}, promEnd, 3)
 	if err == nil || !strings.Contains(err.Error(), "query broken from 2026-02-26") || !strings.Contains(err.Error(), "bad_data") {
 		t.Errorf("a query that can't be parsed: %v", err)

@@ -12,7 +12,6 @@ import (
 	"scaleproof/capacity"
 	"scaleproof/internal/history"
 	"scaleproof/internal/snapshot"
-	"scaleproof/internal/testpg"
 	"scaleproof/internal/unit"
 	"scaleproof/reports"
 )
@@ -86,30 +85,6 @@ func TestCapacityReport(t *testing.T) {
 	}
 	if got := runCommand(t, nil, "capacity", "report", "--history", nights(t, 2)); got.code != 0 || !strings.Contains(got.out, "Insufficient history") {
 		t.Errorf("%+v", got)
-	}
-}
-
-func TestCapacityCollect(t *testing.T) {
-	environment := map[string]string{"DATABASE_URL": testpg.ForTest(t).NewDatabase(t)}
-	plan := writeFile(t, "n.yaml", "version: 1\nname: nightly\nenvironment: {postgres: {primary: {dsn: \"${DATABASE_URL}\"}}}\n")
-	place := filepath.Join(t.TempDir(), "history")
-	for range 2 { // once more, as after a crash
-		if got := runCommand(t, environment, "capacity", "collect", "-f", plan, "--history", place, "--length", "100ms", "--run", "night-1"); got.code != 0 {
-			t.Fatalf("%+v", got)
-		}
-	}
-	store, err := history.Open(t.Context(), place)
-	if err != nil {
-		t.Fatal(err)
-	}
-	entries, err := store.List(t.Context())
-	if err != nil || len(entries) != 1 {
-		t.Fatal(entries, err)
-	}
-	for _, name := range []string{"host.cpu", "host.memory", "host.memory_limit", "host.filesystem.root", "pg.primary.size.database", "pg.primary.connections_limit"} {
-		if f, ok := entries[0].Figure(name); !ok || f.Median < 0 {
-			t.Errorf("%s is %+v", name, f)
-		}
 	}
 }
 

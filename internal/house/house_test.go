@@ -66,6 +66,7 @@ func allowed() map[string][]string {
 		"internal/plan":            append(slices.Clone(five), base...),
 		"internal/validation":      slices.Concat([]string{"internal/history", "internal/plan", "internal/kubectl"}, five, base),
 		"internal/testpg":          {},
+		"internal/testprom":        {},
 		"internal/testcluster":     {},
 		"internal/clustertest":     {},
 		"internal/child":           {},
