@@ -48,6 +48,9 @@ func (p *Passage) String() string {
 	if p.P90 != nil {
 		late = day(*p.P90)
 	}
+	if late == day(*p.P10) {
+		return late
+	}
 	return fmt.Sprintf("%s (from %s to %s)", day(*p.P50), day(*p.P10), late)
 }
 

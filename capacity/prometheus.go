@@ -38,6 +38,9 @@ type PrometheusQuery struct {
 	// Unit is that of the values; zero: count.
 	Unit  unit.Base `yaml:"unit"`
 	Daily Daily     `yaml:"daily"`
+	// Kind says how the days go on, as a gauge where it is zero: what accumulates,
+	// such as bytes of a volume, is a size.
+	Kind Kind `yaml:"kind"`
 	// Step is from 10 s to 12 h; zero: 5 min.
 	Step unit.Duration `yaml:"step"`
 	// Limit is a query of what the values must not reach; its newest value of a
@@ -61,6 +64,11 @@ func (q PrometheusQuery) Validate() error {
 	case "", DailyPeak, DailyLow, DailyMean, DailyLast, DailyP50, DailyP95, DailyP99:
 	default:
 		faults = append(faults, invalid.Field("daily", "must be peak, low, mean, last, p50, p95 or p99, and is %q", q.Daily))
+	}
+	switch q.Kind {
+	case "", Gauge, Size, Counter:
+	default:
+		faults = append(faults, invalid.Field("kind", "must be gauge, size or counter, and is %q", q.Kind))
 	}
 	if s := q.Step.Std(); s != 0 && (s < 10*time.Second || s > 12*time.Hour) {
 		faults = append(faults, invalid.Field("step", "must be from 10s to 12h, and is %s", q.Step))

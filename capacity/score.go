@@ -76,7 +76,8 @@ func ScoreProjection(old *Projection, series Series) (*Score, error) {
 // intervalScore returns the score of an interval of confidence 1-alpha, and
 // counts a hit.
 func intervalScore(y, low, high, alpha float64, hits *float64) float64 {
-	if low <= y && y <= high {
+	// A line without noise has an interval without width, which rounding may miss.
+	if rounding := 1e-9 * math.Abs(y); low-rounding <= y && y <= high+rounding {
 		*hits++
 	}
 	return high - low + 2/alpha*(max(0, low-y)+max(0, y-high))

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"unicode"
+
+	"scaleproof/internal/unit"
 )
 
 //go:embed assets
@@ -22,8 +24,14 @@ func WriteHTML(w io.Writer, r *Report) error {
 	if err != nil {
 		return fmt.Errorf("writing the report as HTML: %w", err)
 	}
-	t, err := template.New("page.tmpl").Funcs(template.FuncMap{
+	return writePage(w, "page.tmpl", page)
+}
+
+// writePage fills a template of the assets.
+func writePage(w io.Writer, name string, page any) error {
+	t, err := template.New(name).Funcs(template.FuncMap{
 		"side": sideText, "ratio": ratioText, "plain": plain, "source": plainLines, "state": stateText,
+		"quantity": unit.Format, "probability": probabilityText, "enough": enoughText, "points": pointsText, "needed": neededText,
 	}).ParseFS(assets, "assets/*.tmpl")
 	if err != nil {
 		return fmt.Errorf("writing the report as HTML: %w", err)
@@ -37,10 +45,7 @@ func WriteHTML(w io.Writer, r *Report) error {
 // A page is what the template shows.
 type page struct {
 	*Report
-	Style  template.CSS
-	Script template.JS
-	// Data is the charts and the report, as JSON that is safe in a script.
-	Data     template.JS
+	inlined
 	Took     string
 	Measures []metricGroup
 	Charts   []chart
@@ -60,25 +65,37 @@ func newPage(r *Report) (*page, error) {
 	if p.Plans, err = planPairs(r); err != nil {
 		return nil, err
 	}
+	return p, p.inline(p.Charts, r)
+}
+
+// An inlined is what a page holds so that it needs no network.
+type inlined struct {
+	Style  template.CSS
+	Script template.JS
+	// Data is the charts and the report, as JSON that is safe in a script.
+	Data template.JS
+}
+
+func (p *inlined) inline(charts []chart, report any) error {
 	style, err := readAssets("uPlot.min.css", "report.css")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	script, err := readAssets("uPlot.iife.min.js", "report.js")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p.Style, p.Script = template.CSS(style), template.JS(script)
 	// The encoder escapes <, > and &, so that no text can end the script.
 	data, err := json.Marshal(struct {
 		Charts []chart `json:"charts"`
-		Report *Report `json:"report"`
-	}{p.Charts, r})
+		Report any     `json:"report"`
+	}{charts, report})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p.Data = template.JS(escapeInvisible(data))
-	return p, nil
+	return nil
 }
 
 func readAssets(names ...string) (string, error) {

@@ -14,7 +14,7 @@ import (
 // none.
 type chart struct {
 	ID     string   `json:"id"`
-	Kind   string   `json:"kind"` // time, percentile or curve
+	Kind   string   `json:"kind"` // time, date, percentile or curve
 	Title  string   `json:"title"`
 	Note   string   `json:"note"`
 	XLabel string   `json:"x_label"`
@@ -24,12 +24,16 @@ type chart struct {
 	Series []series `json:"series"`
 	// Markers are events at an x.
 	Markers []chartMarker `json:"markers,omitempty"`
+	// Bands are pairs of series (upper, lower) between which the chart is tinted.
+	Bands [][2]int `json:"bands,omitempty"`
 }
 
 // series is one line of a chart, of as many values as the chart's X.
 type series struct {
 	Label  string   `json:"label"`
 	Role   string   `json:"role"` // before, after, good, bad or other: its colour
+	Dashed bool     `json:"dashed,omitempty"`
+	Faint  bool     `json:"faint,omitempty"` // the edge of a band
 	Values []number `json:"values"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"time"
 
 	"scaleproof/internal/unit"
 )
@@ -41,6 +42,8 @@ func (c chart) xText(x float64) string {
 		return "p" + strconv.FormatFloat(100*(1-1/x), 'g', 5, 64)
 	case "curve":
 		return unit.Format(x, unit.RequestsPerSecond)
+	case "date":
+		return time.Unix(int64(x), 0).UTC().Format(time.DateOnly)
 	}
 	return unit.Format(x, unit.Seconds)
 }

@@ -3,7 +3,6 @@ package reports
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strings"
@@ -22,27 +21,105 @@ type Outlook struct {
 	Headline      string    `json:"headline"`
 	// Limits are what has a limit, the most urgent first; Growing what has none,
 	// the fastest first; Unknown what has too little history.
-	Limits     []*capacity.Projection `json:"limits"`
-	Growing    []*capacity.Projection `json:"growing"`
-	Unknown    []*capacity.Projection `json:"unknown"`
-	Conditions []ConditionResult      `json:"conditions,omitempty"`
-	Verdict    Verdict                `json:"verdict"`
-	Warnings   []string               `json:"warnings,omitempty"`
+	Limits  []*Dated               `json:"limits"`
+	Growing []*Dated               `json:"growing"`
+	Unknown []*capacity.Projection `json:"unknown"`
+	// Changes are what is different from the night before.
+	Changes         []NightChange     `json:"changes"`
+	Recommendations []Recommendation  `json:"recommendations"`
+	Conditions      []ConditionResult `json:"conditions,omitempty"`
+	Verdict         Verdict           `json:"verdict"`
+	Warnings        []string          `json:"warnings,omitempty"`
+}
+
+// A Dated is a projection with what is told beside it.
+type Dated struct {
+	*capacity.Projection
+	// History is what was measured.
+	History capacity.Series `json:"history"`
+	// Past is what would have been projected a month ago, from what was known
+	// then, and Score how that did; nil where there was too little history.
+	Past  *capacity.Projection `json:"past,omitempty"`
+	Score *capacity.Score      `json:"score,omitempty"`
+	// Scenarios are projections under the plan's scenarios.
+	Scenarios []*capacity.Projection `json:"scenarios,omitempty"`
+}
+
+// A NightChange is a difference from the night before.
+type NightChange struct {
+	Series string `json:"series"`
+	Text   string `json:"text"`
+}
+
+// A Recommendation is what to do before a limit is reached.
+type Recommendation struct {
+	Resource string    `json:"resource"`
+	Unit     unit.Base `json:"unit,omitempty"`
+	Now      float64   `json:"now"`
+	Limit    float64   `json:"limit"`
+	// Needed is the limit that would hold to the horizon in nine of ten futures;
+	// nil for a limit that nobody can raise.
+	Needed *float64 `json:"needed"`
+	// By is when the limit is reached.
+	By         *capacity.Passage   `json:"by"`
+	Confidence capacity.Confidence `json:"confidence"`
+	Why        string              `json:"why"`
+	Action     string              `json:"action"`
+	// Plan is a plan file that does it, empty where none can; File is its name.
+	Plan string `json:"plan,omitempty"`
+	File string `json:"file,omitempty"`
 }
 
 // Order puts the most urgent and the fastest first, and sets the headline.
 func (o *Outlook) Order() {
-	slices.SortStableFunc(o.Limits, func(a, b *capacity.Projection) int { return soonness(a.Limit).Compare(soonness(b.Limit)) })
-	slices.SortStableFunc(o.Growing, func(a, b *capacity.Projection) int { return cmp.Compare(b.Growth.Value, a.Growth.Value) })
-	first := firstLimit(o.Limits)
+	slices.SortStableFunc(o.Limits, func(a, b *Dated) int { return soonness(a.Limit).Compare(soonness(b.Limit)) })
+	slices.SortStableFunc(o.Growing, func(a, b *Dated) int {
+		if a.Unit != b.Unit {
+			return cmp.Compare(a.Unit, b.Unit) // bytes first
+		}
+		return cmp.Compare(b.Growth.Value, a.Growth.Value)
+	})
+	limits := make([]*capacity.Projection, len(o.Limits))
+	for i, d := range o.Limits {
+		limits[i] = d.Projection
+	}
+	first := firstLimit(limits)
 	switch {
 	case first != nil:
 		o.Headline = fmt.Sprintf("First comes %s: %s.", first.Series, first.Limit)
+	case len(o.Limits) == 1:
+		o.Headline = fmt.Sprintf("The limit of %s is not reached by %s.", o.Limits[0].Series, o.Limits[0].Limit.Horizon.Format(time.DateOnly))
 	case len(o.Limits) > 0:
-		o.Headline = fmt.Sprintf("None of %d limits is reached by %s.", len(o.Limits), o.Limits[0].Limit.Horizon.Format(time.DateOnly))
+		o.Headline = fmt.Sprintf("None of %d limits is reached by %s.", len(o.Limits), nearestHorizon(o.Limits).Format(time.DateOnly))
+	case len(o.Growing) > 0:
+		o.Headline = "Nothing that was measured has a limit."
 	default:
-		o.Headline = "Insufficient history: nothing can be dated yet."
+		o.Headline = "Insufficient history: nothing can be dated yet." + o.enough()
 	}
+}
+
+// enough says when something can be dated.
+func (o *Outlook) enough() string {
+	var first *time.Time
+	for _, p := range o.Unknown {
+		if p.EnoughAt != nil && (first == nil || p.EnoughAt.Before(*first)) {
+			first = p.EnoughAt
+		}
+	}
+	if first == nil {
+		return ""
+	}
+	return " There will be enough on " + first.Format(time.DateOnly) + ", at one night after another."
+}
+
+func nearestHorizon(limits []*Dated) time.Time {
+	nearest := limits[0].Limit.Horizon
+	for _, d := range limits {
+		if d.Limit.Horizon.Before(nearest) {
+			nearest = d.Limit.Horizon
+		}
+	}
+	return nearest
 }
 
 // soonness orders limits: those that are not reached come last.
@@ -118,76 +195,18 @@ func until(p *capacity.Passage, quantile string, now time.Time) (seconds float64
 	return date.Sub(now).Seconds(), true
 }
 
-// shownGrowing is how many growing series are shown.
-const shownGrowing = 10
+// keptSteps is of how many limits, and growing series, every step is kept.
+const keptSteps = 24
 
-// WriteOutlook writes an outlook for a terminal.
-func WriteOutlook(w io.Writer, o *Outlook, style TerminalStyle) error {
-	t := newTerminal(w, style)
-	t.printf("  %s\n  %d snapshots\n", t.paint(bold, plain(o.Headline)), o.Nights)
-	t.conditions(o.Conditions)
-	if len(o.Limits) > 0 {
-		t.heading("Limits")
-		for _, p := range o.Limits {
-			t.printf("  %s  %s of %s\n", t.paint(bold, plain(p.Series)), unit.Format(p.Last, p.Unit), unit.Format(p.Limit.Limit, p.Unit))
-			t.printf("      %s; %s a day, %s confidence\n", p.Limit, unit.Format(p.Growth.Value, p.Unit), p.Confidence)
+// Trim drops the steps and points of what is not urgent, so that the report of a
+// database with thousands of sequences can be sent. capacity project gives them.
+func (o *Outlook) Trim() {
+	for _, list := range [][]*Dated{o.Limits, o.Growing} {
+		for _, d := range list[min(len(list), keptSteps):] {
+			d.Steps, d.History.Times, d.History.Values, d.Past = nil, nil, nil, nil
+			for _, s := range d.Scenarios {
+				s.Steps = nil
+			}
 		}
 	}
-	for i, p := range o.Growing {
-		if i == 0 {
-			t.heading("Growing")
-		}
-		if i == shownGrowing {
-			t.printf("  and %d more\n", len(o.Growing)-i)
-			break
-		}
-		t.printf("  %-44s %10s  %s a day (%s to %s)\n", plain(p.Series), unit.Format(p.Last, p.Unit), unit.Format(p.Growth.Value, p.Unit), unit.Format(p.Growth.Low, p.Unit), unit.Format(p.Growth.High, p.Unit))
-	}
-	if len(o.Unknown) > 0 {
-		t.heading("Not known")
-		for _, p := range o.Unknown[:min(len(o.Unknown), shownGrowing)] {
-			t.printf("  %s: insufficient history, %d points%s\n", plain(p.Series), p.Points, enoughText(p))
-		}
-		if n := len(o.Unknown) - shownGrowing; n > 0 {
-			t.printf("  and %d more\n", n)
-		}
-	}
-	t.notes(o.Warnings)
-	return t.out.Flush()
-}
-
-func enoughText(p *capacity.Projection) string {
-	if p.EnoughAt == nil {
-		return ""
-	}
-	return ", enough on " + p.EnoughAt.Format(time.DateOnly)
-}
-
-// WriteOutlookMarkdown writes an outlook for a page or a message.
-func WriteOutlookMarkdown(w io.Writer, o *Outlook) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "## %s\n\n%d snapshots, %s\n", md(o.Headline), o.Nights, o.GeneratedAt.Format(time.RFC1123))
-	for i, c := range o.Conditions {
-		if i == 0 {
-			b.WriteString("\n| | condition | |\n|---|---|---|\n")
-		}
-		fmt.Fprintf(&b, "| %s | `%s` | %s |\n", map[Word]string{Pass: "ok", Fail: "**failed**", Unsure: "unknown"}[c.Outcome], code(c.Text), md(c.Reason))
-	}
-	for i, p := range o.Limits {
-		if i == 0 {
-			b.WriteString("\n| limit | now | of | a day | reached | confidence |\n|---|--:|--:|--:|---|---|\n")
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", code(p.Series), unit.Format(p.Last, p.Unit), unit.Format(p.Limit.Limit, p.Unit), unit.Format(p.Growth.Value, p.Unit), md(p.Limit.String()), p.Confidence)
-	}
-	for i, p := range o.Growing[:min(len(o.Growing), shownGrowing)] {
-		if i == 0 {
-			b.WriteString("\n| growing | now | a day | between |\n|---|--:|--:|---|\n")
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s to %s |\n", code(p.Series), unit.Format(p.Last, p.Unit), unit.Format(p.Growth.Value, p.Unit), unit.Format(p.Growth.Low, p.Unit), unit.Format(p.Growth.High, p.Unit))
-	}
-	if n := len(o.Unknown); n > 0 {
-		fmt.Fprintf(&b, "\n%d series have insufficient history.\n", n)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }

@@ -22,7 +22,7 @@ import (
 	"scaleproof/internal/stats"
 )
 
-func written(t *testing.T, write func(io.Writer, *Report) error, r *Report) []byte {
+func written[T any](t *testing.T, write func(io.Writer, T) error, r T) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	if err := write(&b, r); err != nil {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,50 +16,63 @@ import (
 	"scaleproof/reports"
 )
 
+// reportFlags say what to report, and where to.
+type reportFlags struct {
+	plan, planName, format, out string
+	failIf                      []string
+	horizon                     unit.Duration
+}
+
 func (a *app) capacityReportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report",
 		Short: "The nightly report: which limit comes first, and when",
-		Long: `report projects everything in the history that has a limit, and what grows. A
---fail-if that is true makes the exit code 1: disk.p90 < 30d is true where even the
+		Long: `report projects everything in the history that has a limit, and what grows. With -f
+the limits, scenarios and kinds under capacity in the plan count as well. With --out
+the page, the Markdown, the JSON and the recommended plans are written to a folder.
+
+A --fail-if that is true makes the exit code 1: disk.p90 < 30d is true where even the
 late date of a file system is within thirty days; p10 is the early date.`,
-		Example: `  scaleproof capacity report --fail-if 'disk.p50 < 30d' --fail-if 'transaction_ids.p10 < 14d'`,
-		Args:    cobra.NoArgs,
+		Example: `  scaleproof capacity report --fail-if 'disk.p50 < 30d' --fail-if 'transaction_ids.p10 < 14d'
+  scaleproof capacity report -f nightly.yaml --out capacity`,
+		Args: cobra.NoArgs,
 	}
 	place := historyFlag(cmd)
-	format := cmd.Flags().String("format", "text", "text, md or json")
-	cmd.Flags().StringVar(format, "output", "text", "the same as --format")
-	planName := cmd.Flags().String("plan", "", "only what this plan has collected")
-	failIf := cmd.Flags().StringArray("fail-if", nil, "condition that must not be true; may be repeated")
-	horizon := unit.Duration(90 * 24 * time.Hour)
-	cmd.Flags().Var(&horizon, "horizon", "how far ahead to look")
+	r := reportFlags{horizon: unit.Duration(90 * 24 * time.Hour)}
+	f := cmd.Flags()
+	f.StringVarP(&r.plan, "file", "f", "", "plan with limits and scenarios under capacity")
+	f.StringVar(&r.format, "format", "text", "text, md, html or json")
+	f.StringVar(&r.format, "output", "text", "the same as --format")
+	f.StringVar(&r.out, "out", "", "folder for capacity.html, capacity.md, capacity.json and the recommended plans")
+	f.StringVar(&r.planName, "plan", "", "only what the plan of this name has collected")
+	f.StringArrayVar(&r.failIf, "fail-if", nil, "condition that must not be true; may be repeated")
+	f.Var(&r.horizon, "horizon", "how far ahead to look")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		var conditions []expr.Condition
-		for _, text := range *failIf {
-			c, err := expr.Parse(text)
-			if err == nil && c.Base != unit.Seconds {
-				err = fmt.Errorf("%q compares with no time: write it as disk.p90 < 30d", text)
-			}
-			if err != nil {
-				return usagef("--fail-if: %w", err)
-			}
-			conditions = append(conditions, c)
+		opts, err := a.outlookOptions(r)
+		if err != nil {
+			return err
 		}
 		var outlook *reports.Outlook
-		err := a.withHistory(cmd.Context(), *place, func(store history.Store) error {
+		err = a.withHistory(cmd.Context(), *place, func(store history.Store) error {
 			entries, err := store.List(cmd.Context())
 			if err != nil {
 				return &validation.EnvironmentError{Err: err}
 			}
-			outlook, err = validation.Outlook(cmd.Context(), entries, validation.OutlookOptions{
-				Plan: *planName, Horizon: horizon.Std(), Now: time.Now(), FailIf: conditions,
-			})
+			if opts.Warnings, err = newestWarnings(cmd.Context(), store, entries); err != nil {
+				return &validation.EnvironmentError{Err: err}
+			}
+			outlook, err = validation.Outlook(cmd.Context(), entries, opts)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		if err := a.writeOutlook(*format, outlook); err != nil {
+		if r.out != "" {
+			if err := reports.WriteOutlookFiles(r.out, outlook); err != nil {
+				return &validation.EnvironmentError{Err: err}
+			}
+		}
+		if err := a.writeOutlook(r.format, outlook); err != nil {
 			return err
 		}
 		return verdict(outlook.Verdict.Word)
@@ -65,9 +80,45 @@ late date of a file system is within thirty days; p10 is the early date.`,
 	return cmd
 }
 
+func (a *app) outlookOptions(r reportFlags) (o validation.OutlookOptions, err error) {
+	o = validation.OutlookOptions{PlanName: r.planName, Horizon: r.horizon.Std(), Now: time.Now()}
+	for _, text := range r.failIf {
+		c, err := expr.Parse(text)
+		if err == nil && c.Base != unit.Seconds {
+			err = fmt.Errorf("%q compares with no time: write it as disk.p90 < 30d", text)
+		}
+		if err != nil {
+			return o, usagef("--fail-if: %w", err)
+		}
+		o.FailIf = append(o.FailIf, c)
+	}
+	if r.plan != "" {
+		o.Plan, err = a.readPlan(r.plan)
+	}
+	return o, err
+}
+
+// newestWarnings are those of the newest collection: what it could not read.
+func newestWarnings(ctx context.Context, store history.Store, entries []history.Entry) ([]string, error) {
+	for _, e := range slices.Backward(entries) {
+		if e.Phase != string(validation.Collecting) {
+			continue
+		}
+		s, err := store.Read(ctx, e.ID)
+		if err != nil {
+			return nil, err
+		}
+		return s.Warnings, nil
+	}
+	return nil, nil
+}
+
 func (a *app) writeOutlook(format string, o *reports.Outlook) error {
-	if format == "md" {
+	switch format {
+	case "md":
 		return reports.WriteOutlookMarkdown(a.out, o)
+	case "html":
+		return reports.WriteOutlookHTML(a.out, o)
 	}
 	return a.writeData(format, o, func(w io.Writer, style reports.TerminalStyle) error {
 		return reports.WriteOutlook(w, o, style)

@@ -163,3 +163,22 @@ func (p *Plan) resolvePaths(dir string) {
 		}
 	}
 }
+
+// SourceOf returns a section of the plan as it was written, with its key, and
+// nothing where the plan has none. What the environment put into it is not there.
+func (p *Plan) SourceOf(section string) string {
+	var text strings.Builder
+	inside := false
+	for line := range strings.Lines(p.Source) {
+		if line[0] != ' ' && line[0] != '\t' && line[0] != '#' && line[0] != '\n' && line[0] != '\r' {
+			inside = strings.HasPrefix(line, section+":")
+		}
+		if inside {
+			text.WriteString(line)
+		}
+	}
+	if section := text.String(); section != "" {
+		return strings.TrimRight(section, "\n") + "\n"
+	}
+	return ""
+}

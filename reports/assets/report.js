@@ -12,7 +12,19 @@
 		if (a < 1) return digits(v * 1e3) + " ms";
 		return digits(v) + " s";
 	};
-	const format = (unit) => (v) => (v == null ? "–" : unit === "seconds" ? seconds(v) : unit === "requests/second" ? digits(v) + "/s" : digits(v));
+	const bytes = (v) => {
+		const prefixes = [" B", " KiB", " MiB", " GiB", " TiB", " PiB"];
+		let i = 0;
+		for (; Math.abs(v) >= 1023.5 && i < prefixes.length - 1; i++) v /= 1024;
+		return digits(v) + prefixes[i];
+	};
+	const units = {
+		seconds, bytes, ratio: (v) => digits(v * 100) + " %", cores: (v) => digits(v) + " cores",
+		"requests/second": (v) => digits(v) + "/s", "1/second": (v) => digits(v) + "/s", "bytes/second": (v) => bytes(v) + "/s",
+	};
+	const large = (v) => (Math.abs(v) >= 1e5 ? new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 }).format(v) : digits(v));
+	const format = (unit) => (v) => (v == null ? "–" : (units[unit] || large)(v));
+	const date = (v) => (v == null ? "–" : new Date(v * 1000).toISOString().slice(0, 10));
 	// The x of a percentile chart is 1/(1-q).
 	const percentile = (v) => "p" + +(100 * (1 - 1 / v)).toPrecision(6);
 
@@ -57,19 +69,24 @@
 		} else if (chart.kind === "curve") {
 			xText = format("requests/second");
 			x.values = (u, splits) => splits.map(xText);
+		} else if (chart.kind === "date") {
+			scales.x = { time: true };
+			xText = date;
 		} else {
 			x.values = (u, splits) => splits.map(xText);
 		}
 		const options = {
 			width: box.clientWidth, height: 230, scales, legend: { live: true }, plugins: [markers(chart)],
 			cursor: { drag: { x: true, y: false }, points: { size: 6 } },
-			axes: [x, { ...axis, size: 62, values: (u, splits) => splits.map(y) }],
+			axes: [x, { ...axis, size: 66, values: (u, splits) => splits.map(y), ...(chart.y_unit.startsWith("bytes") ? { incrs: Array.from({ length: 60 }, (_, i) => 2 ** i) } : {}) }],
 			series: [{ label: chart.x_label, value: (u, v) => xText(v) }].concat(
 				chart.series.map((s) => ({
-					label: s.label, stroke: palette[s.role] || palette.other, width: 2, value: (u, v) => y(v),
-					spanGaps: chart.kind === "curve", points: { show: chart.kind === "curve", size: 6 },
+					label: s.label, stroke: s.faint ? "transparent" : palette[s.role] || palette.other, width: 2, value: (u, v) => y(v),
+					dash: s.dashed ? [6, 5] : undefined, class: s.faint && s.role === "before" ? "unlisted" : undefined,
+					spanGaps: chart.kind === "curve" || chart.kind === "date", points: { show: chart.kind === "curve", size: 6 },
 				})),
 			),
+			bands: (chart.bands || []).map((pair) => ({ series: pair.map((i) => i + 1), fill: (palette[chart.series[pair[0]].role] || palette.other) + "33" })),
 		};
 		box.replaceChildren();
 		box.plot = new uPlot(options, [chart.x].concat(chart.series.map((s) => s.values)), box);
