@@ -133,3 +133,45 @@ func SquareRootStaffing(a, waiting float64) (int, error) {
 	}
 	return int(math.Ceil(a + high*math.Sqrt(a))), nil
 }
+
+// A Pool is how many servers a load needs.
+type Pool struct {
+	// Needed is the fewest servers with which the quantile of waits stays below
+	// the time asked for.
+	Needed   int     `json:"needed"`
+	Quantile float64 `json:"quantile"`
+	Wait     float64 `json:"wait_seconds"`
+	// SquareRoot is the square-root rule's number for the same chance of waiting as
+	// Needed has.
+	SquareRoot int `json:"square_root"`
+	// Forecasts are of the number asked about, or else of Needed and its neighbours.
+	Forecasts []QueueForecast `json:"forecasts"`
+}
+
+// SizePool finds the servers that a load needs; see ServersFor. servers is a number
+// to forecast, 0 for what is needed. It fails for figures out of range, and for a
+// number of servers that cannot keep up.
+func SizePool(arrivals, service, quantile, wait float64, servers int) (*Pool, error) {
+	needed, err := ServersFor(arrivals, service, quantile, wait)
+	if err != nil {
+		return nil, err
+	}
+	p := &Pool{Needed: needed, Quantile: quantile, Wait: wait}
+	if p.SquareRoot, err = SquareRootStaffing(arrivals*service, ErlangC(needed, arrivals*service)); err != nil {
+		return nil, err
+	}
+	numbers := []int{servers}
+	if servers == 0 {
+		numbers = []int{needed - 1, needed, needed + max(1, needed/4)}
+	}
+	for _, n := range numbers {
+		f, err := Queue{Arrivals: arrivals, Service: service, Servers: n}.Forecast()
+		if err != nil && servers != 0 {
+			return nil, err
+		}
+		if err == nil {
+			p.Forecasts = append(p.Forecasts, f)
+		}
+	}
+	return p, nil
+}

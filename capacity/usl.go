@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat/distuv"
@@ -44,6 +45,7 @@ type USL struct {
 	RSquared float64  `json:"r_squared"`
 	Warnings []string `json:"warnings,omitempty"`
 
+	highest    float64       // concurrency that was measured
 	t          float64       // quantile for the intervals
 	covariance *mat.SymDense // of alpha, beta and gamma
 }
@@ -101,10 +103,8 @@ func (u *USL) conclude(n []float64) {
 	} else {
 		u.warnf("no contention was found: alpha is 0")
 	}
-	highest := 0.0
-	for _, v := range n {
-		highest = max(highest, v)
-	}
+	highest := slices.Max(n)
+	u.highest = highest
 	if b > 0 && a < 1 {
 		peak := math.Sqrt((1 - a) / b)
 		// The delta method on the logarithm keeps the interval above 0.
@@ -164,6 +164,19 @@ type ScaleUp struct {
 // ScaleUp returns what the law says of going from n1 to n2.
 func (u *USL) ScaleUp(n1, n2 float64) ScaleUp {
 	return MeasuredScaleUp(n1, u.at(n1), n2, u.at(n2))
+}
+
+// More returns what going on from the highest concurrency that was measured would
+// bring: a fourth, a half, and as many again. It looks no further, where the law
+// has no ground.
+func (u *USL) More() []ScaleUp {
+	var more []ScaleUp
+	for _, factor := range []float64{1.25, 1.5, 2} {
+		if to := math.Ceil(factor * u.highest); len(more) == 0 || to > more[len(more)-1].To {
+			more = append(more, u.ScaleUp(u.highest, to))
+		}
+	}
+	return more
 }
 
 // MeasuredScaleUp is that of an action whose throughputs x1 and x2 were measured.

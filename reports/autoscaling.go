@@ -2,6 +2,7 @@ package reports
 
 import (
 	"io"
+	"maps"
 	"slices"
 
 	"scaleproof/capacity"
@@ -67,17 +68,26 @@ func WriteHPARecommendation(w io.Writer, r *capacity.HPARecommendation, style Te
 	return r.HPA.Write(w)
 }
 
-// WriteVPA writes a recommendation for a container for a terminal.
-func WriteVPA(w io.Writer, r *capacity.VPARecommendation, style TerminalStyle) error {
+// WriteVPA writes a recommendation for a container for a terminal, with those of a
+// cluster's own recommender by container.
+func WriteVPA(w io.Writer, r *capacity.VPARecommendation, live map[string]capacity.VPARecommendation, style TerminalStyle) error {
 	t := newTerminal(w, style)
 	t.printf("  %-12s %14s %14s\n", "", "cpu", "memory")
+	t.amounts(*r)
+	t.printf("  from %d samples over %s days\n", r.Samples, unit.Format(r.Days, unit.Count))
+	for _, container := range slices.Sorted(maps.Keys(live)) {
+		t.heading("The cluster's, for container " + plain(container))
+		t.amounts(live[container])
+	}
+	t.notes(r.Warnings)
+	return t.out.Flush()
+}
+
+func (t *terminal) amounts(r capacity.VPARecommendation) {
 	for _, row := range []struct {
 		name   string
 		amount capacity.ResourceAmount
 	}{{"target", r.Target}, {"lower bound", r.LowerBound}, {"upper bound", r.UpperBound}} {
 		t.printf("  %-12s %14s %14s\n", row.name, unit.Format(row.amount.CPU, unit.Cores), unit.Format(row.amount.Memory, unit.Bytes))
 	}
-	t.printf("  from %d samples over %s days\n", r.Samples, unit.Format(r.Days, unit.Count))
-	t.notes(r.Warnings)
-	return t.out.Flush()
 }

@@ -109,6 +109,9 @@ func WriteUSL(w io.Writer, u *capacity.USL, at []float64, style TerminalStyle) e
 		p := u.Predict(n)
 		t.printf("  at %s %s (%s to %s)\n", unit.Format(n, unit.Count), unit.Format(p.Value, unit.Count), unit.Format(p.Low, unit.Count), unit.Format(p.High, unit.Count))
 	}
+	for _, m := range u.More() {
+		t.printf("  from %s to %s: %s times the throughput, %s of what in proportion it would be\n", unit.Format(m.From, unit.Count), unit.Format(m.To, unit.Count), unit.Format(m.Gain, unit.Count), unit.Format(m.Efficiency, unit.Ratio))
+	}
 	t.printf("  fitted to %d points, R² %.4f\n", u.Points, u.RSquared)
 	t.notes(u.Warnings)
 	return t.out.Flush()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -28,14 +29,17 @@ func (a *app) hpaSimulateCommand() *cobra.Command {
 the demand, in requests per second or any unit, of which --capacity-per-replica is
 what one ready replica serves. It shows replicas, utilisation and the demand that
 found no capacity. With --recommend it looks for the min, max, target and behavior
-that leave no more than --unmet of the demand at the fewest replica hours.`,
+that leave no more than --unmet of the demand at the fewest replica hours. --live
+takes an HPA as it stands in the cluster.`,
 		Example: `  scaleproof hpa simulate --hpa hpa.yaml --trace day.csv --capacity-per-replica 120
+  scaleproof hpa simulate --live app --context prod --namespace shop --hpa next.yaml --trace day.csv --capacity-per-replica 120
   scaleproof hpa simulate --hpa now.yaml --hpa next.yaml --trace day.csv --capacity-per-replica 120 --recommend --unmet 0.1%`,
 		Args: cobra.NoArgs,
 	}
 	output := outputFlag(cmd)
 	manifests := cmd.Flags().StringArray("hpa", nil, "manifest; more than one are compared (required)")
 	trace := cmd.Flags().String("trace", "", "CSV file with the columns time and value (required)")
+	at := liveFlags(cmd, "HPA of the cluster")
 	var w capacity.Workload
 	cmd.Flags().Float64Var(&w.CapacityPerReplica, "capacity-per-replica", 1, "demand that one ready replica serves at most; 1 means that the trace is in replicas")
 	cmd.Flags().Float64Var(&w.UtilisationAtCapacity, "utilisation-at-capacity", 1, "share of its CPU request that a replica uses then")
@@ -46,15 +50,18 @@ that leave no more than --unmet of the demand at the fewest replica hours.`,
 	unmet := unit.Fraction(0)
 	cmd.Flags().Var(&unmet, "unmet", "share of the demand that may find no capacity")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if len(*manifests) == 0 || *trace == "" {
-			return usagef("name a manifest by --hpa, and a trace by --trace")
+		if len(*manifests) == 0 && at.name == "" || *trace == "" {
+			return usagef("name a manifest by --hpa or an HPA of the cluster by --live, and a trace by --trace")
+		}
+		if err := at.check(); err != nil {
+			return err
 		}
 		w.Initial = *initial
 		s, err := readTrace(*trace)
 		if err != nil {
 			return err
 		}
-		run := hpaRun{manifests: *manifests, trace: s.Scaled(*scale), workload: w}
+		run := hpaRun{live: at, manifests: *manifests, trace: s.Scaled(*scale), workload: w}
 		if *recommend {
 			run.goal = &capacity.HPAObjective{UnmetFraction: float64(unmet)}
 		}
@@ -77,6 +84,7 @@ func readTrace(path string) (capacity.Series, error) {
 }
 
 type hpaRun struct {
+	live      *liveObject
 	manifests []string
 	trace     capacity.Series
 	workload  capacity.Workload
@@ -90,21 +98,40 @@ type hpaView struct {
 	Recommendation *capacity.HPARecommendation `json:"recommendation,omitempty"`
 }
 
-func (a *app) simulateHPA(cmd *cobra.Command, output string, run hpaRun) error {
-	var views []hpaView
+// hpas reads the HPAs of a run, the live one first.
+func (run hpaRun) hpas(ctx context.Context) (names []string, all []*capacity.HPA, err error) {
+	if name := run.live.name; name != "" {
+		h, err := run.live.hpa(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		names, all = append(names, "the cluster's "+name), append(all, h)
+	}
 	for _, path := range run.manifests {
 		h, err := readHPA(path)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
+		names, all = append(names, path), append(all, h)
+	}
+	return names, all, nil
+}
+
+func (a *app) simulateHPA(cmd *cobra.Command, output string, run hpaRun) error {
+	names, hpas, err := run.hpas(cmd.Context())
+	if err != nil {
+		return err
+	}
+	var views []hpaView
+	for i, h := range hpas {
 		timeline, err := capacity.SimulateHPA(h, run.trace, run.workload)
 		if err != nil {
-			return &usageError{fmt.Errorf("%s: %w", path, err)}
+			return &usageError{fmt.Errorf("%s: %w", names[i], err)}
 		}
-		view := hpaView{Manifest: path, HPATimeline: timeline}
-		if run.goal != nil && len(views) == 0 {
+		view := hpaView{Manifest: names[i], HPATimeline: timeline}
+		if run.goal != nil && i == 0 {
 			if view.Recommendation, err = capacity.RecommendHPA(cmd.Context(), h, run.trace, run.workload, *run.goal); err != nil {
-				return &usageError{fmt.Errorf("%s: %w", path, err)}
+				return &usageError{fmt.Errorf("%s: %w", names[i], err)}
 			}
 		}
 		views = append(views, view)
@@ -137,44 +164,4 @@ func readHPA(path string) (*capacity.HPA, error) {
 		return nil, &usageError{fmt.Errorf("%s: %w", path, err)}
 	}
 	return h, nil
-}
-
-func (a *app) vpaCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "vpa", Short: "What a VerticalPodAutoscaler would recommend"}
-	recommend := &cobra.Command{
-		Use:   "recommend --trace FILE.csv",
-		Short: "Requests for a container from its usage over time",
-		Long: `recommend computes as the recommender of the Vertical Pod Autoscaler does, from a CSV
-file with the column time, and cpu (or value) in cores, memory in bytes, or both; a
-column oom marks kills for memory.`,
-		Args: cobra.NoArgs,
-	}
-	output := outputFlag(recommend)
-	trace := recommend.Flags().String("trace", "", "CSV file of the usage (required)")
-	var o capacity.VPAOptions
-	recommend.Flags().IntVar(&o.Containers, "containers", 1, "containers of the pod, which share the least amounts")
-	recommend.Flags().Float64Var(&o.CPURequest, "cpu-request", 0, "present request, in cores")
-	recommend.RunE = func(*cobra.Command, []string) error {
-		if *trace == "" {
-			return usagef("name the usage by --trace")
-		}
-		f, err := os.Open(*trace)
-		if err != nil {
-			return &usageError{fmt.Errorf("reading the usage: %w", err)}
-		}
-		defer f.Close()
-		samples, err := capacity.ReadUsageCSV(f)
-		if err != nil {
-			return &usageError{fmt.Errorf("%s: %w", *trace, err)}
-		}
-		r, err := capacity.RecommendVPA(samples, o)
-		if err != nil {
-			return &usageError{err}
-		}
-		return a.writeData(*output, r, func(w io.Writer, style reports.TerminalStyle) error {
-			return reports.WriteVPA(w, r, style)
-		})
-	}
-	cmd.AddCommand(recommend)
-	return cmd
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,7 +19,7 @@ import (
 
 func (a *app) capacityCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "capacity", Short: "How long it will last: collect, project, and the scalability law"}
-	cmd.AddCommand(a.capacityCollectCommand(), a.capacityProjectCommand(), a.capacityReportCommand(), a.capacityUSLCommand())
+	cmd.AddCommand(a.capacityCollectCommand(), a.capacityProjectCommand(), a.capacityReportCommand(), a.capacityUSLCommand(), a.capacityEfficiencyCommand(), a.capacityPoolCommand())
 	return cmd
 }
 
@@ -30,6 +29,8 @@ type projectFlags struct {
 	metrics                          []string
 	horizon                          unit.Duration
 	growth, load                     float64
+	add, addPerDay                   string
+	retention                        unit.Duration
 	seed                             uint64
 }
 
@@ -58,6 +59,9 @@ there is too little history, or no growth, it gives no date.`,
 	f.Var(&p.horizon, "horizon", "how far ahead to look")
 	f.Float64Var(&p.growth, "growth", 1, "scenario: times the growth from now on")
 	f.Float64Var(&p.load, "load", 1, "scenario: times the level at once")
+	f.StringVar(&p.add, "add", "", "scenario: so much more at once, such as 20GiB of a new organisation")
+	f.StringVar(&p.addPerDay, "add-per-day", "", "scenario: so much more every day")
+	f.Var(&p.retention, "retention", "scenario: what is older goes, such as 30d")
 	f.Uint64Var(&p.seed, "seed", 0, "of the simulated futures")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if (p.series == "") == (len(p.metrics) == 0) {
@@ -146,9 +150,11 @@ func (p *projectFlags) fromHistory(cmd *cobra.Command, store history.Store) ([]c
 // options are those of one series.
 func (p *projectFlags) options(s capacity.Series) (capacity.ProjectOptions, error) {
 	opts := capacity.ProjectOptions{Horizon: p.horizon.Std(), Seed: p.seed, Now: time.Now()}
-	if p.growth != 1 || p.load != 1 {
-		opts.Scenario = capacity.Scenario{Name: fmt.Sprintf("growth x%g, load x%g", p.growth, p.load), Growth: p.growth, Load: p.load}
+	scenario, err := p.scenario(s)
+	if err != nil {
+		return opts, err
 	}
+	opts.Scenario = scenario
 	if p.limit != "" && p.floor != "" {
 		return opts, usagef("give either --limit or --floor")
 	}
@@ -168,48 +174,38 @@ func (p *projectFlags) options(s capacity.Series) (capacity.ProjectOptions, erro
 	return opts, nil
 }
 
-func (a *app) capacityUSLCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "usl FILE.csv",
-		Short: "The scalability law of a load sweep with the columns n and throughput",
-		Long: `usl fits the Universal Scalability Law to throughputs at several concurrencies, or
-numbers of replicas: X(n) = gamma n / (1 + alpha (n-1) + beta n (n-1)).`,
-		Example: `  scaleproof capacity usl sweep.csv --at 16 --at 32`,
-		Args:    cobra.ExactArgs(1),
+// scenario is what the flags change.
+func (p *projectFlags) scenario(s capacity.Series) (capacity.Scenario, error) {
+	c := capacity.Scenario{Growth: p.growth, Load: p.load, Retention: p.retention}
+	var parts []string
+	for _, part := range []struct {
+		name string
+		v    float64
+	}{{"growth", p.growth}, {"load", p.load}} {
+		if part.v != 1 {
+			parts = append(parts, fmt.Sprintf("%s x%g", part.name, part.v))
+		}
 	}
-	output := outputFlag(cmd)
-	at := cmd.Flags().Float64Slice("at", nil, "concurrency to predict; may be repeated")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		f, err := os.Open(args[0])
-		if err != nil {
-			return &usageError{fmt.Errorf("reading a load sweep: %w", err)}
+	for _, part := range []struct {
+		name, text string
+		to         *float64
+	}{{"add", p.add, &c.Add}, {"add a day", p.addPerDay, &c.AddPerDay}} {
+		if part.text == "" {
+			continue
 		}
-		defer f.Close()
-		n, x, err := capacity.ReadUSLCSV(f)
-		if err == nil && len(n) == 0 {
-			err = errors.New("it has no rows")
+		var q unit.Quantity
+		if err := q.UnmarshalText([]byte(part.text)); err != nil {
+			return c, &usageError{err}
 		}
-		if err != nil {
-			return &usageError{fmt.Errorf("%s: %w", args[0], err)}
+		if s.Unit != "" && !q.Fits(s.Unit) {
+			return c, usagef("%s is measured in %s, and %s is added to it", s.Name, s.Unit, part.text)
 		}
-		u, err := capacity.FitUSL(n, x)
-		if err != nil {
-			return &usageError{fmt.Errorf("%s: %w", args[0], err)}
-		}
-		type prediction struct {
-			N float64 `json:"n"`
-			capacity.Coefficient
-		}
-		view := struct {
-			*capacity.USL
-			Predictions []prediction `json:"predictions,omitempty"`
-		}{USL: u}
-		for _, c := range *at {
-			view.Predictions = append(view.Predictions, prediction{c, u.Predict(c)})
-		}
-		return a.writeData(*output, view, func(w io.Writer, style reports.TerminalStyle) error {
-			return reports.WriteUSL(w, u, *at, style)
-		})
+		*part.to = q.Value
+		parts = append(parts, part.name+" "+part.text)
 	}
-	return cmd
+	if p.retention > 0 {
+		parts = append(parts, "retention "+p.retention.String())
+	}
+	c.Name = strings.Join(parts, ", ")
+	return c, nil
 }

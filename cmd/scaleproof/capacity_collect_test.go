@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -106,8 +105,8 @@ capacity:
 		says        string
 	}{
 		"no queries":     {"version: 1\nname: x\n", "90d", 2, "capacity.prometheus"},
-		"too long":       {string(mustRead(t, plan)), "99999d", 2, "3660d"},
-		"no server":      {strings.Replace(string(mustRead(t, plan)), "${PROMETHEUS_URL}", "http://127.0.0.1:1", 1), "3d", 4, "asking Prometheus"},
+		"too long":       {mustRead(t, plan), "99999d", 2, "3660d"},
+		"no server":      {strings.Replace(mustRead(t, plan), "${PROMETHEUS_URL}", "http://127.0.0.1:1", 1), "3d", 4, "asking Prometheus"},
 		"no url":         {"version: 1\nname: x\ncapacity: {prometheus: [{name: a, query: b}]}\n", "3d", 2, "environment.prometheus.url"},
 		"a wrong limit":  {"version: 1\nname: x\ncapacity: {limits: [{metric: a}]}\n", "3d", 2, "either a value or"},
 		"an idle change": {"version: 1\nname: x\ncapacity: {scenarios: [{name: a}]}\n", "3d", 2, "changes nothing"},
@@ -117,15 +116,6 @@ capacity:
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-}
-
-func mustRead(t *testing.T, path string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
 }
 
 // runsToAdd writes snapshots of runs.

@@ -126,7 +126,7 @@ func (c *collection) pods(ctx context.Context) error {
 	}
 	client.Patience = 0
 	c.event(Collecting, "reading the pods of %s", client.Namespace)
-	read, notes := podUsage(ctx, client)
+	read, notes := PodUsage(ctx, client)
 	for _, note := range notes {
 		c.warn(note)
 	}

@@ -117,7 +117,7 @@ func (m *measurement) trial(ctx context.Context, bench *dbbench.Bench) error {
 	}
 	samples = append(samples, m.trialActivity()...)
 	if client := m.kubernetes(); client != nil && m.plan.Measure.Resources.Pods {
-		pods, notes := podUsage(ctx, client)
+		pods, notes := PodUsage(ctx, client)
 		for _, note := range notes {
 			m.warn("%s", note)
 		}

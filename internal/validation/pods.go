@@ -13,11 +13,11 @@ import (
 	"scaleproof/internal/unit"
 )
 
-// podUsage returns what the containers of a namespace use, as kubectl top has it,
+// PodUsage returns what the containers of a namespace use, as kubectl top has it,
 // with their requests and limits: of each container of a workload the pod that
 // uses most, since that one meets the limit first. Figures of the last minute or
 // so, from metrics-server. What can't be read is in the notes.
-func podUsage(ctx context.Context, client *kubectl.Client) (samples []snapshot.Sample, notes []string) {
+func PodUsage(ctx context.Context, client *kubectl.Client) (samples []snapshot.Sample, notes []string) {
 	pods, err := client.List(ctx, "pods", "")
 	if err != nil {
 		return nil, []string{fmt.Sprintf("the pods can't be listed: %v", err)}
