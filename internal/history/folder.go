@@ -8,7 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"scaleproof/internal/snapshot"
 )
@@ -56,26 +59,53 @@ func (f *folder) List(ctx context.Context) ([]Entry, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("listing the history: %w", err)
 	}
-	var entries []Entry
+	var paths []string
 	for _, file := range files {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		if filepath.Ext(file.Name()) == ".json" && !strings.HasPrefix(file.Name(), ".") { // not what is being written
+			paths = append(paths, f.path("index", file.Name()))
 		}
-		if filepath.Ext(file.Name()) != ".json" || strings.HasPrefix(file.Name(), ".") {
-			continue // what is being written
-		}
-		data, err := os.ReadFile(f.path("index", file.Name()))
-		if err != nil {
-			return nil, fmt.Errorf("listing the history: %w", err)
-		}
-		var e Entry
-		if err := json.Unmarshal(data, &e); err != nil {
-			return nil, fmt.Errorf("listing the history: %s is damaged: %w: add the snapshot again, or delete the file", f.path("index", file.Name()), err)
-		}
-		entries = append(entries, e)
+	}
+	entries, err := readEntries(ctx, paths)
+	if err != nil {
+		return nil, err
 	}
 	sortEntries(entries)
 	return entries, nil
+}
+
+// readEntries reads on all CPUs: decoding years of nights takes its time.
+func readEntries(ctx context.Context, paths []string) ([]Entry, error) {
+	entries, faults := make([]Entry, len(paths)), make([]error, len(paths))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(len(paths), runtime.GOMAXPROCS(0)) {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(paths) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				entries[i], faults[i] = readEntry(paths[i])
+			}
+		})
+	}
+	workers.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	for _, fault := range faults {
+		if fault != nil {
+			return nil, fault
+		}
+	}
+	return entries, nil
+}
+
+func readEntry(path string) (e Entry, err error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return e, fmt.Errorf("listing the history: %w", err)
+	}
+	if err := json.Unmarshal(data, &e); err != nil {
+		return e, fmt.Errorf("listing the history: %s is damaged: %w: add the snapshot again, or delete the file", path, err)
+	}
+	return e, nil
 }
 
 // Read implements Store.
