@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -203,6 +204,19 @@ func TestRecommendedPlansWork(t *testing.T) {
 	}
 	if got := queryText(t, dsn, "SELECT data_type || ' ' || (SELECT data_type FROM pg_sequences WHERE sequencename = 'small_id_seq') FROM information_schema.columns WHERE table_name = 'small'"); got != "bigint bigint" {
 		t.Errorf("the column and its sequence are %s", got)
+	}
+}
+
+func TestThePlanOfTheDocumentationIsRead(t *testing.T) {
+	text, err := os.ReadFile("../../docs/capacity.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "```yaml\n")
+	example, _, _ := strings.Cut(after, "```")
+	p, err := plan.Read("capacity.md", []byte(example), func(string) (string, bool) { return "http://127.0.0.1:1", true })
+	if err != nil || len(p.Capacity.Limits) != 2 || len(p.Capacity.Scenarios) != 2 {
+		t.Errorf("%+v, %v", p, err)
 	}
 }
 
