@@ -43,10 +43,17 @@ type search struct {
 	limited bool // a probe failed for the generator's sake
 	over    bool // the search is to end
 	results map[float64][]*Result
+	// run makes the load of one probe: Run, or a model of a target in tests.
+	run func(context.Context, Config, Options) (*Result, error)
 }
 
 func findCapacity(ctx context.Context, cfg Config, opts Options) (*Result, error) {
-	s := &search{cfg: cfg, opts: opts, results: map[float64][]*Result{}}
+	s := &search{cfg: cfg, opts: opts, results: map[float64][]*Result{}, run: Run}
+	return s.find(ctx)
+}
+
+// find returns the result of the highest rate that holds.
+func (s *search) find(ctx context.Context) (*Result, error) {
 	s.cfg.FindCapacity = false
 	if s.cfg.Duration == 0 {
 		s.cfg.Duration = unit.Duration(probeLength)
@@ -54,14 +61,14 @@ func findCapacity(ctx context.Context, cfg Config, opts Options) (*Result, error
 	if s.cfg.Warmup == 0 {
 		s.cfg.Warmup = unit.Duration(probeWarmup)
 	}
-	start := float64(cfg.Rate)
+	start := float64(s.cfg.Rate)
 	if start == 0 {
 		var err error
 		if start, err = s.pilot(ctx); err != nil {
 			return nil, err
 		}
 	}
-	rate, err := s.find(func(rate float64) (bool, error) { return s.probe(ctx, rate) }, start)
+	rate, err := s.highest(func(rate float64) (bool, error) { return s.probe(ctx, rate) }, start)
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +78,8 @@ func findCapacity(ctx context.Context, cfg Config, opts Options) (*Result, error
 // A prober tells whether a rate holds.
 type prober func(rate float64) (held bool, err error)
 
-// find returns the highest rate that holds, 0 where none does.
-func (s *search) find(probe prober, start float64) (float64, error) {
+// highest returns the highest rate that holds, 0 where none does.
+func (s *search) highest(probe prober, start float64) (float64, error) {
 	held, failed, err := s.bracket(probe, start)
 	if err == nil && held > 0 {
 		held, err = s.narrow(probe, held, failed)
@@ -90,7 +97,7 @@ func (s *search) pilot(ctx context.Context) (float64, error) {
 	cfg.Rate, cfg.Duration, cfg.Connections = 0, unit.Duration(pilotLength), min(cfg.connections(), 32)
 	opts := s.opts
 	opts.OnHit, opts.OnSecond = nil, nil
-	r, err := Run(ctx, cfg, opts)
+	r, err := s.run(ctx, cfg, opts)
 	if err != nil {
 		return 0, err
 	}
@@ -133,7 +140,7 @@ func (s *search) measure(ctx context.Context, rate float64) (held, limited bool,
 			cancel()
 		}
 	}
-	r, err := Run(probeCtx, cfg, opts)
+	r, err := s.run(probeCtx, cfg, opts)
 	if err != nil {
 		return false, false, err
 	}

@@ -71,7 +71,7 @@ func TestTheSearchEndsWithinReachOfTheTruth(t *testing.T) {
 				s.points = append(s.points, CurvePoint{Offered: rate, Held: held})
 				return held, nil
 			}
-			rate, err := s.find(probe, start)
+			rate, err := s.highest(probe, start)
 			if err != nil {
 				t.Fatal(err)
 			}

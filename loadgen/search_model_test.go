@@ -1,0 +1,83 @@
+package loadgen
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"scaleproof/internal/stats"
+	"scaleproof/internal/unit"
+)
+
+// A queue is a model of a target: so many requests at a time, each for work,
+// which varies by jitter; the others wait in order. Its capacity is slots/work.
+type queue struct {
+	slots        int
+	work, jitter float64
+	random       *rand.Rand
+}
+
+func (q *queue) capacity() float64 { return float64(q.slots) / q.work }
+
+// run is what Run would measure of it on a machine that is never late.
+func (q *queue) run(_ context.Context, cfg Config, _ Options) (*Result, error) {
+	warmup, length := cfg.Warmup.Std().Seconds(), cfg.Duration.Std().Seconds()
+	response := stats.NewHistogram()
+	r := &Result{DurationSeconds: length, Validity: Valid, Histograms: &Histograms{
+		Response: response, Service: response, Lateness: stats.NewHistogram(), Failures: stats.NewHistogram(),
+	}}
+	if cfg.Rate == 0 {
+		r.Throughput = min(float64(cfg.Connections)/q.work, q.capacity())
+		return r, nil
+	}
+	free := make([]float64, q.slots) // when each slot is
+	ended := 0.0
+	for k := range int(float64(cfg.Rate) * (warmup + length)) {
+		due := float64(k) / float64(cfg.Rate)
+		first := slices.Index(free, slices.Min(free))
+		free[first] = max(free[first], due) + q.work*math.Exp(q.jitter*q.random.NormFloat64()-q.jitter*q.jitter/2)
+		if end := free[first]; end >= warmup && end < warmup+length {
+			ended++
+		}
+		if due >= warmup {
+			r.Requests++
+			response.RecordNanos(int64((free[first] - due) * 1e9))
+		}
+	}
+	r.Successes, r.ResponseTime = r.Requests, response.Summary()
+	r.Rate, r.Throughput, r.OfferedRate = ended/length, ended/length, float64(cfg.Rate)
+	return r, nil
+}
+
+// Against a target of a known capacity the answer is within 5 % of it, whatever
+// the capacity and however its work varies, and the interval holds the answer.
+func TestTheSearchComesWithinFivePercentOfAKnownCapacity(t *testing.T) {
+	for _, q := range []queue{
+		{slots: 1, work: .002},
+		{slots: 8, work: .02},
+		{slots: 100, work: .05},
+		{slots: 4, work: .0005},
+		{slots: 500, work: .1},
+		{slots: 8, work: .02, jitter: .3},
+		{slots: 100, work: .05, jitter: .5},
+	} {
+		for seed := range uint64(2) {
+			q.random = rand.New(rand.NewPCG(seed, 7))
+			s := &search{
+				cfg:     Config{SLO: SLO{P99: unit.Duration((5*q.work + .05) * 1e9), Errors: .001}, Duration: unit.Duration(4 * time.Second), Warmup: unit.Duration(time.Second)},
+				results: map[float64][]*Result{}, run: q.run,
+			}
+			r, err := s.find(t.Context())
+			if err != nil {
+				t.Fatalf("%+v: %v", q, err)
+			}
+			c := r.Capacity
+			if off := math.Abs(c.Rate/q.capacity() - 1); off > .05 || c.Low > c.Rate || c.High < c.Rate || c.Limit != "target" {
+				t.Errorf("slots %d, work %v, jitter %v: %.1f/s (%.1f to %.1f, %s), it is %.1f/s", q.slots, q.work, q.jitter, c.Rate, c.Low, c.High, c.Limit, q.capacity())
+			}
+		}
+	}
+}
