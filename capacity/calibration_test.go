@@ -122,7 +122,7 @@ func (c *coverage) measure(tb testing.TB, d synthetic, n, series int, opts Proje
 // shifts, noise and heavy tails, at every length of history. BenchmarkCoverage
 // has the figures by kind of series.
 func TestIntervalsAreCalibrated(t *testing.T) {
-	for _, n := range []int{12, 20, 40, 90, 300} {
+	for _, n := range []int{7, 12, 20, 40, 90, 300} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
 			var all coverage
@@ -146,7 +146,7 @@ func TestIntervalsAreCalibrated(t *testing.T) {
 // series and length of history, with as many series as one has time for:
 // go test -run=NONE -bench=Coverage -benchtime=200x ./capacity
 func BenchmarkCoverage(b *testing.B) {
-	for _, n := range []int{7, 12, 20, 40, 90, 200, 400} {
+	for _, n := range []int{5, 7, 9, 12, 20, 40, 90, 200, 400} {
 		for _, d := range syntheticSeries() {
 			b.Run(fmt.Sprintf("%d points/%s", n, d.name), func(b *testing.B) {
 				var c coverage

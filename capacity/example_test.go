@@ -29,7 +29,7 @@ func ExampleProject() {
 	fmt.Println("full:", projection.Limit)
 	// Output:
 	// projected with 56 points, high confidence
-	// full: 2026-03-22 (from 2026-03-22 to 2026-03-22)
+	// full: 2026-03-22
 }
 
 // The throughput of a load sweep, and where more clients stop to bring more.

@@ -66,7 +66,7 @@ func (r *rolled) simulation(c candidate, steps int, drops []float64, scale float
 	s := &simulation{centre: make([]float64, steps), calibration: make([]float64, steps), posterior: r.fit.posterior}
 	r.fit.forecast(c, s.centre)
 	for i := range s.calibration {
-		s.calibration[i] = r.trials[c].calibration(i)
+		s.calibration[i] = r.trials[c].calibration(i) * fewPointsWiden(r.fit.points)
 	}
 	if r.fit.points >= longHistory {
 		s.shocks = r.fit.shocks()
@@ -76,6 +76,14 @@ func (r *rolled) simulation(c candidate, steps int, drops []float64, scale float
 	}
 	s.dropRate = float64(len(drops)) / float64(len(r.fit.values))
 	return s
+}
+
+// fewPointsWiden is by how much the spread of a history that is too short for a
+// backtest is widened: the few points look more alike than what will come, as
+// BenchmarkCoverage measures.
+func fewPointsWiden(points int) float64 {
+	const enough, perPoint = 9, 0.08
+	return 1 + perPoint*float64(max(0, enough-points))
 }
 
 // source returns random numbers that belong to the seed and the name, whatever

@@ -85,21 +85,18 @@ const (
 func (d *Dated) chart(at int) chart {
 	c := chart{
 		ID: fmt.Sprintf("outlook-%d", at), Kind: "date", Title: d.Series, XLabel: "date", YLabel: d.Series, YUnit: string(d.Unit),
-		Note:   d.chartNote(),
-		Series: make([]series, chartSeries),
-		Bands:  [][2]int{{chartHigh80, chartLow80}, {chartPastHigh, chartPastLow}},
-	}
-	for i, s := range []series{
-		{Label: "measured", Role: "other"},
-		{Label: "expected", Role: "after"},
-		{Label: "low", Role: "after", Faint: true},
-		{Label: "high", Role: "after", Faint: true},
-		{Label: "a month ago", Role: "before", Dashed: true},
-		{Label: "low then", Role: "before", Faint: true},
-		{Label: "high then", Role: "before", Faint: true},
-		{Label: "limit", Role: "bad", Dashed: true},
-	} {
-		c.Series[i] = s
+		Note: d.chartNote(),
+		Series: []series{
+			{Label: "measured", Role: "other"},
+			{Label: "expected", Role: "after"},
+			{Label: "low", Role: "after", Faint: true},
+			{Label: "high", Role: "after", Faint: true},
+			{Label: "a month ago", Role: "before", Dashed: true},
+			{Label: "low then", Role: "before", Faint: true},
+			{Label: "high then", Role: "before", Faint: true},
+			{Label: "limit", Role: "bad", Dashed: true},
+		},
+		Bands: [][2]int{{chartHigh80, chartLow80}, {chartPastHigh, chartPastLow}},
 	}
 	points := d.chartPoints()
 	for _, x := range slices.Sorted(maps.Keys(points)) {
