@@ -1,5 +1,5 @@
 # Everything a developer or CI runs. `make` alone lists it.
-.PHONY: help build demo test test-postgres-versions test-cluster lint fuzz bench-load bench-db bench-shard screenshots clean
+.PHONY: help build demo test test-postgres-versions test-cluster lint fuzz bench-load bench-db bench-shard bench-report test-image screenshots clean
 
 FUZZTIME ?= 5s
 
@@ -24,9 +24,12 @@ test-cluster: ## the tests on a real Kubernetes cluster, which they start (root 
 	@scripts/install-cluster.sh
 	go test -race -p 1 -count=1 -tags cluster -parallel 4 -timeout 10m ./internal/testcluster ./internal/clustertest
 
+test-image: ## the program of the image, and the GitHub action's script, which build it anew
+	go test -count=1 -tags image -run 'Image|Script' ./cmd/scaleproof
+
 lint: ## vet, staticcheck, gofumpt, tidy
-	go vet -tags cluster ./...
-	go tool staticcheck -tags cluster ./...
+	go vet -tags cluster,image ./...
+	go tool staticcheck -tags cluster,image ./...
 	@test -z "$$(go tool gofumpt -l .)" || { echo "not formatted (go tool gofumpt -w .):"; go tool gofumpt -l .; exit 1; }
 	go mod tidy -diff
 
@@ -35,6 +38,9 @@ fuzz: ## each fuzz test for FUZZTIME
 
 bench-load: ## the load engines beside wrk, ab and vegeta: requests per CPU-second
 	scripts/bench-load.sh
+
+bench-report: ## how long Chromium takes to open the report of a run of an hour
+	go test ./reports -run '^$$' -bench OpenTheReport -benchtime 10x
 
 screenshots: build ## docs/images from a run of the demo, in a browser
 	./bin/scaleproof demo

@@ -107,7 +107,7 @@ func TestUtilisation(t *testing.T) {
 	}
 	r := &Report{After: s}
 	state, evidence, err := r.utilisationDone()
-	if err != nil || state != ItemFailed || !strings.Contains(evidence, "k8s.app.memory at 95 % of 90 %, beyond") || !strings.Contains(evidence, "host.memory.used at 25 %") {
+	if err != nil || state != ItemFailed || !strings.Contains(evidence, "k8s.app.memory at 95 %, which should be below 90 %") || !strings.Contains(evidence, "host.memory.used at 25 %, which is below 90 %") {
 		t.Errorf("%s, %s, %v", state, evidence, err)
 	}
 	if state, _, _ := (&Report{After: &snapshot.Snapshot{}}).utilisationDone(); state != ItemUnknown {

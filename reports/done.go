@@ -133,13 +133,13 @@ func (r *Report) performanceDone() (ItemState, string) {
 	case judged == 0:
 		return ItemUnknown, "the plan judges by no metric"
 	case len(changes[Regressed]) > 0:
-		return ItemFailed, fmt.Sprintf("%s %d regressed: %s", of, len(changes[Regressed]), strings.Join(changes[Regressed], ", "))
+		return ItemFailed, fmt.Sprintf("%d %s regressed: %s", len(changes[Regressed]), of, strings.Join(changes[Regressed], ", "))
 	case len(changes[Improved]) > 0:
-		return ItemDone, fmt.Sprintf("%s %d improved and none regressed: %s", of, len(changes[Improved]), strings.Join(changes[Improved], ", "))
+		return ItemDone, fmt.Sprintf("%d %s improved, and none regressed: %s", len(changes[Improved]), of, strings.Join(changes[Improved], ", "))
 	case len(changes[Inconclusive]) > 0:
-		return ItemUnknown, fmt.Sprintf("%s none is shown to have improved, and %d are inconclusive", of, len(changes[Inconclusive]))
+		return ItemUnknown, fmt.Sprintf("none %s is shown to have improved, and %d are inconclusive", of, len(changes[Inconclusive]))
 	}
-	return ItemFailed, of + " none improved"
+	return ItemFailed, "none " + of + " improved"
 }
 
 // The bounds of utilisation, of what there is. Beyond them queues grow out of
@@ -165,9 +165,9 @@ func (r *Report) utilisationDone() (ItemState, string, error) {
 	state := ItemDone
 	var texts []string
 	for _, s := range shares {
-		text := fmt.Sprintf("%s at %s of %s", s.name, percent(s.share), percent(s.bound))
+		text := fmt.Sprintf("%s at %s, which is below %s", s.name, percent(s.share), percent(s.bound))
 		if s.share > s.bound {
-			state, text = ItemFailed, text+", beyond"
+			state, text = ItemFailed, fmt.Sprintf("%s at %s, which should be below %s", s.name, percent(s.share), percent(s.bound))
 		}
 		texts = append(texts, text)
 	}

@@ -2,7 +2,6 @@ package reports
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,43 +12,24 @@ import (
 
 // WriteAll writes a report in every format, and its snapshots, into a folder,
 // which it makes. Each file is written whole or not at all. Where the folder
-// can't take them, they are kept in a temporary folder that the error names.
+// can't take them, they are kept in another that the error names.
 func WriteAll(dir string, r *Report) error {
-	err := writeAll(dir, r)
-	if err == nil {
-		return nil
+	if err := writeAll(dir, r); err != nil {
+		return snapshot.Elsewhere(fmt.Errorf("writing the report: %w", err), func(kept string) error { return writeAll(kept, r) })
 	}
-	kept, keptErr := os.MkdirTemp("", "scaleproof-report-")
-	if keptErr == nil {
-		keptErr = writeAll(kept, r)
-	}
-	if keptErr != nil {
-		return fmt.Errorf("writing the report: %w", errors.Join(err, keptErr))
-	}
-	return fmt.Errorf("writing the report: %w (it was kept in %s)", err, kept)
+	return nil
 }
 
 func writeAll(dir string, r *Report) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for _, file := range []struct {
-		name  string
-		write func(io.Writer, *Report) error
-	}{
-		// What can't be measured again comes first.
-		{"report.json", WriteJSON},
-		{"report.html", WriteHTML},
-		{"report.md", WriteMarkdown},
-		{"junit.xml", WriteJUnit},
-	} {
-		var b bytes.Buffer
-		if err := file.write(&b, r); err != nil {
-			return err
-		}
-		if err := snapshot.WriteFileAtomically(filepath.Join(dir, file.name), b.Bytes()); err != nil {
-			return err
-		}
+	// What can't be measured again comes first.
+	if err := writeForm(filepath.Join(dir, "report.json"), r, WriteJSON); err != nil {
+		return err
+	}
+	if err := WriteForms(dir, r); err != nil {
+		return err
 	}
 	for name, s := range map[string]*snapshot.Snapshot{"before.json": r.Before, "after.json": r.After} {
 		if s == nil {
@@ -60,4 +40,30 @@ func writeAll(dir string, r *Report) error {
 		}
 	}
 	return nil
+}
+
+// WriteForms writes the forms of a report that are made from report.json.
+func WriteForms(dir string, r *Report) error {
+	for _, form := range []struct {
+		name  string
+		write func(io.Writer, *Report) error
+	}{
+		{"report.html", WriteHTML},
+		{"report.md", WriteMarkdown},
+		{"junit.xml", WriteJUnit},
+		{"metrics.txt", WriteOpenMetrics},
+	} {
+		if err := writeForm(filepath.Join(dir, form.name), r, form.write); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeForm(path string, r *Report, write func(io.Writer, *Report) error) error {
+	var b bytes.Buffer
+	if err := write(&b, r); err != nil {
+		return err
+	}
+	return snapshot.WriteFileAtomically(path, b.Bytes())
 }

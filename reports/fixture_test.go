@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"scaleproof/capacity"
 	"scaleproof/dbbench"
 	"scaleproof/internal/expr"
 	"scaleproof/internal/snapshot"
@@ -35,6 +36,11 @@ func load(name string, median float64, rate int64) *loadgen.Result {
 		ResponseTime: response.Summary(), Validity: loadgen.Valid, StartedAt: fixtureTime.Add(time.Minute),
 		Histograms: &loadgen.Histograms{Response: response, Service: response, Lateness: stats.NewHistogram(), Failures: stats.NewHistogram()},
 	}
+	r.Capacity = &loadgen.Capacity{Rate: float64(rate) * 1.5, Low: float64(rate) * 1.4, High: float64(rate) * 1.6, Limit: "target"}
+	for i := range 6 {
+		at := float64(rate) * (1 + .2*float64(i))
+		r.Capacity.Curve = append(r.Capacity.Curve, loadgen.CurvePoint{Offered: at, Throughput: at, P50: median, P99: median * math.Exp(float64(i)/2), Held: i < 3})
+	}
 	for i := range int64(10) {
 		r.Seconds = append(r.Seconds, loadgen.Second{Offset: float64(i), Length: 1, Requests: rate + i, Errors: i % 3, P50: median, P99: median * 3})
 	}
@@ -50,7 +56,41 @@ func planOf(index bool) *dbbench.Plan {
 	return &dbbench.Plan{Root: root, ExecutionTime: root.TotalTime}
 }
 
-func fixtureSnapshot(t *testing.T, phase string, median float64, rate int64, index bool) *snapshot.Snapshot {
+// statistics are what the views hold at the end of a side.
+func statistics(index bool) *dbbench.Statistics {
+	indexes := []dbbench.Row{{"indexrelid": "2", "indexrelname": "incidents_pkey", "relname": "incidents", "idx_scan": 0.}}
+	setting := "16384"
+	if index {
+		indexes = append(indexes, dbbench.Row{"indexrelid": "3", "indexrelname": "incidents_organization", "relname": "incidents", "idx_scan": 386.})
+		setting = "65536"
+	}
+	return &dbbench.Statistics{Node: "primary", Version: "15.18", Views: map[string][]dbbench.Row{
+		"sizes": {
+			{"relid": "1", "total_bytes": 78e6 + 16e6*float64(len(indexes))}, {"relid": "2", "total_bytes": 11e6}, {"relid": "3", "total_bytes": 16e6},
+		},
+		"pg_stat_user_tables":  {{"relid": "1", "relname": "incidents", "n_live_tup": 5e5, "n_dead_tup": 12.}},
+		"pg_stat_user_indexes": indexes,
+		"settings":             {{"name": "shared_buffers", "setting": setting, "unit": "8kB"}},
+	}}
+}
+
+// countedThrough is what the views counted through a side.
+func countedThrough(index bool) *dbbench.StatisticsDelta {
+	time := 4230.
+	if index {
+		time = 582
+	}
+	return &dbbench.StatisticsDelta{Node: "primary", Seconds: 60, Views: map[string][]dbbench.DeltaRow{
+		"pg_stat_statements": {
+			{Row: dbbench.Row{"queryid": "7", "query": "SELECT * FROM incidents WHERE organization_id = $1"}, Counters: map[string]float64{"calls": 40, "total_exec_time": time}},
+			{Row: dbbench.Row{"queryid": "8", "query": hostile}, Counters: map[string]float64{"calls": 1, "total_exec_time": 3}},
+			{Row: dbbench.Row{"queryid": "9", "query": ownExplain + ", FORMAT JSON) SELECT 1"}, Counters: map[string]float64{"calls": 9, "total_exec_time": 1e6}},
+		},
+		"pg_stat_user_tables": {{Row: dbbench.Row{"relid": "1"}, Counters: map[string]float64{"seq_scan": 1110}}},
+	}}
+}
+
+func fixtureSnapshot(t testing.TB, phase string, median float64, rate int64, index bool) *snapshot.Snapshot {
 	t.Helper()
 	var b snapshot.Builder
 	for i := range 5 {
@@ -80,6 +120,14 @@ func fixtureSnapshot(t *testing.T, phase string, median float64, rate int64, ind
 			}},
 			{Name: "broken", SQL: "SELECT " + hostile, Error: hostile},
 		}},
+		"resources": capacity.Usage{CPU: .4, MemoryUsed: 95 << 20, MemoryTotal: 100 << 20},
+		"pg":        map[string]*dbbench.Statistics{"primary": statistics(index)},
+		"pg.activity": []dbbench.Activity{{
+			Node: "primary", Samples: 60, Waits: []dbbench.Wait{{Type: "CPU", MeanMax: dbbench.MeanMax{Mean: 1.5, Max: 3}}, {Type: "Lock", Event: "relation", MeanMax: dbbench.MeanMax{Mean: .1, Max: 1}}},
+			Blocks: []dbbench.Block{{Mode: "ShareLock", Relation: "incidents", Query: hostile, Blocker: "ALTER TABLE incidents", Seconds: 2}},
+			Lags:   []dbbench.Lag{{Standby: "replica-0", State: "streaming", Bytes: dbbench.MeanMax{Mean: 4096, Max: 65536}, Seconds: dbbench.MeanMax{Mean: .001, Max: .02}}},
+		}},
+		"pg.delta": map[string]*dbbench.StatisticsDelta{"primary": countedThrough(index)},
 	} {
 		if err := s.PutSection(name, section); err != nil {
 			t.Fatal(err)
@@ -89,7 +137,7 @@ func fixtureSnapshot(t *testing.T, phase string, median float64, rate int64, ind
 }
 
 // fixture is a report of every part, with hostile names in it.
-func fixture(t *testing.T) *Report {
+func fixture(t testing.TB) *Report {
 	t.Helper()
 	criteria := Criteria{Gates: []GateSpec{{Metric: "load.api.response.p50"}, {Metric: "load.api.errors"}}}
 	for _, text := range []string{"load.api.throughput >= 2x", "load.api.response.p99 < 20ms", "load.other.errors < 1%"} {
@@ -106,13 +154,14 @@ func fixture(t *testing.T) *Report {
 		StartedAt: fixtureTime, FinishedAt: fixtureTime.Add(150 * time.Second),
 		Action: &scaling.Outcome{ID: "x", Status: scaling.RolledBack, StartedAt: at(2), FinishedAt: at(6), Steps: []scaling.StepOutcome{
 			{Name: "scale-out", Kind: "http", Summary: "PUT http://127.0.0.1:9/replicas 4", Status: scaling.Applied, StartedAt: at(2), FinishedAt: at(3), Before: "1", After: "4", Attempts: 1},
-			{Name: hostile, Kind: "exec", Summary: "run " + hostile, Status: scaling.Failed, StartedAt: at(3), FinishedAt: at(6), Error: hostile, Attempts: 2},
+			{Name: hostile, Kind: "exec", Summary: "run " + hostile, Status: scaling.Failed, StartedAt: at(3), FinishedAt: at(6), Error: hostile, Output: "a line\n" + hostile, Before: `{"a": 1, "b": "` + "x" + `"}`, After: "{\"a\": 2,\n\"b\": \"x\"}" + hostile, Attempts: 2},
 		}},
 		Through: load("api", .04, 100),
+		Events:  []Event{{fixtureTime, "before", "trial 1 of 5"}, {at(3), "action", hostile}},
 		Markers: []Marker{{at(3), "scale-out applied"}, {at(6), hostile}},
 		Checklist: []ChecklistItem{
-			{ID: "team", Text: "Team notified", State: "done", Evidence: "step notify worked"},
-			{ID: "docs", Text: "Documentation updated", State: "unknown", Evidence: "no evidence was given"},
+			{ID: "team", Text: "Team notified", State: ItemDone, Known: Commanded, Evidence: "step notify worked"},
+			{ID: "docs", Text: "Documentation updated " + hostile, State: ItemUnknown, Evidence: "to be signed by " + hostile, Signer: hostile},
 		},
 		Warnings: []string{"this is an uncontrolled before/after: nothing but the action kept other things from changing", hostile},
 		Before:   fixtureSnapshot(t, "before", .04, 100, false), After: fixtureSnapshot(t, "after", .01, 390, true),

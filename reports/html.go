@@ -1,12 +1,17 @@
 package reports
 
 import (
+	"bytes"
+	"compress/gzip"
 	"embed"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
 	"strings"
+	"time"
 	"unicode"
 
 	"scaleproof/internal/unit"
@@ -30,14 +35,15 @@ func WriteHTML(w io.Writer, r *Report) error {
 // writePage fills a template of the assets.
 func writePage(w io.Writer, name string, page any) error {
 	t, err := template.New(name).Funcs(template.FuncMap{
-		"side": sideText, "ratio": ratioText, "plain": plain, "source": plainLines, "state": stateText,
+		"side": sideText, "ratio": ratioText, "plain": plain, "source": plainLines, "state": stateText, "diff": diffStates,
 		"quantity": unit.Format, "probability": probabilityText, "enough": enoughText, "points": pointsText, "needed": neededText,
+		"since": func(at, start time.Time) string { return unit.Format(at.Sub(start).Seconds(), unit.Seconds) },
 	}).ParseFS(assets, "assets/*.tmpl")
-	if err != nil {
-		return fmt.Errorf("writing the report as HTML: %w", err)
+	if err == nil {
+		err = t.Execute(w, page)
 	}
-	if err := t.Execute(w, page); err != nil {
-		return fmt.Errorf("writing the report as HTML: %w", err)
+	if err != nil {
+		return fmt.Errorf("writing HTML: %w", err)
 	}
 	return nil
 }
@@ -46,11 +52,14 @@ func writePage(w io.Writer, name string, page any) error {
 type page struct {
 	*Report
 	inlined
-	Took     string
-	Measures []metricGroup
-	Charts   []chart
-	Plans    []planPair
-	Warnings []string
+	Took       string
+	Measures   []metricGroup
+	Charts     []chart
+	Plans      []planPair
+	Statistics []table
+	Resources  []table
+	Validity   []table
+	Warnings   []string
 }
 
 func newPage(r *Report) (*page, error) {
@@ -65,6 +74,9 @@ func newPage(r *Report) (*page, error) {
 	if p.Plans, err = planPairs(r); err != nil {
 		return nil, err
 	}
+	if err := p.addTables(); err != nil {
+		return nil, err
+	}
 	return p, p.inline(p.Charts, r)
 }
 
@@ -72,11 +84,14 @@ func newPage(r *Report) (*page, error) {
 type inlined struct {
 	Style  template.CSS
 	Script template.JS
-	// Data is the charts and the report, as JSON that is safe in a script.
+	// Data is the charts as JSON that is safe in a script, and Raw all that the
+	// page was made from as JSON, compressed, in base64url.
 	Data template.JS
+	Raw  string
 }
 
-func (p *inlined) inline(charts []chart, report any) error {
+// inline fills all that a page needs for its charts and its download.
+func (p *inlined) inline(charts []chart, raw any) error {
 	style, err := readAssets("uPlot.min.css", "report.css")
 	if err != nil {
 		return err
@@ -87,15 +102,44 @@ func (p *inlined) inline(charts []chart, report any) error {
 	}
 	p.Style, p.Script = template.CSS(style), template.JS(script)
 	// The encoder escapes <, > and &, so that no text can end the script.
-	data, err := json.Marshal(struct {
-		Charts []chart `json:"charts"`
-		Report any     `json:"report"`
-	}{charts, report})
+	data, err := json.Marshal(charts)
 	if err != nil {
 		return err
 	}
 	p.Data = template.JS(escapeInvisible(data))
-	return nil
+	p.Raw, err = compressed(raw)
+	return err
+}
+
+// addTables adds the figures that are no metrics of the comparison.
+func (p *page) addTables() (err error) {
+	if p.Statistics, err = statisticsTables(p.Report); err != nil {
+		return err
+	}
+	resources, err := resourceTable(p.Report)
+	if err != nil {
+		return err
+	}
+	validity, err := validityTable(p.Report)
+	p.Resources, p.Validity = full(resources), full(validity)
+	return err
+}
+
+// compressed returns what a page was made from as JSON for the download: a fifth
+// of its size, and the browser reads nothing of it until then.
+func compressed(value any) (string, error) {
+	var b bytes.Buffer
+	text := base64.NewEncoder(base64.RawURLEncoding, &b) // which no escaping of the template changes
+	zipped := gzip.NewWriter(text)
+	encoder := json.NewEncoder(zipped)
+	encoder.SetIndent("", " ")
+	if err := encoder.Encode(value); err != nil {
+		return "", err
+	}
+	if err := errors.Join(zipped.Close(), text.Close()); err != nil {
+		return "", err
+	}
+	return b.String(), nil
 }
 
 func readAssets(names ...string) (string, error) {

@@ -1,7 +1,9 @@
 package reports
 
 import (
+	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	"scaleproof/internal/snapshot"
@@ -14,7 +16,7 @@ import (
 // none.
 type chart struct {
 	ID     string   `json:"id"`
-	Kind   string   `json:"kind"` // time, date, percentile or curve
+	Kind   string   `json:"kind"` // time, date, percentile, decile or curve: what x is
 	Title  string   `json:"title"`
 	Note   string   `json:"note"`
 	XLabel string   `json:"x_label"`
@@ -42,14 +44,17 @@ type chartMarker struct {
 	Label string `json:"label"`
 }
 
-// A number is written with six digits, which is more than a chart shows; NaN is
-// null, a gap.
+// A number is written with six digits, which is more than a chart shows, or whole
+// where it is, as times are; NaN is null, a gap.
 type number float64
 
 // MarshalJSON implements json.Marshaler.
 func (n number) MarshalJSON() ([]byte, error) {
 	if math.IsNaN(float64(n)) || math.IsInf(float64(n), 0) {
 		return []byte("null"), nil
+	}
+	if whole := int64(n); number(whole) == n {
+		return strconv.AppendInt(nil, whole, 10), nil
 	}
 	return []byte(formatNumber(float64(n))), nil
 }
@@ -70,6 +75,9 @@ func charts(r *Report) ([]chart, error) {
 	}
 	for _, name := range loadNames(r.Before, r.After) {
 		if c, ok := percentileChart(name, before[name], after[name]); ok {
+			all = append(all, c)
+		}
+		if c, ok := shiftChart(name, before[name], after[name]); ok {
 			all = append(all, c)
 		}
 		if c, ok := capacityChart(name, before[name], after[name]); ok {
@@ -209,26 +217,52 @@ func percentileChart(name string, before, after *loadgen.Result) (chart, bool) {
 	return c, true
 }
 
+// shiftChart draws how much later or earlier each tenth of the requests is
+// answered: where the latency moved (the shift function, Doksum 1974, of
+// Harrell-Davis deciles). It describes and decides nothing.
+func shiftChart(name string, before, after *loadgen.Result) (chart, bool) {
+	c := chart{
+		ID: "shift-" + name, Kind: "decile", Title: "Where the response time of " + name + " moved", XLabel: "decile", YLabel: "after less before", YUnit: string(unit.Seconds),
+		Note:   "After less before at each tenth of the requests, all trials together: below zero is faster.",
+		Series: []series{{Label: "after less before", Role: "after"}},
+	}
+	for _, r := range []*loadgen.Result{before, after} {
+		if r == nil || r.Histograms == nil || r.Histograms.Response.Count() < minShift {
+			return c, false
+		}
+	}
+	for decile := 1; decile <= 9; decile++ {
+		q := float64(decile) / 10
+		c.X = append(c.X, number(100*q))
+		c.add(after.Histograms.Response.HarrellDavis(q) - before.Histograms.Response.HarrellDavis(q))
+	}
+	return c, true
+}
+
+// minShift is how many requests a side must have for its deciles to say much.
+const minShift = 100
+
 // capacityChart draws the probes of the search for the capacity.
 func capacityChart(name string, before, after *loadgen.Result) (chart, bool) {
 	c := chart{
 		ID: "capacity-" + name, Kind: "curve", Title: "Rate against latency of " + name, XLabel: "offered rate", YLabel: "p99 of the response time", YUnit: string(unit.Seconds),
-		Note: "Each point is a probe of the search for the highest rate that holds the service level.",
+		Note: "Each point is a probe of the search for the highest rate that holds the service level; the lines mark that rate, the knee.",
 	}
 	type point struct{ x, before, after float64 }
 	var points []point
-	collect := func(r *loadgen.Result, set func(*point, float64)) {
+	collect := func(side string, r *loadgen.Result, set func(*point, float64)) {
 		if r == nil || r.Capacity == nil {
 			return
 		}
+		c.Markers = append(c.Markers, chartMarker{number(r.Capacity.Rate), fmt.Sprintf("%s: %s", side, unit.Format(r.Capacity.Rate, unit.RequestsPerSecond))})
 		for _, p := range r.Capacity.Curve {
 			at := point{p.Offered, math.NaN(), math.NaN()}
 			set(&at, p.P99)
 			points = append(points, at)
 		}
 	}
-	collect(before, func(p *point, y float64) { p.before = y })
-	collect(after, func(p *point, y float64) { p.after = y })
+	collect("before", before, func(p *point, y float64) { p.before = y })
+	collect("after", after, func(p *point, y float64) { p.after = y })
 	if len(points) == 0 {
 		return c, false
 	}

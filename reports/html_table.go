@@ -21,6 +21,14 @@ func (c chart) Head() []string {
 	return head
 }
 
+// Shown says how much of a chart its table has, where it is not all.
+func (c chart) Shown() string {
+	if len(c.X) <= tableRows {
+		return ""
+	}
+	return "or read some of its " + strconv.Itoa(len(c.X)) + " points here:"
+}
+
 // Rows returns the table behind the chart, of some of its points where there
 // are many.
 func (c chart) Rows() [][]string {
@@ -40,10 +48,12 @@ func (c chart) xText(x float64) string {
 	switch c.Kind {
 	case "percentile":
 		return "p" + strconv.FormatFloat(100*(1-1/x), 'g', 5, 64)
-	case "curve":
-		return unit.Format(x, unit.RequestsPerSecond)
 	case "date":
 		return time.Unix(int64(x), 0).UTC().Format(time.DateOnly)
+	case "decile":
+		return "p" + formatNumber(x)
+	case "curve":
+		return unit.Format(x, unit.RequestsPerSecond)
 	}
 	return unit.Format(x, unit.Seconds)
 }

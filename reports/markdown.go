@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"scaleproof/internal/unit"
 	"scaleproof/scaling"
@@ -22,6 +23,14 @@ func WriteMarkdown(w io.Writer, r *Report) error {
 	markdownConditions(&b, r.Conditions)
 	markdownAction(&b, r.Action)
 	markdownTransition(&b, r.Through)
+	markdownChecklist(&b, r.Checklist)
+	for _, signature := range r.Signatures {
+		state := "signed by " + md(signature.Name) + " at " + signature.At.UTC().Format(time.RFC3339) + ": " + md(signature.What())
+		if signature.Problem != "" {
+			state = "**invalid signature** of " + md(signature.Name) + ": " + md(signature.Problem)
+		}
+		fmt.Fprintf(&b, "\n*%s*\n", state)
+	}
 	markdownRows(&b, r.Comparison.Rows)
 	for i, warning := range allWarnings(r) {
 		if i == 0 {
@@ -39,6 +48,9 @@ func markdownHead(b *bytes.Buffer, r *Report) {
 		sign = "⚠️"
 	}
 	fmt.Fprintf(b, "## %s %s: %s\n\n%s\n", sign, md(r.Plan.Name), r.Verdict.Word, md(r.Verdict.Headline))
+	if r.Design != "" {
+		fmt.Fprintf(b, "\n*%s*\n", md(r.Design.Label()))
+	}
 	if r.Plan.Hypothesis != "" {
 		fmt.Fprintf(b, "\n> %s\n", md(r.Plan.Hypothesis))
 	}
@@ -78,6 +90,25 @@ func markdownAction(b *bytes.Buffer, o *scaling.Outcome) {
 		fmt.Fprintf(b, "\n- %s", md(d))
 	}
 	b.WriteString("\n")
+}
+
+// markdownChecklist writes the definition of done as a task list.
+func markdownChecklist(b *bytes.Buffer, items []ChecklistItem) {
+	if len(items) == 0 {
+		return
+	}
+	b.WriteString("\n### Definition of done\n\n")
+	for _, item := range items {
+		mark := " "
+		if item.State == ItemDone {
+			mark = "x"
+		}
+		state := ""
+		if item.State != ItemDone {
+			state = fmt.Sprintf(" **%s**", item.State)
+		}
+		fmt.Fprintf(b, "- [%s] %s%s: %s\n", mark, md(item.Text), state, md(item.Evidence))
+	}
 }
 
 func markdownSteps(b *bytes.Buffer, steps []scaling.StepOutcome) {

@@ -119,19 +119,17 @@ func TestAnOutlookInEveryForm(t *testing.T) {
 
 func TestTheOutlookInABrowser(t *testing.T) {
 	o := outlookFixture(t)
-	html := written(t, WriteOutlookHTML, o)
+	started, url := startBrowser(t), savePage(t, written(t, WriteOutlookHTML, o))
 	for _, scheme := range []string{"light", "dark"} {
-		var canvases, images, unnamed int
-		var title, text string
-		v := browse(t, html, scheme, map[string]any{
-			`document.querySelectorAll(".chart canvas").length`: &canvases,
-			`document.images.length`:                            &images,
-			`[...document.querySelectorAll("section")].filter(s => !s.getAttribute("aria-labelledby")).length`: &unnamed,
-			`document.title`:          &title,
-			`document.body.innerText`: &text,
-		})
+		v := visitPage(t, started, url, view{scheme, "screen", 1180})
+		canvases, images := ask[int](t, v, `document.querySelectorAll(".chart canvas").length`), ask[int](t, v, `document.images.length`)
+		unnamed := ask[int](t, v, `[...document.querySelectorAll("section")].filter(s => !s.getAttribute("aria-labelledby")).length`)
+		title, text := ask[string](t, v, `document.title`), ask[string](t, v, `document.body.innerText`)
 		if len(v.faults) > 0 || len(v.requests) != 1 || canvases != 4 || images != 0 || unnamed != 0 {
 			t.Errorf("%s: faults %v, requests %v, %d charts, %d images, %d sections without a name", scheme, v.faults, v.requests, canvases, images, unnamed)
+		}
+		if texts := ask[[]string](t, v, faint); len(texts) > 0 {
+			t.Errorf("%s: too faint to read: %s", scheme, strings.Join(texts, "; "))
 		}
 		for _, wanted := range []string{"First comes host.filesystem.root", "twice the users", "give the file system 320 GiB", "its limit went from 97 to 197", "Last month", "3 points, enough on 2026-04-03", "</script><img"} {
 			if !strings.Contains(title+text, wanted) {

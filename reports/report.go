@@ -43,6 +43,8 @@ type Report struct {
 	Events    []Event         `json:"events,omitempty"` // what the run did, in order
 	Checklist []ChecklistItem `json:"checklist,omitempty"`
 	Warnings  []string        `json:"warnings,omitempty"`
+	// Signatures stand beside report.json, which they sign, and not in it.
+	Signatures []Signature `json:"-"`
 
 	Before *snapshot.Snapshot `json:"before,omitempty"`
 	After  *snapshot.Snapshot `json:"after,omitempty"`
@@ -57,12 +59,25 @@ type Design string
 const (
 	// Uncontrolled: whatever else changed between the snapshots counts as the
 	// action's doing.
-	Uncontrolled Design = "uncontrolled before/after"
+	Uncontrolled Design = "uncontrolled"
 	// Controlled: metrics that the action can't touch had to stay as they were.
-	Controlled Design = "before/after with control metrics"
+	Controlled Design = "controlled"
 	// ABA: the action was undone, and what it changed had to come back.
-	ABA Design = "A-B-A: measured again after the action was undone"
+	ABA Design = "a-b-a"
 )
+
+// Label says a design in words.
+func (d Design) Label() string {
+	switch d {
+	case Uncontrolled:
+		return "uncontrolled before/after"
+	case Controlled:
+		return "before/after with control metrics"
+	case ABA:
+		return "A-B-A: measured again after the action was undone"
+	}
+	return string(d)
+}
 
 // Plan identifies the plan of a run.
 type Plan struct {

@@ -30,6 +30,8 @@ func WriteTerminal(w io.Writer, r *Report, style TerminalStyle) error {
 	t.action(r.Action)
 	t.transition(r.Through)
 	t.rows(r.Comparison.Rows)
+	t.checklist(r.Checklist)
+	t.signatures(r.Signatures)
 	t.warnings(r)
 	return t.out.Flush()
 }
@@ -70,7 +72,11 @@ func colorOf(w Word) string {
 
 func (t *terminal) verdict(r *Report) {
 	t.printf("%s  %s\n", t.paint(bold+";"+colorOf(r.Verdict.Word), strings.ToUpper(string(r.Verdict.Word))), plain(r.Verdict.Headline))
-	t.printf("%s\n", t.paint(dim, plain(r.Plan.Name)+", "+r.FinishedAt.Sub(r.StartedAt).Round(1e8).String()))
+	about := plain(r.Plan.Name) + ", " + r.FinishedAt.Sub(r.StartedAt).Round(1e8).String()
+	if r.Design != "" {
+		about += ", " + r.Design.Label()
+	}
+	t.printf("%s\n", t.paint(dim, about))
 	if r.Plan.Hypothesis != "" {
 		t.printf("%s\n", t.paint(dim, "hypothesis: "+plain(r.Plan.Hypothesis)))
 	}
@@ -234,43 +240,6 @@ func ratioText(i *Interval) string {
 		return ""
 	}
 	return fmt.Sprintf("%sx (%s to %s)", unit.Format(i.Value, unit.Count), unit.Format(i.Low, unit.Count), unit.Format(i.High, unit.Count))
-}
-
-func (t *terminal) warnings(r *Report) {
-	warnings := allWarnings(r)
-	if len(warnings) == 0 {
-		return
-	}
-	t.heading("Warnings")
-	for _, w := range warnings {
-		t.wrapped(plain(w), 2)
-	}
-}
-
-// allWarnings gathers the warnings of a report and of what it holds, each once.
-func allWarnings(r *Report) []string {
-	var all []string
-	seen := map[string]bool{}
-	add := func(prefix string, warnings []string) {
-		for _, w := range warnings {
-			if !seen[w] {
-				seen[w] = true
-				all = append(all, prefix+w)
-			}
-		}
-	}
-	add("", r.Warnings)
-	add("", r.Comparison.Warnings)
-	if r.Before != nil {
-		add("before: ", r.Before.Warnings)
-	}
-	if r.After != nil {
-		add("after: ", r.After.Warnings)
-	}
-	if r.Action != nil {
-		add("", r.Action.Warnings)
-	}
-	return all
 }
 
 // longest is the most characters of a name or a text from outside that is shown.

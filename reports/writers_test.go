@@ -93,7 +93,7 @@ func TestHostileNamesStayText(t *testing.T) {
 		}
 	}
 	html := string(written(t, WriteHTML, r))
-	if scripts := strings.Count(html, "<script"); scripts != 2 || strings.Count(html, "</script>") != 2 {
+	if scripts := strings.Count(html, "<script"); scripts != 3 || strings.Count(html, "</script>") != 3 {
 		t.Errorf("the page has %d scripts", scripts)
 	}
 }
@@ -197,7 +197,7 @@ func TestWriteAll(t *testing.T) {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	if want := []string{"after.json", "before.json", "junit.xml", "report.html", "report.json", "report.md"}; !slices.Equal(names, want) {
+	if want := []string{"after.json", "before.json", "junit.xml", "metrics.txt", "report.html", "report.json", "report.md"}; !slices.Equal(names, want) {
 		t.Errorf("files %v, want %v", names, want)
 	}
 }

@@ -55,6 +55,8 @@ failed, 5 a rollback failed or could not be verified, 130 interrupted.`,
 		a.shardCommand(),
 		a.doctorCommand(),
 		a.reportCommand(),
+		a.signCommand(),
+		a.verifyCommand(),
 		a.sampleCommand(),
 	)
 	return root

@@ -63,6 +63,9 @@ Every metric with a direction gates, unless --gate names those that do.`,
 		if err := a.write(report, *format); err != nil {
 			return err
 		}
+		if err := a.announce(report, ""); err != nil {
+			return &validation.EnvironmentError{Err: err}
+		}
 		return verdict(report.Verdict.Word)
 	}
 	return cmd

@@ -64,7 +64,7 @@ snapshot that scaleproof compare takes.`,
 			return err
 		}
 		if *out != "" {
-			if err := snapshot.WriteFile(*out, s); err != nil {
+			if err := snapshot.WriteFileOrKeep(*out, s); err != nil {
 				return &validation.EnvironmentError{Err: err}
 			}
 		}

@@ -118,7 +118,7 @@ func (a *app) writeCaptures(path string, captures []*dbbench.Statistics) error {
 		_, err = a.out.Write(data)
 		return err
 	}
-	if err := snapshot.WriteFileAtomically(path, data); err != nil {
+	if err := snapshot.WriteDataOrKeep(path, data); err != nil {
 		return &validation.EnvironmentError{Err: fmt.Errorf("writing the capture: %w", err)}
 	}
 	for _, s := range captures {

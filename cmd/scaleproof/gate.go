@@ -73,6 +73,11 @@ func (a *app) gate(i interrupts, p *plan.Plan, o gateOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.out != "" {
+		if err := os.MkdirAll(o.out, 0o755); err != nil {
+			return &validation.EnvironmentError{Err: fmt.Errorf("making the folder for the report: %w", err)}
+		}
+	}
 	opts := a.options(i.second)
 	opts.Consent = o.consent
 	report, err := validation.Gate(i.first, p, baseline, o.allowDifferences, opts)
@@ -80,7 +85,7 @@ func (a *app) gate(i interrupts, p *plan.Plan, o gateOptions) error {
 		return err
 	}
 	labels := history.Labels{Commit: o.commit, Verdict: string(report.Verdict.Word)}
-	faults := []error{store.Add(i.first, report.After, labels)}
+	faults := []error{addOrKeep(i.first, store, report.After, labels)}
 	if o.out != "" {
 		faults = append(faults, reports.WriteAll(o.out, report))
 	}
@@ -88,6 +93,7 @@ func (a *app) gate(i interrupts, p *plan.Plan, o gateOptions) error {
 	if err := reports.WriteTerminal(a.out, report, a.style()); err != nil {
 		return fmt.Errorf("writing the summary: %w", err)
 	}
+	faults = append(faults, a.announce(report, p.Path))
 	if err := errors.Join(faults...); err != nil {
 		return &validation.EnvironmentError{Err: err}
 	}
@@ -96,6 +102,15 @@ func (a *app) gate(i interrupts, p *plan.Plan, o gateOptions) error {
 		return a.saySelfTest(validation.BlindGates(p, report))
 	}
 	return verdict(report.Verdict.Word)
+}
+
+// addOrKeep adds a snapshot to the history; where that fails, it is kept.
+func addOrKeep(ctx context.Context, store history.Store, s *snapshot.Snapshot, labels history.Labels) error {
+	err := store.Add(ctx, s, labels)
+	if err == nil {
+		return nil
+	}
+	return snapshot.Elsewhere(err, func(dir string) error { return snapshot.WriteFile(filepath.Join(dir, s.ID+".json"), s) })
 }
 
 // saySelfTest tells which gates don't see a regression; its exit code says
@@ -149,6 +164,12 @@ calibration, so that a run warns of gates that can't see what they look for.`,
 			return err
 		}
 		p.Calibration = "" // what is about to be made anew
+		if *out == "" {
+			*out = (*path)[:len(*path)-len(filepath.Ext(*path))] + ".calibration.json"
+		}
+		if err := snapshot.CheckWritable(*out); err != nil {
+			return &validation.EnvironmentError{Err: err}
+		}
 		interrupts := a.interrupts(cmd.Context(), "Interrupted: stopping the measurement. Nothing was changed.")
 		defer interrupts.stop()
 		opts := a.options(interrupts.second)
@@ -157,14 +178,11 @@ calibration, so that a run warns of gates that can't see what they look for.`,
 		if err != nil {
 			return err
 		}
-		if *out == "" {
-			*out = (*path)[:len(*path)-len(filepath.Ext(*path))] + ".calibration.json"
-		}
 		data, err := json.MarshalIndent(c, "", "  ")
 		if err != nil {
 			return fmt.Errorf("encoding the calibration: %w", err)
 		}
-		if err := snapshot.WriteFileAtomically(*out, append(data, '\n')); err != nil {
+		if err := snapshot.WriteDataOrKeep(*out, append(data, '\n')); err != nil {
 			return &validation.EnvironmentError{Err: err}
 		}
 		fmt.Fprintf(a.err, "Wrote %s: name it under calibration in the plan.\n\n", *out)

@@ -161,6 +161,24 @@ func TestHistoryTrend(t *testing.T) {
 	if got.code != 0 || !strings.Contains(got.out, "changed on 2026-03-26 02:00 at commit commit25: from 102 ms to 133 ms") || strings.Count(got.out, "changed") != 1 {
 		t.Errorf("%+v", got)
 	}
+	page := filepath.Join(t.TempDir(), "trend.html")
+	if got := runCommand(t, environment, "history", "trend", "load.api.response.p99", "--html", page); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+	if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "commit25") || !strings.Contains(string(text), "102 ms") {
+		t.Errorf("the page lacks the change: %v", err)
+	}
+	alone := filepath.Join(t.TempDir(), "alone.json")
+	if got := runCommand(t, environment, "history", "show", "night-07"); os.WriteFile(alone, []byte(got.out), 0o600) != nil {
+		t.Fatal("the snapshot can't be written")
+	}
+	other := map[string]string{"SCALEPROOF_HISTORY": filepath.Join(t.TempDir(), "other")}
+	if got := runCommand(t, other, "history", "add", alone, "--commit", "abcdef0123"); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, other, "history", "list"); !strings.Contains(got.out, "night-07") {
+		t.Errorf("%+v", got)
+	}
 	if got := runCommand(t, environment, "history", "trend", "nothing"); got.code != 2 {
 		t.Errorf("%+v", got)
 	}

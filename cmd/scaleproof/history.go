@@ -34,7 +34,7 @@ func (a *app) historyPlace(flag string) string {
 
 func (a *app) historyCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "history", Short: "What was measured over time, and the baselines among it"}
-	cmd.AddCommand(a.historyListCommand(), a.historyShowCommand(), a.historyTrendCommand(), a.historyPromoteCommand())
+	cmd.AddCommand(a.historyListCommand(), a.historyShowCommand(), a.historyTrendCommand(), a.historyAddCommand(), a.historyPromoteCommand())
 	return cmd
 }
 
@@ -122,6 +122,31 @@ func (a *app) historyShowCommand() *cobra.Command {
 	return cmd
 }
 
+func (a *app) historyAddCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "add FILE...", Short: "Add snapshots that were measured elsewhere", Args: cobra.MinimumNArgs(1),
+		Example: `  scaleproof history add scaleproof-runs/*/after.json`,
+	}
+	place := historyFlag(cmd)
+	commit := cmd.Flags().String("commit", "", "commit of what was measured")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return a.withHistory(cmd.Context(), *place, func(store history.Store) error {
+			for _, path := range args {
+				s, err := snapshot.ReadFile(path)
+				if err != nil {
+					return &usageError{err}
+				}
+				if err := store.Add(cmd.Context(), s, history.Labels{Commit: *commit}); err != nil {
+					return &validation.EnvironmentError{Err: err}
+				}
+				fmt.Fprintf(a.err, "Added %s: %d metrics.\n", s.ID, len(s.Metrics))
+			}
+			return nil
+		})
+	}
+	return cmd
+}
+
 func (a *app) historyPromoteCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "promote NAME REF", Short: "Make a snapshot the baseline of a name", Args: cobra.ExactArgs(2)}
 	place := historyFlag(cmd)
@@ -151,6 +176,7 @@ changed: E-divisive change points, significant at 1 %.`,
 		Args:    cobra.MinimumNArgs(1),
 	}
 	place, output := historyFlag(cmd), outputFlag(cmd)
+	html := cmd.Flags().String("html", "", "write the charts as a page into this file")
 	planName := cmd.Flags().String("plan", "", "only what this plan has measured")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.withHistory(cmd.Context(), *place, func(store history.Store) error {
@@ -165,6 +191,9 @@ changed: E-divisive change points, significant at 1 %.`,
 					return usagef("the history has no value of %s", metric)
 				}
 				trends = append(trends, trend)
+			}
+			if *html != "" {
+				return a.writeTrendPage(*html, trends)
 			}
 			return a.writeData(*output, trends, func(w io.Writer, style reports.TerminalStyle) error {
 				return writeTrends(w, trends, style)

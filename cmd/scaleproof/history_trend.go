@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 
 	"scaleproof/internal/history"
 	"scaleproof/internal/live"
+	"scaleproof/internal/snapshot"
 	"scaleproof/internal/unit"
+	"scaleproof/internal/validation"
 	"scaleproof/reports"
 )
 
@@ -33,4 +36,32 @@ func writeTrends(w io.Writer, trends []history.Trend, style reports.TerminalStyl
 		}
 	}
 	return nil
+}
+
+// writeTrendPage writes trends as a page.
+func (a *app) writeTrendPage(path string, trends []history.Trend) error {
+	var all []reports.Trend
+	for _, t := range trends {
+		shown := reports.Trend{Metric: t.Metric, Unit: t.Unit}
+		for _, p := range t.Points {
+			shown.Points = append(shown.Points, trendPoint(p))
+		}
+		for _, c := range t.Changes {
+			shown.Changes = append(shown.Changes, reports.TrendChange{TrendPoint: trendPoint(c.Point), From: c.From, To: c.To})
+		}
+		all = append(all, shown)
+	}
+	var page bytes.Buffer
+	if err := reports.WriteTrends(&page, all); err != nil {
+		return err
+	}
+	if err := snapshot.WriteFileAtomically(path, page.Bytes()); err != nil {
+		return &validation.EnvironmentError{Err: err}
+	}
+	fmt.Fprintf(a.err, "Wrote %s.\n", path)
+	return nil
+}
+
+func trendPoint(p history.Point) reports.TrendPoint {
+	return reports.TrendPoint{At: p.At, ID: p.ID, Commit: p.Commit, Value: p.Value}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -15,26 +14,46 @@ func (a *app) reportCommand() *cobra.Command {
 		Use:   "report RUN",
 		Short: "Write the report of a run in another format",
 		Long:  "report reads report.json of the folder RUN, or the file RUN, and writes it to stdout.",
-		Args:  cobra.ExactArgs(1),
+		Args:  cobra.MaximumNArgs(1),
 	}
 	format := formatFlag(cmd, "text")
+	schema := cmd.Flags().Bool("schema", false, "write the JSON Schema of report.json instead")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		path := args[0]
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			path = filepath.Join(path, "report.json")
+		if *schema {
+			_, err := a.out.Write(reports.Schema)
+			return err
 		}
-		f, err := os.Open(path)
-		if err != nil {
-			return &usageError{fmt.Errorf("reading a report: %w", err)}
+		if len(args) == 0 {
+			return usagef("no run: name its folder, or its report.json")
 		}
-		defer f.Close()
-		report, err := reports.ReadJSON(f)
+		report, err := readReport(args[0])
 		if err != nil {
-			return &usageError{fmt.Errorf("reading the report %s: %w", path, err)}
+			return err
 		}
 		return a.write(report, *format)
 	}
 	return cmd
+}
+
+// readReport reads the report of a folder, with its signatures, or from a file.
+func readReport(path string) (*reports.Report, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		report, err := reports.ReadSigned(path)
+		if err != nil {
+			return nil, &usageError{err}
+		}
+		return report, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("reading a report: %w", err)}
+	}
+	defer f.Close()
+	report, err := reports.ReadJSON(f)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("reading the report %s: %w", path, err)}
+	}
+	return report, nil
 }
 
 // formatFlag is the flag that names the format of a report on stdout.

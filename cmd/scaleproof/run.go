@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -92,8 +93,8 @@ func (a *app) validate(i interrupts, p *plan.Plan, o runOptions) error {
 	if err := reports.WriteTerminal(a.out, report, a.style()); err != nil {
 		return fmt.Errorf("writing the summary: %w", err)
 	}
-	if writeErr != nil {
-		return &validation.EnvironmentError{Err: writeErr}
+	if err := errors.Join(writeErr, a.announce(report, p.Path)); err != nil {
+		return &validation.EnvironmentError{Err: err}
 	}
 	fmt.Fprintf(a.out, "Report: %s\n", filepath.Join(out, "report.html"))
 	return verdict(report.Verdict.Word)

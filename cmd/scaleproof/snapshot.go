@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +24,12 @@ func (a *app) snapshotCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		toFile := *out != "" && *out != "-"
+		if toFile {
+			if err := snapshot.CheckWritable(*out); err != nil {
+				return &validation.EnvironmentError{Err: err}
+			}
+		}
 		interrupts := a.interrupts(cmd.Context(), "Interrupted: stopping the measurement. Nothing was changed.")
 		defer interrupts.stop()
 		opts := a.options(interrupts.second)
@@ -31,14 +38,25 @@ func (a *app) snapshotCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if *out == "" || *out == "-" {
-			return snapshot.Write(a.out, s)
+		if !toFile {
+			return a.writeSnapshot(s)
 		}
-		if err := snapshot.WriteFile(*out, s); err != nil {
+		if err := snapshot.WriteFileOrKeep(*out, s); err != nil {
 			return &validation.EnvironmentError{Err: err}
 		}
 		fmt.Fprintf(a.err, "Wrote %s: %d metrics over %d trials.\n", *out, len(s.Metrics), s.Trials)
 		return nil
 	}
 	return cmd
+}
+
+// writeSnapshot writes a snapshot to stdout; where that fails, it is kept.
+func (a *app) writeSnapshot(s *snapshot.Snapshot) error {
+	err := snapshot.Write(a.out, s)
+	if err == nil {
+		return nil
+	}
+	return &validation.EnvironmentError{Err: snapshot.Elsewhere(err, func(dir string) error {
+		return snapshot.WriteFile(filepath.Join(dir, s.ID+".json"), s)
+	})}
 }

@@ -62,7 +62,8 @@ func allowed() map[string][]string {
 		"scaling":                  append([]string{"internal/child", "internal/kubectl", "scaling/shard"}, base...),
 		"scaling/shard":            append([]string{"internal/child"}, leaves...),
 		"capacity":                 base,
-		"reports":                  append([]string{"loadgen", "dbbench", "scaling", "scaling/shard", "capacity"}, base...),
+		"internal/sshsig":          {},
+		"reports":                  append([]string{"internal/sshsig", "loadgen", "dbbench", "scaling", "scaling/shard", "capacity"}, base...),
 		"internal/plan":            append(slices.Clone(five), base...),
 		"internal/validation":      slices.Concat([]string{"internal/history", "internal/plan", "internal/kubectl"}, five, base),
 		"internal/testpg":          {},
@@ -79,7 +80,7 @@ func allowed() map[string][]string {
 		"examples":                 {},
 		"scripts/benchload":        {"loadgen", "internal/unit"},
 		"scripts/screenshots":      {},
-		"cmd/scaleproof":           slices.Concat([]string{"internal/plan", "internal/validation", "internal/demo", "internal/live", "internal/history", "examples"}, real, five, base),
+		"cmd/scaleproof":           slices.Concat([]string{"internal/plan", "internal/validation", "internal/demo", "internal/live", "internal/history", "internal/sshsig", "examples"}, real, five, base),
 		"scripts/benchshard":       append([]string{"scaling/shard", "internal/testpg"}, base...),
 		"scripts/benchdb":          append([]string{"dbbench", "internal/testpg"}, base...),
 	}

@@ -2,6 +2,7 @@ package stats
 
 import (
 	"math"
+	"sort"
 
 	"gonum.org/v1/gonum/stat/distuv"
 )
@@ -28,12 +29,12 @@ func Detectable(sd float64, n int, alpha float64) float64 {
 // TrialsNeeded returns how many values a side are needed to find a change of a
 // mean as Detectable has it, limit at most; 0 where limit is not enough.
 func TrialsNeeded(sd, change, alpha float64, limit int) int {
-	for n := 4; n <= limit; n++ { // with fewer no exact rank test finds anything at 5 %
-		if Detectable(sd, n, alpha) <= change {
-			return n
-		}
+	const least = 4 // with fewer no exact rank test finds anything at 5 %
+	more := sort.Search(max(limit-least+1, 0), func(i int) bool { return Detectable(sd, least+i, alpha) <= change })
+	if least+more > limit {
+		return 0
 	}
-	return 0
+	return least + more
 }
 
 // StandardDeviation returns the sample standard deviation; NaN for fewer than

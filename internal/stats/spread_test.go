@@ -28,7 +28,7 @@ func TestSpread(t *testing.T) {
 // of the test says.
 func TestSpreadKeepsItsLevel(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
-	const pairs = 4000
+	const pairs = 2000
 	called, found := 0, 0
 	draw := func(deviation float64) []float64 {
 		xs := make([]float64, 6)

@@ -23,10 +23,10 @@ type TB interface {
 	Context() context.Context
 }
 
-// Start starts a server that holds samples in the OpenMetrics format, and returns
-// its URL. The server ends with the test. A test on a machine without Prometheus
+// Start starts a server that holds samples in the OpenMetrics format and has rules,
+// each a file of them, and returns its URL. The server ends with the test. A test on a machine without Prometheus
 // is skipped.
-func Start(t TB, openMetrics []byte) string {
+func Start(t TB, openMetrics []byte, rules ...string) string {
 	t.Helper()
 	for _, program := range []string{"prometheus", "promtool"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -35,7 +35,11 @@ func Start(t TB, openMetrics []byte) string {
 	}
 	dir := t.TempDir()
 	data, blocks, settings := filepath.Join(dir, "data.txt"), filepath.Join(dir, "blocks"), filepath.Join(dir, "prometheus.yml")
-	for path, content := range map[string][]byte{data: openMetrics, settings: []byte("global: {}\n")} {
+	files := map[string][]byte{data: openMetrics, settings: []byte("rule_files: [rules-*.yml]\n")}
+	for i, text := range rules {
+		files[filepath.Join(dir, fmt.Sprintf("rules-%d.yml", i))] = []byte(text)
+	}
+	for path, content := range files {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatalf("writing what Prometheus reads: %v", err)
 		}

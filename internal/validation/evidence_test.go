@@ -2,61 +2,15 @@ package validation
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"scaleproof/internal/plan"
+	"scaleproof/internal/testprom"
 	"scaleproof/reports"
 	"scaleproof/scaling"
 )
-
-// startPrometheus starts a real server with one alerting rule.
-func startPrometheus(t *testing.T) string {
-	t.Helper()
-	program, err := exec.LookPath("prometheus")
-	if err != nil {
-		t.Skip("prometheus is not installed")
-	}
-	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"prometheus.yml": "rule_files: [rules.yml]\n",
-		"rules.yml":      "groups: [{name: brownie, rules: [{alert: ApiSlow, expr: vector(0) > 1}]}]\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
-	cmd := exec.CommandContext(t.Context(), program, "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	url := "http://" + address
-	for deadline := time.Now().Add(time.Minute); ; {
-		if answer, err := http.Get(url + "/-/ready"); err == nil {
-			answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return url
-			}
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("prometheus does not become ready")
-		}
-		time.Sleep(50 * time.Millisecond) // between two looks
-	}
-}
 
 func checked(t *testing.T, url string, e plan.Evidence, r *reports.Report) reports.ChecklistItem {
 	t.Helper()
@@ -67,7 +21,7 @@ func checked(t *testing.T, url string, e plan.Evidence, r *reports.Report) repor
 }
 
 func TestPrometheusAnswersForTheMonitoring(t *testing.T) {
-	url := startPrometheus(t)
+	url := testprom.Start(t, []byte("# TYPE up gauge\nup 1 1700000000\n# EOF\n"), "groups: [{name: brownie, rules: [{alert: ApiSlow, expr: vector(0) > 1}]}]\n")
 	for name, c := range map[string]struct {
 		evidence plan.Evidence
 		want     reports.ItemState

@@ -22,7 +22,7 @@ func (r *runner) keepBefore(s *snapshot.Snapshot) error {
 	if r.opts.JournalDir == "" {
 		return nil
 	}
-	if err := snapshot.WriteFile(filepath.Join(r.opts.JournalDir, beforeFile), s); err != nil {
+	if err := snapshot.WriteFileOrKeep(filepath.Join(r.opts.JournalDir, beforeFile), s); err != nil {
 		return &EnvironmentError{err}
 	}
 	return nil

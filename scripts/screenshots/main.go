@@ -77,7 +77,7 @@ func take(ctx context.Context, url, scheme string, width int64, full bool, path 
 		chromedp.EmulateViewport(width, 860),
 		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
 		chromedp.Navigate(url),
-		chromedp.Poll(`document.querySelector("canvas") !== null`, nil),
+		chromedp.WaitReady(`html[data-ready="true"]`),
 		capture,
 	)
 	if err != nil {

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"scaleproof/reports"
+)
+
+// writeKey makes a private key's file, and the line of a list of signers.
+func writeKey(t *testing.T, name, passphrase string) (path, line string) {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKeyWithPassphrase(private, "", []byte(passphrase))
+	if passphrase == "" {
+		block, err = ssh.MarshalPrivateKey(private, "")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ssh.NewPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return writeFile(t, "key", string(pem.EncodeToMemory(block))), name + " " + string(ssh.MarshalAuthorizedKey(key))
+}
+
+func TestSignAndVerifyByTheCommandLine(t *testing.T) {
+	dir := t.TempDir()
+	if err := reports.WriteAll(dir, &reports.Report{SchemaVersion: reports.SchemaVersion, ID: "run-1", Checklist: []reports.ChecklistItem{
+		{ID: "documentation", Text: "Documentation updated", State: reports.ItemUnknown, Evidence: "no evidence was given"},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := runCommand(t, nil, "verify", dir); got.code != 3 || !strings.Contains(got.out, "no signature") {
+		t.Errorf("unsigned: %+v", got)
+	}
+	key, jane := writeKey(t, "jane", "correct horse")
+	if got := runCommand(t, nil, "sign", dir, "--key", key, "--as", "jane"); got.code != 2 || !strings.Contains(got.err, passphraseVariable) {
+		t.Errorf("no passphrase: %+v", got)
+	}
+	environment := map[string]string{passphraseVariable: "correct horse"}
+	if got := runCommand(t, environment, "sign", dir, "--key", key, "--as", "jane", "--item", "documentation"); got.code != 0 || !strings.Contains(got.err, "Signed as jane") {
+		t.Fatalf("%+v", got)
+	}
+	page, err := os.ReadFile(filepath.Join(dir, "report.html"))
+	if err != nil || !strings.Contains(string(page), "signed by jane") {
+		t.Errorf("the page was not written anew: %v", err)
+	}
+	_, joe := writeKey(t, "joe", "")
+	for name, c := range map[string]struct {
+		signers string
+		code    int
+	}{"hers": {jane, 0}, "another's": {joe, 1}, "no list": {"jane nothing\n", 2}} {
+		if got := runCommand(t, nil, "verify", dir, "--signers", writeFile(t, "allowed", c.signers)); got.code != c.code {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	if got := runCommand(t, nil, "report", dir, "--format", "md"); got.code != 0 || !strings.Contains(got.out, "- [x] Documentation updated: signed by jane") {
+		t.Errorf("%+v", got)
+	}
+	for name, args := range map[string][]string{
+		"no key": {"sign", dir, "--as", "x"}, "no name": {"sign", dir, "--key", key}, "no such key": {"sign", dir, "--key", dir + "/none", "--as", "x"}, "no report": {"sign", t.TempDir(), "--key", key, "--as", "x"},
+	} {
+		if got := runCommand(t, environment, args...); got.code != 2 {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}

@@ -1,0 +1,293 @@
+package reports
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"scaleproof/dbbench"
+	"scaleproof/internal/snapshot"
+	"scaleproof/internal/unit"
+)
+
+// nodeStatistics is what the statistics views of one node told on both sides: at
+// the end of each measurement, and what they counted through it. What was not
+// captured is nil.
+type nodeStatistics struct {
+	name           string
+	before, after  *dbbench.Statistics
+	counted, later *dbbench.StatisticsDelta
+}
+
+// statisticsTables shows what the database itself counted, node by node.
+func statisticsTables(r *Report) ([]table, error) {
+	nodes, err := statisticsOf(r)
+	if err != nil {
+		return nil, err
+	}
+	activity, err := activities(r)
+	if err != nil {
+		return nil, err
+	}
+	var tables []table
+	for _, n := range nodes {
+		prefix := ""
+		if len(nodes) > 1 {
+			prefix = n.name + ": "
+		}
+		own := full(n.statements(), n.indexes(), n.tables(), n.settings())
+		if pair := activity[n.name]; pair != nil {
+			own = append(own, pair.tables()...)
+		}
+		for _, t := range own {
+			t.Title = prefix + t.Title
+			tables = append(tables, t)
+		}
+	}
+	return tables, nil
+}
+
+func statisticsOf(r *Report) ([]nodeStatistics, error) {
+	nodes := map[string]*nodeStatistics{}
+	at := func(name string) *nodeStatistics {
+		if nodes[name] == nil {
+			nodes[name] = &nodeStatistics{name: name}
+		}
+		return nodes[name]
+	}
+	read := func(s *snapshot.Snapshot, set func(*nodeStatistics, *dbbench.Statistics), count func(*nodeStatistics, *dbbench.StatisticsDelta)) error {
+		if s == nil {
+			return nil
+		}
+		var captured map[string]*dbbench.Statistics
+		var deltas map[string]*dbbench.StatisticsDelta
+		if _, err := s.Section("pg", &captured); err != nil {
+			return err
+		}
+		if _, err := s.Section("pg.delta", &deltas); err != nil {
+			return err
+		}
+		for name, c := range captured {
+			set(at(name), c)
+		}
+		for name, d := range deltas {
+			count(at(name), d)
+		}
+		return nil
+	}
+	if err := read(r.Before, func(n *nodeStatistics, s *dbbench.Statistics) { n.before = s }, func(n *nodeStatistics, d *dbbench.StatisticsDelta) { n.counted = d }); err != nil {
+		return nil, err
+	}
+	if err := read(r.After, func(n *nodeStatistics, s *dbbench.Statistics) { n.after = s }, func(n *nodeStatistics, d *dbbench.StatisticsDelta) { n.later = d }); err != nil {
+		return nil, err
+	}
+	var list []nodeStatistics
+	for _, name := range slices.Sorted(maps.Keys(nodes)) {
+		list = append(list, *nodes[name])
+	}
+	return list, nil
+}
+
+// A counterPair is a row of a view with what it counted on both sides, nil where
+// it was not there or is not known.
+type counterPair struct {
+	row           dbbench.Row
+	before, after map[string]float64
+}
+
+// counters joins the rows of a view by a key.
+func (n nodeStatistics) counters(view, key string) []counterPair {
+	var order []string
+	pairs := map[string]*counterPair{}
+	take := func(d *dbbench.StatisticsDelta, set func(*counterPair, map[string]float64)) {
+		if d == nil {
+			return
+		}
+		for _, row := range d.Views[view] {
+			id := fmt.Sprint(row.Row[key])
+			if pairs[id] == nil {
+				order = append(order, id)
+				pairs[id] = &counterPair{}
+			}
+			pairs[id].row = row.Row
+			set(pairs[id], row.Counters)
+		}
+	}
+	take(n.counted, func(p *counterPair, c map[string]float64) { p.before = c })
+	take(n.later, func(p *counterPair, c map[string]float64) { p.after = c })
+	list := make([]counterPair, 0, len(order))
+	for _, id := range order {
+		list = append(list, *pairs[id])
+	}
+	return list
+}
+
+// ownExplain begins the statements by which dbbench reads plans.
+const ownExplain = "EXPLAIN (ANALYZE, BUFFERS"
+
+// statements lists the statements that took the most time on either side.
+func (n nodeStatistics) statements() table {
+	t := table{
+		Title: "Top statements", Note: "By pg_stat_statements, the busiest first. Other clients of the database count too; scaleproof's own EXPLAINs are left out.",
+		Head: columns("statement", "#calls before", "#after", "#mean time before", "#after", "#total before", "#after"),
+	}
+	pairs := n.counters("pg_stat_statements", "queryid")
+	pairs = slices.DeleteFunc(pairs, func(p counterPair) bool { return strings.HasPrefix(fmt.Sprint(p.row["query"]), ownExplain) })
+	time := func(p counterPair) float64 { return max(p.before["total_exec_time"], p.after["total_exec_time"]) }
+	slices.SortStableFunc(pairs, func(a, b counterPair) int { return cmp.Compare(time(b), time(a)) })
+	for _, p := range pairs[:min(len(pairs), topRows)] {
+		text, _ := p.row["query"].(string)
+		row := []string{text}
+		for _, figure := range []func(map[string]float64) string{
+			func(c map[string]float64) string { return unit.Format(c["calls"], unit.Count) },
+			func(c map[string]float64) string {
+				return unit.Format(c["total_exec_time"]/1e3/max(c["calls"], 1), unit.Seconds)
+			},
+			func(c map[string]float64) string { return unit.Format(c["total_exec_time"]/1e3, unit.Seconds) },
+		} {
+			for _, c := range []map[string]float64{p.before, p.after} {
+				if c["calls"] == 0 {
+					row = append(row, "–")
+				} else {
+					row = append(row, figure(c))
+				}
+			}
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t
+}
+
+// sizesOf returns the sizes of tables and indexes by their OID, in bytes.
+func sizesOf(s *dbbench.Statistics) map[string]float64 {
+	sizes := map[string]float64{}
+	if s != nil {
+		for _, row := range s.Views["sizes"] {
+			bytes, _ := row["total_bytes"].(float64)
+			sizes[fmt.Sprint(row["relid"])] = bytes
+		}
+	}
+	return sizes
+}
+
+// indexes lists how often each index was used, and those that never were.
+func (n nodeStatistics) indexes() table {
+	t := table{
+		Title: "Index usage", Note: "Scans through each measurement. An index without any since the statistics were reset only costs.",
+		Head: columns("index", "table", "#scans before", "#after", "#since reset", "#size", ""),
+	}
+	if n.after == nil {
+		return t
+	}
+	was := map[string]bool{}
+	if n.before != nil {
+		for _, row := range n.before.Views["pg_stat_user_indexes"] {
+			was[fmt.Sprint(row["indexrelid"])] = true
+		}
+	}
+	counted := map[string]counterPair{}
+	for _, p := range n.counters("pg_stat_user_indexes", "indexrelid") {
+		counted[fmt.Sprint(p.row["indexrelid"])] = p
+	}
+	sizes := sizesOf(n.after)
+	rows := slices.Clone(n.after.Views["pg_stat_user_indexes"])
+	isNew := func(row dbbench.Row) bool { return n.before != nil && !was[fmt.Sprint(row["indexrelid"])] }
+	// What is new comes first, then what was used most, then what only costs.
+	slices.SortStableFunc(rows, func(a, b dbbench.Row) int {
+		x, y := fmt.Sprint(a["indexrelid"]), fmt.Sprint(b["indexrelid"])
+		if isNew(a) != isNew(b) {
+			if isNew(a) {
+				return -1
+			}
+			return 1
+		}
+		used := func(id string) float64 { return counted[id].before["idx_scan"] + counted[id].after["idx_scan"] }
+		return cmp.Or(cmp.Compare(used(y), used(x)), cmp.Compare(sizes[y], sizes[x]))
+	})
+	for _, row := range rows[:min(len(rows), mostIndexes)] {
+		id := fmt.Sprint(row["indexrelid"])
+		total, _ := row["idx_scan"].(float64)
+		note := ""
+		switch {
+		case isNew(row):
+			note = "new"
+		case total == 0:
+			note = "never used"
+		}
+		t.Rows = append(t.Rows, []string{
+			fmt.Sprint(row["indexrelname"]), fmt.Sprint(row["relname"]), unit.Format(counted[id].before["idx_scan"], unit.Count),
+			unit.Format(counted[id].after["idx_scan"], unit.Count), unit.Format(total, unit.Count), unit.Format(sizes[id], unit.Bytes), note,
+		})
+	}
+	if len(rows) > mostIndexes {
+		t.Note += fmt.Sprintf(" %d of %d are shown.", mostIndexes, len(rows))
+	}
+	return t
+}
+
+// mostIndexes is how many indexes are shown.
+const mostIndexes = 40
+
+// tables lists the tables with their growth from one measurement to the other.
+func (n nodeStatistics) tables() table {
+	t := table{
+		Title: "Table growth", Note: "Sizes with indexes and TOAST at the end of each measurement.",
+		Head: columns("table", "#size before", "#after", "#growth", "#rows", "#dead rows", "#sequential scans before", "#after"),
+	}
+	if n.after == nil {
+		return t
+	}
+	before, after := sizesOf(n.before), sizesOf(n.after)
+	counted := map[string]counterPair{}
+	for _, p := range n.counters("pg_stat_user_tables", "relid") {
+		counted[fmt.Sprint(p.row["relid"])] = p
+	}
+	rows := slices.Clone(n.after.Views["pg_stat_user_tables"])
+	slices.SortStableFunc(rows, func(a, b dbbench.Row) int {
+		return cmp.Compare(after[fmt.Sprint(b["relid"])], after[fmt.Sprint(a["relid"])])
+	})
+	for _, row := range rows[:min(len(rows), 2*topRows)] {
+		id := fmt.Sprint(row["relid"])
+		sizeBefore, growth := "–", "–"
+		if size, ok := before[id]; ok {
+			sizeBefore, growth = unit.Format(size, unit.Bytes), unit.Format(after[id]-size, unit.Bytes)
+		}
+		live, _ := row["n_live_tup"].(float64)
+		dead, _ := row["n_dead_tup"].(float64)
+		t.Rows = append(t.Rows, []string{
+			fmt.Sprint(row["relname"]), sizeBefore, unit.Format(after[id], unit.Bytes), growth, unit.Format(live, unit.Count), unit.Format(dead, unit.Count),
+			unit.Format(counted[id].before["seq_scan"], unit.Count), unit.Format(counted[id].after["seq_scan"], unit.Count),
+		})
+	}
+	return t
+}
+
+// settings lists the settings that differ from one measurement to the other.
+func (n nodeStatistics) settings() table {
+	t := table{Title: "Settings that changed", Head: columns("setting", "before", "after")}
+	if n.before == nil || n.after == nil {
+		return t
+	}
+	values := func(s *dbbench.Statistics) map[string]string {
+		all := map[string]string{}
+		for _, row := range s.Views["settings"] {
+			value := fmt.Sprint(row["setting"])
+			if base, ok := row["unit"].(string); ok {
+				value += " × " + base
+			}
+			all[fmt.Sprint(row["name"])] = value
+		}
+		return all
+	}
+	before, after := values(n.before), values(n.after)
+	both := maps.Clone(before)
+	maps.Copy(both, after)
+	for _, name := range slices.Sorted(maps.Keys(both)) {
+		if before[name] != after[name] {
+			t.Rows = append(t.Rows, []string{name, cmp.Or(before[name], "the default"), cmp.Or(after[name], "the default")})
+		}
+	}
+	return t
+}
