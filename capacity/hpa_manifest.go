@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 
 	"scaleproof/internal/invalid"
+	"scaleproof/internal/unit"
 )
 
 // An HPA is a HorizontalPodAutoscaler of autoscaling/v2, as far as the
@@ -124,37 +125,11 @@ func (d Decimal) MarshalText() ([]byte, error) { return []byte(d.String()), nil 
 
 // UnmarshalText decodes a quantity. It must be finite and not negative.
 func (d *Decimal) UnmarshalText(text []byte) error {
-	number, factor := string(text), 1.0
-	for _, s := range []struct {
-		suffix string
-		factor float64
-	}{
-		{"Ki", 1 << 10},
-		{"Mi", 1 << 20},
-		{"Gi", 1 << 30},
-		{"Ti", 1 << 40},
-		{"Pi", 1 << 50},
-		{"Ei", 1 << 60},
-		{"n", 1e-9},
-		{"u", 1e-6},
-		{"m", 1e-3},
-		{"k", 1e3},
-		{"M", 1e6},
-		{"G", 1e9},
-		{"T", 1e12},
-		{"P", 1e15},
-		{"E", 1e18},
-	} {
-		if rest, ok := strings.CutSuffix(number, s.suffix); ok {
-			number, factor = rest, s.factor
-			break
-		}
+	v, err := unit.ParseKubernetes(string(text))
+	if err != nil {
+		return err
 	}
-	v, err := strconv.ParseFloat(number, 64)
-	if err != nil || strings.Trim(number, "0123456789.eE+-") != "" || v < 0 || v*factor > 1e18 {
-		return fmt.Errorf("%q is no quantity (such as 500m, 15k or 2Gi)", text)
-	}
-	*d = Decimal(v * factor)
+	*d = Decimal(v)
 	return nil
 }
 

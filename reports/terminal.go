@@ -103,18 +103,9 @@ func (t *terminal) conditions(results []ConditionResult) {
 
 // wrapped prints a text at an indent, broken at spaces.
 func (t *terminal) wrapped(text string, indent int) {
-	line := ""
-	flush := func() { t.printf("%s%s\n", strings.Repeat(" ", indent), t.paint(dim, line)); line = "" }
-	for _, word := range strings.Fields(text) {
-		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > t.style.Width-indent {
-			flush()
-		}
-		if line != "" {
-			line += " "
-		}
-		line += word
+	for _, line := range wrap(text, t.style.Width-indent) {
+		t.printf("%s%s\n", strings.Repeat(" ", indent), t.paint(dim, line))
 	}
-	flush()
 }
 
 func (t *terminal) action(o *scaling.Outcome) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"scaleproof/internal/kubectl"
 )
@@ -39,8 +40,12 @@ func CheckKubernetes(ctx context.Context, client *kubectl.Client, steps []Step) 
 		return []Check{{"cluster", CheckFault, err.Error(), "mend environment.kubernetes.context, kubectl, or the way to the cluster"}}
 	}
 	checks := []Check{checkSkew(versions)}
-	for _, r := range rightsOf(steps) {
-		checks = append(checks, checkRight(ctx, client, r))
+	checks = append(checks, checkRights(ctx, client, rightsOf(steps))...)
+	for _, c := range checkRights(ctx, client, measuringRights()) {
+		if c.State == CheckFault {
+			c.State = CheckWarning // the plan runs without
+		}
+		checks = append(checks, c)
 	}
 	for _, target := range targetsOf(steps) {
 		checks = append(checks, checkTarget(ctx, client, target)...)
@@ -55,6 +60,9 @@ func checkSkew(v kubectl.Versions) Check {
 	}
 	return c
 }
+
+// leases is the resource of the lock.
+const leases = "leases.coordination.k8s.io"
 
 // A right is a verb on a resource, as kubectl auth can-i takes them.
 type right struct {
@@ -75,8 +83,17 @@ func rightsOf(steps []Step) []right {
 	for _, s := range steps {
 		if s.OnKubernetes() {
 			s.rights(add)
-			add("the lock of the namespace", "leases.coordination.k8s.io", "get", "create", "update", "delete")
+			add("the lock of the namespace", leases, "get", "create", "update", "delete")
 		}
+	}
+	return all
+}
+
+// measuringRights are those that the state of the namespace in a snapshot needs.
+func measuringRights() []right {
+	var all []right
+	for _, resource := range []string{"pods", "deployments.apps", horizontal, "endpointslices.discovery.k8s.io", "events", "pods.metrics.k8s.io"} {
+		all = append(all, right{"list", resource, "the state in the report"})
 	}
 	return all
 }
@@ -91,7 +108,7 @@ func (s Step) rights(add func(why, resource string, verbs ...string)) {
 			add("the rollback of "+why, "pods", "delete")
 		}
 	}
-	switch {
+	switch { // wait, notify, pause and others need nothing of Kubernetes
 	case s.Scale != nil:
 		workload(s.Scale.Target)
 		add(why, horizontal, "list")
@@ -123,6 +140,45 @@ func (s Step) made(add func(why, resource string, verbs ...string), target strin
 	add("step "+s.Title(), target, "get", "patch")
 	add("step "+s.Title(), kind, "create") // a right to create can't be of one name
 	add("the rollback of step "+s.Title(), target, "delete")
+}
+
+// CheckUnproven asks for the verbs that steps and their rollback need beyond those
+// that their previews have tried: a preview reads and, by a dry run, writes. It
+// changes nothing.
+func CheckUnproven(ctx context.Context, client *kubectl.Client, steps []Step, previews []PreviewStep) []Check {
+	var proven []Step
+	for i, p := range previews {
+		if p.Err == nil {
+			proven = append(proven, steps[i])
+		}
+	}
+	tried := rightsOf(proven)
+	rights := slices.DeleteFunc(rightsOf(steps), func(r right) bool {
+		switch r.verb {
+		case "delete", "update":
+			return false
+		}
+		return r.resource == leases || slices.ContainsFunc(tried, func(t right) bool { return t.verb == r.verb && t.resource == r.resource })
+	})
+	return checkRights(ctx, client, rights)
+}
+
+// rightsAtOnce is how many rights are asked for at the same time.
+const rightsAtOnce = 4
+
+func checkRights(ctx context.Context, client *kubectl.Client, rights []right) []Check {
+	checks := make([]Check, len(rights))
+	var wait sync.WaitGroup
+	free := make(chan struct{}, rightsAtOnce)
+	for i, r := range rights {
+		wait.Go(func() {
+			free <- struct{}{}
+			checks[i] = checkRight(ctx, client, r)
+			<-free
+		})
+	}
+	wait.Wait()
+	return checks
 }
 
 func checkRight(ctx context.Context, client *kubectl.Client, r right) Check {

@@ -202,6 +202,8 @@ type PreviewStep struct {
 	Parallel     string `json:"parallel,omitempty"` // the group that it runs with
 	When         string `json:"when,omitempty"`     // its condition
 	MayFail      bool   `json:"may_fail,omitempty"`
+	// Err is why the state can't be read.
+	Err error `json:"-"`
 }
 
 // Preview reads the state that each step would change, and changes nothing.
@@ -216,6 +218,7 @@ func (x *Executor) Preview(ctx context.Context, steps []Step) []PreviewStep {
 		was, err := capture(ctx, c)
 		switch {
 		case err != nil:
+			p.Err = err
 			p.State = "can't be read: " + x.clean(err.Error())
 		case was.before != "":
 			p.State, p.Will = x.clean(was.before), x.clean(orDefault(was.after, c.expects()))

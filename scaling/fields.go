@@ -165,7 +165,7 @@ func mergeFields(before, after, now fieldState) (want fieldState, conflicts []st
 		for _, path := range slices.Sorted(maps.Keys(before[target])) {
 			was, made, is := before[target][path], after[target][path], now[target][path]
 			switch {
-			case reflect.DeepEqual(is, was), reflect.DeepEqual(is, made):
+			case reflect.DeepEqual(is, was), alike(path, was, is, made):
 				want.set(target, path, was)
 			default:
 				want.set(target, path, is)
@@ -201,6 +201,53 @@ func diff(before, after string) []string {
 		}
 	}
 	return lines
+}
+
+// alike compares what has become of a field, which was was, with what a dry run said
+// of it: the API server gives a Service node ports of its choice, other ones each
+// time.
+func alike(path string, was, a, b any) bool {
+	ports := path == "/spec/ports" || strings.HasPrefix(path, "/spec/ports/") || path == "/spec/healthCheckNodePort"
+	if !ports || strings.Contains(plain(was), `"nodePort":`) || was != nil && isNodePort(path) {
+		return reflect.DeepEqual(a, b)
+	}
+	if isNodePort(path) {
+		return (a == nil) == (b == nil)
+	}
+	return reflect.DeepEqual(withoutNodePorts(a), withoutNodePorts(b))
+}
+
+func isNodePort(path string) bool {
+	return path == "/spec/healthCheckNodePort" || strings.HasSuffix(path, "/nodePort")
+}
+
+// withoutNodePorts is a copy of a port, or of a list of ports.
+func withoutNodePorts(value any) any {
+	switch v := value.(type) {
+	case []any:
+		copied := make([]any, len(v))
+		for i, item := range v {
+			copied[i] = withoutNodePorts(item)
+		}
+		return copied
+	case map[string]any:
+		copied := maps.Clone(v)
+		delete(copied, "nodePort")
+		return copied
+	}
+	return value
+}
+
+// alikeFields compares the fields of an object as alike does.
+func alikeFields(was, a, b map[string]any) bool {
+	for path := range union(a, b) {
+		_, inA := a[path]
+		_, inB := b[path]
+		if inA != inB || !alike(path, was[path], a[path], b[path]) {
+			return false
+		}
+	}
+	return true
 }
 
 // plain writes a value for a person.

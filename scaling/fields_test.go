@@ -196,3 +196,25 @@ func TestRestoringPatchGoesBack(t *testing.T) {
 		t.Errorf("only %d changes were tried", changed)
 	}
 }
+
+func TestNodePortsAreTheServersChoice(t *testing.T) {
+	ports := func(text string) any { return object(t, `{"ports":`+text+`}`)["ports"] }
+	none, one, other := ports(`[{"port":80}]`), ports(`[{"port":80,"nodePort":30001}]`), ports(`[{"port":80,"nodePort":30002}]`)
+	for name, c := range map[string]struct {
+		path      string
+		was, a, b any
+		want      bool
+	}{
+		"assigned":       {"/spec/ports", none, one, other, true},
+		"another port":   {"/spec/ports", none, one, ports(`[{"port":81,"nodePort":30001}]`), false},
+		"chosen before":  {"/spec/ports", one, one, other, false},
+		"of a name":      {"/spec/ports/[http]/nodePort", nil, json.Number("1"), json.Number("2"), true},
+		"of a name, set": {"/spec/ports/[http]/nodePort", json.Number("3"), json.Number("1"), json.Number("2"), false},
+		"not assigned":   {"/spec/ports/[http]/nodePort", nil, json.Number("1"), nil, false},
+		"another field":  {"/spec/replicas", json.Number("3"), json.Number("1"), json.Number("2"), false},
+	} {
+		if got := alike(c.path, c.was, c.a, c.b); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -56,7 +56,7 @@ func (f *fakeAPI) environment(t *testing.T) Environment {
 	return env
 }
 
-func (f *fakeAPI) run(_ context.Context, _ []byte, args []string) (out, fault []byte, err error) {
+func (f *fakeAPI) run(_ context.Context, stdin []byte, args []string) (out, fault []byte, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fail := func(text string) ([]byte, []byte, error) { return nil, []byte(text), errors.New("exit status 1") }
@@ -69,7 +69,7 @@ func (f *fakeAPI) run(_ context.Context, _ []byte, args []string) (out, fault []
 		return fail("Error from server (NotFound): " + args[1])
 	case args[0] == "patch":
 		dryRun := strings.Contains(strings.Join(args, " "), "--dry-run")
-		if text := f.patch(&o, args, dryRun); text != "" {
+		if text := f.patch(&o, args, string(stdin), dryRun); text != "" {
 			return fail(text)
 		}
 	}
@@ -80,7 +80,7 @@ func (f *fakeAPI) run(_ context.Context, _ []byte, args []string) (out, fault []
 	return text, nil, nil
 }
 
-func (f *fakeAPI) patch(o *kubectl.Object, args []string, dryRun bool) (fault string) {
+func (f *fakeAPI) patch(o *kubectl.Object, args []string, body string, dryRun bool) (fault string) {
 	if !dryRun {
 		f.writes++
 		if f.before != nil {
@@ -95,7 +95,6 @@ func (f *fakeAPI) patch(o *kubectl.Object, args []string, dryRun bool) (fault st
 	}
 	made := object(f.t, string(text))
 	version := made.Version()
-	body := strings.TrimPrefix(args[3], "--patch=")
 	if args[2] == "--type=json" {
 		made = patchJSON(f.t, made, []byte(body))
 	} else {

@@ -14,7 +14,8 @@ type LeaseConfig struct {
 	Name   string // of the Lease object, in the client's namespace
 	Holder string // unique to this run
 	// Duration is how long the lock outlives its last renewal, in whole
-	// seconds; it is renewed three times in it. Zero: 15 s.
+	// seconds; it is renewed three times in it. Zero: 45 s, so that an API server
+	// that is away for half a minute ends no run.
 	Duration time.Duration
 	// Resumes says that the holder of the same name is known to be dead, so that
 	// its lock is taken over at once.
@@ -39,7 +40,7 @@ const microTime = "2006-01-02T15:04:05.000000Z07:00"
 // meanwhile: clocks differ between machines.
 func AcquireLease(ctx context.Context, client *kubectl.Client, config LeaseConfig) (*Lease, error) {
 	if config.Duration == 0 {
-		config.Duration = 15 * time.Second
+		config.Duration = 45 * time.Second
 	}
 	l := &Lease{client: client, config: config}
 	made, err := client.Create(ctx, l.with(kubectl.Object{
@@ -147,6 +148,9 @@ func (l *Lease) reread(ctx context.Context) error {
 	return nil
 }
 
+// renewRetry is the time until a renewal that failed is tried again.
+const renewRetry = time.Second
+
 // Keep renews the lock until ctx ends or stop is called, which waits for the last
 // renewal. Once the lock is lost, or its duration has passed without a renewal,
 // the returned context ends with a cause that wraps ErrLockLost.
@@ -156,20 +160,22 @@ func (l *Lease) Keep(ctx context.Context) (kept context.Context, stop func()) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		ticker := time.NewTicker(l.config.Duration / 3)
-		defer ticker.Stop()
+		timer := time.NewTimer(l.config.Duration / 3)
+		defer timer.Stop()
 		last := time.Now()
 		for {
 			select {
 			case <-done:
 				return
-			case <-ticker.C:
+			case <-timer.C:
 			}
 			// The renewal goes on when ctx ends: a rollback still needs the lock.
 			err := l.Renew(context.WithoutCancel(ctx))
+			timer.Reset(min(renewRetry, l.config.Duration/3))
 			switch {
 			case err == nil:
 				last = time.Now()
+				timer.Reset(l.config.Duration / 3)
 			case errors.Is(err, ErrLockLost):
 				cancel(err)
 				return

@@ -55,13 +55,19 @@ func (c *notifyChange) describe() string {
 	return "tell " + c.host() + ": " + what
 }
 
+// Host is the webhook's address without the part of it that is a secret.
+func (n Notify) Host() string {
+	u, err := url.Parse(n.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
 // host is the part of the URL that may be seen.
 func (c *notifyChange) host() string {
-	u, err := url.Parse(c.URL)
-	if err != nil {
-		return "the webhook"
-	}
-	return u.Host
+	_, host, _ := strings.Cut(c.Host(), "://")
+	return host
 }
 
 func (c *notifyChange) undoes() string {

@@ -51,6 +51,9 @@ type Rollback struct {
 	FinishedAt time.Time     `json:"finished_at"`
 	Verified   bool          `json:"verified"`
 	Steps      []StepOutcome `json:"steps"` // in the order of undoing
+	// Probe is what the service answered to a little load afterwards; empty where
+	// the plan has no load.
+	Probe string `json:"probe,omitempty"`
 	// Differences are what the state lacks of the prior one, or has beside it.
 	Differences []string `json:"differences,omitempty"`
 }

@@ -52,6 +52,12 @@ func owner(ctx context.Context, client *kubectl.Client, kind, reference string, 
 	return nil, nil
 }
 
+// An OwnedError says that a step would write what an autoscaler owns, which would
+// write it again.
+type OwnedError struct{ Text string }
+
+func (e *OwnedError) Error() string { return e.Text }
+
 // refuseOwned is the error of a step that would write what an autoscaler owns.
 func refuseOwned(ctx context.Context, client *kubectl.Client, workload kubectl.Object, paths []string) error {
 	if !isWorkload(workload.Kind()) {
@@ -65,8 +71,8 @@ func refuseOwned(ctx context.Context, client *kubectl.Client, workload kubectl.O
 		if hpa != nil {
 			low, _ := hpa.Int("spec", "minReplicas")
 			high, _ := hpa.Int("spec", "maxReplicas")
-			return fmt.Errorf("%s owns the replicas of %s (%d to %d): let a scale step act on it by owner: adjust, or change it by a patch",
-				hpa.Target(), workload.Target(), low, high)
+			return &OwnedError{fmt.Sprintf("%s owns the replicas of %s (%d to %d): let a scale step act on it by owner: adjust, or change it by a patch",
+				hpa.Target(), workload.Target(), low, high)}
 		}
 	}
 	if slices.ContainsFunc(paths, isResources) {
@@ -75,8 +81,8 @@ func refuseOwned(ctx context.Context, client *kubectl.Client, workload kubectl.O
 			return err
 		}
 		if vpa != nil {
-			return fmt.Errorf("%s owns the resources of %s: let a resources step act on it by owner: adjust, or change it by a patch",
-				vpa.Target(), workload.Target())
+			return &OwnedError{fmt.Sprintf("%s owns the resources of %s: let a resources step act on it by owner: adjust, or change it by a patch",
+				vpa.Target(), workload.Target())}
 		}
 	}
 	return nil

@@ -113,9 +113,10 @@ func (x *Executor) undoFields(ctx context.Context, c fielded, was states, undone
 // control plane may answer before it has acted.
 const settleTime = 5 * time.Second
 
+// awaitState reads the state until it is the wanted one. A read that is slow is not
+// cut short: what counts is what it says.
 func (x *Executor) awaitState(ctx context.Context, c change, want string, undone *StepOutcome) error {
-	ctx, cancel := context.WithTimeout(ctx, settleTime)
-	defer cancel()
+	began := time.Now()
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
 	for {
@@ -126,9 +127,12 @@ func (x *Executor) awaitState(ctx context.Context, c change, want string, undone
 			}
 			err = fmt.Errorf("the state is %q and was %q before the action", state, want)
 		}
+		if time.Since(began) > settleTime {
+			return fmt.Errorf("verifying: %w", err)
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("verifying: %w", err)
+			return fmt.Errorf("verifying: %w", errors.Join(context.Cause(ctx), err))
 		case <-ticker.C:
 		}
 	}

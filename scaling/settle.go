@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"scaleproof/internal/kubectl"
@@ -24,7 +25,7 @@ func awaitRestored(ctx context.Context, client *kubectl.Client, target string) e
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && strings.HasPrefix(target, "statefulset/") {
 			err = errors.Join(err, deleteStuckPods(ctx, client, target))
 		}
 		select {
@@ -37,7 +38,7 @@ func awaitRestored(ctx context.Context, client *kubectl.Client, target string) e
 
 func deleteStuckPods(ctx context.Context, client *kubectl.Client, target string) error {
 	o, err := client.Get(ctx, target)
-	if err != nil || o.Kind() != "StatefulSet" {
+	if err != nil {
 		return err
 	}
 	generation, _ := o.Int("metadata", "generation")

@@ -158,20 +158,3 @@ func TestWhatIsNotThere(t *testing.T) {
 		}
 	}
 }
-
-func TestTheAPIServerIsAwayForAWhile(t *testing.T) {
-	s := newStage(t, app)
-	if err := cluster.StopComponent("kube-apiserver"); err != nil {
-		t.Fatal(err)
-	}
-	back := make(chan error, 1)
-	time.AfterFunc(3*time.Second, func() { back <- cluster.StartComponent("kube-apiserver") })
-	x := s.executor()
-	o := s.apply(x, scaleTo("deployment/app", 3), converged("deployment/app"))
-	if err := <-back; err != nil {
-		t.Fatal(err)
-	}
-	s.expect("deployment/app", ".status.readyReplicas", "3")
-	s.rollBack(x, o)
-	s.expect("deployment/app", ".spec.replicas", "2")
-}

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { os.Exit(testcluster.Main(withImages{m}, &cluster))
 type withImages struct{ m *testing.M }
 
 func (w withImages) Run() int {
-	serve := "mkdir /tmp/www; hostname >/tmp/www/index.html; exec /bin/busybox httpd -f -p 8000 -h /tmp/www"
+	serve := "mkdir /tmp/www; hostname >/tmp/www/index.html; echo ok >/tmp/www/health; exec /bin/busybox httpd -f -p 8000 -h /tmp/www"
 	if err := cluster.LoadImage(context.Background(), cluster.Busybox("app", "/bin/sh", "-c", serve)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -52,13 +52,19 @@ func newStage(t *testing.T, manifests ...string) *stage {
 	t.Cleanup(func() {
 		_, _ = cluster.Kubectl(context.Background(), "", "delete", "namespace", s.namespace, "--wait=false")
 	})
+	s.apps(manifests...)
+	return s
+}
+
+// apps makes objects and waits until the workloads of the namespace run.
+func (s *stage) apps(manifests ...string) {
+	s.t.Helper()
 	for _, manifest := range manifests {
 		s.run(manifest, "apply", "-f", "-")
 	}
 	for _, target := range strings.Fields(s.run("", "get", "deployments,statefulsets", "-o=name")) {
-		s.run("", "rollout", "status", target, "--timeout=60s")
+		s.run("", "rollout", "status", target, "--timeout=90s")
 	}
-	return s
 }
 
 // client returns a client of one of the cluster's contexts.

@@ -41,6 +41,9 @@ func (p *Plan) validateHead() error {
 	if !nameForm.MatchString(p.Name) {
 		faults = append(faults, invalid.Field("name", "must be letters, digits, - and _, and is %q", p.Name))
 	}
+	if k := p.Environment.Kubernetes; p.Measure.Resources.Pods && (k.Context == "" || k.Namespace == "") {
+		faults = append(faults, invalid.Field("measure.resources.pods", "needs environment.kubernetes with a context and a namespace"))
+	}
 	for _, name := range slices.Sorted(maps.Keys(p.Variables)) {
 		if !variableForm.MatchString(name) {
 			faults = append(faults, invalid.Field("variables."+name, "is no name of a variable: letters, digits and _, such as REPLICAS"))
@@ -124,6 +127,7 @@ func (p *Plan) validateAction() error {
 		if step.Shard != nil && p.Shard == nil {
 			faults = append(faults, invalid.Field(at+".shard", "the plan has no section shard, which says what moves"))
 		}
+		faults = append(faults, invalid.In(at, p.validateArguments(step)))
 		if step.SQL != nil && !nodes[orPrimary(step.SQL.Node)] {
 			faults = append(faults, invalid.Field(at+".sql", "environment.postgres has no node %q", orPrimary(step.SQL.Node)))
 		}
@@ -147,6 +151,27 @@ func (p *Plan) validateShard() error {
 	}
 	if k := p.Environment.Kubernetes; p.Shard.Routing.ConfigMap != "" && (k.Context == "" || k.Namespace == "") {
 		faults = append(faults, invalid.Field("routing.configmap", "is on Kubernetes, and environment.kubernetes lacks a context or a namespace"))
+	}
+	return errors.Join(faults...)
+}
+
+// validateArguments keeps secrets out of the arguments of children.
+func (p *Plan) validateArguments(s scaling.Step) error {
+	commands := map[string][]string{}
+	if s.Exec != nil {
+		commands["exec.command"], commands["exec.undo"], commands["exec.read"] = s.Exec.Command, s.Exec.Undo, s.Exec.Read
+	}
+	if s.Wait != nil {
+		commands["wait.exec"] = s.Wait.Exec
+	}
+	var faults []error
+	for _, field := range slices.Sorted(maps.Keys(commands)) {
+		for i, argument := range commands[field] {
+			if p.Secrets.String(argument) != argument {
+				faults = append(faults, invalid.Field(fmt.Sprintf("%s[%d]", field, i),
+					"holds a secret, and everyone on the machine sees the arguments of a process: hand it over by exec.env"))
+			}
+		}
 	}
 	return errors.Join(faults...)
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
+	"syscall"
 
-	"github.com/jackc/pgx/v5"
-
+	"scaleproof/internal/kubectl"
 	"scaleproof/internal/plan"
+	"scaleproof/internal/unit"
 	"scaleproof/loadgen"
 	"scaleproof/scaling"
 )
@@ -25,7 +28,7 @@ func Doctor(ctx context.Context, p *plan.Plan, opts Options) []scaling.Check {
 		checks = append(checks, r.check("scrape "+s.URL, "it answers", reach(ctx, s.URL), "start it, or mend the URL"))
 	}
 	for _, node := range p.Environment.Postgres.All() {
-		checks = append(checks, r.checkPostgres(ctx, node.Name, node.DSN)...)
+		checks = append(checks, r.checkPostgres(ctx, node)...)
 	}
 	checks = append(checks, r.checkMove(ctx)...)
 	onKubernetes := p.Action.Steps
@@ -33,12 +36,16 @@ func Doctor(ctx context.Context, p *plan.Plan, opts Options) []scaling.Check {
 		// The routing needs what a step on the same ConfigMap would.
 		onKubernetes = append(slices.Clone(onKubernetes), scaling.Step{Name: "routing", ConfigMap: &scaling.ConfigMap{Name: p.Shard.Routing.ConfigMap}})
 	}
-	if slices.ContainsFunc(onKubernetes, scaling.Step.OnKubernetes) {
-		checks = append(checks, scaling.CheckKubernetes(ctx, r.kubernetes(), onKubernetes)...)
+	reached := true
+	if r.needsKubernetes() {
+		checks = append(checks, r.check("cluster", "context "+p.Environment.Kubernetes.Context+" leads to it", r.reachKubernetes(ctx), "mend environment.kubernetes, kubectl, or the way to the cluster"))
+		if reached = checks[len(checks)-1].State == scaling.CheckOK; reached {
+			checks = append(checks, scaling.CheckKubernetes(ctx, r.kubernetes(), onKubernetes)...)
+		}
 	}
-	for _, s := range r.executor(nil, func(scaling.Event) {}).Preview(ctx, p.Action.Steps) {
-		if s.Undo == "can't be undone" {
-			checks = append(checks, scaling.Check{Name: "step " + s.Name, State: scaling.CheckWarning, Detail: "it can't be undone", Mend: "give it an undo, or be sure"})
+	for i := range p.Action.Steps {
+		if reached || !p.Action.Steps[i].OnKubernetes() {
+			checks = append(checks, r.checkStep(ctx, i)...)
 		}
 	}
 	if warnings, err := r.calibrationWarnings(); err != nil {
@@ -58,9 +65,81 @@ func (r *runner) check(name, fine string, err error, mend string) scaling.Check 
 	return scaling.Check{Name: name, State: scaling.CheckOK, Detail: fine}
 }
 
-// checkFolder tries to write where the report will be.
+// checkStep tries to read the state of a step, as the run will, and finds what it
+// starts or sends to.
+func (r *runner) checkStep(ctx context.Context, index int) []scaling.Check {
+	step := r.plan.Action.Steps[index]
+	p := r.executor(nil, func(scaling.Event) {}).Preview(ctx, []scaling.Step{step})[0]
+	c := scaling.Check{Name: "step " + p.Name, State: scaling.CheckOK, Detail: p.Summary}
+	switch {
+	case p.Err != nil && index > 0 && kubectl.ReasonOf(p.Err) == kubectl.NotFound:
+		c.State, c.Detail, c.Mend = scaling.CheckWarning, p.State, "be sure that an earlier step makes it"
+	case p.Err != nil:
+		c.State, c.Detail, c.Mend = scaling.CheckFault, p.State, "mend the step, or what it reads"
+	case p.Irreversible:
+		c.State, c.Detail, c.Mend = scaling.CheckWarning, "it can't be undone: "+p.Summary, "give it an undo, or consent by --yes"
+	}
+	checks := []scaling.Check{c}
+	if step.Exec != nil {
+		checks = append(checks, r.checkPrograms(p.Name, step.Exec)...)
+	}
+	if step.Notify != nil {
+		checks = append(checks, r.check("webhook of step "+p.Name, "it answers", reach(ctx, step.Notify.Host()), "mend the webhook's URL, or the way to it"))
+	}
+	return checks
+}
+
+// checkPrograms looks for the programs of a step, and of its undo.
+func (r *runner) checkPrograms(step string, e *scaling.Exec) []scaling.Check {
+	var checks []scaling.Check
+	for _, command := range [][]string{e.Command, e.Undo, e.Read} {
+		if len(command) == 0 {
+			continue
+		}
+		if _, err := exec.LookPath(command[0]); err != nil {
+			checks = append(checks, r.check("program "+command[0]+" of step "+step, "", err, "install it, or mend PATH"))
+		}
+	}
+	return checks
+}
+
+// The free space that a folder of reports should have, and must have.
+const (
+	amplySpace = 1 << 30
+	leastSpace = 64 << 20
+)
+
+// checkFolder tries to write where the report will be, and looks at the space.
 func checkFolder(dir string) scaling.Check {
-	c := scaling.Check{Name: "folder " + dir, State: scaling.CheckOK, Detail: "the report can be written"}
+	c := writable(dir)
+	if c.State != scaling.CheckOK {
+		return c
+	}
+	there := dir
+	for there != filepath.Dir(there) {
+		if _, err := os.Stat(there); err == nil {
+			break
+		}
+		there = filepath.Dir(there)
+	}
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(there, &fs); err != nil {
+		c.State, c.Detail = scaling.CheckWarning, fmt.Sprintf("the report can be written; its disk's space is unknown: %v", err)
+		return c
+	}
+	free := float64(fs.Bavail) * float64(fs.Bsize)
+	c.Detail = "the report can be written; free: " + unit.Format(free, unit.Bytes)
+	switch {
+	case free < leastSpace:
+		c.State, c.Mend = scaling.CheckFault, "free some space, or name another folder by --out"
+	case free < amplySpace:
+		c.State, c.Mend = scaling.CheckWarning, "free some space, or name another folder by --out"
+	}
+	return c
+}
+
+func writable(dir string) scaling.Check {
+	c := scaling.Check{Name: "folder " + dir, State: scaling.CheckOK}
 	existed := true
 	if _, err := os.Stat(dir); err != nil {
 		existed = false
@@ -80,36 +159,4 @@ func checkFolder(dir string) scaling.Check {
 		c.State, c.Detail, c.Mend = scaling.CheckFault, err.Error(), "name another folder by --out, or mend its rights"
 	}
 	return c
-}
-
-// checkPostgres looks at a node's reach, its rights and extensions.
-func (r *runner) checkPostgres(ctx context.Context, name, dsn string) []scaling.Check {
-	title := "postgres " + name
-	conn, err := pgx.Connect(ctx, dsn)
-	if err != nil {
-		return []scaling.Check{r.check(title, "", err, "start it, or mend its connection string")}
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	var version, role string
-	var monitors, statements, timing bool
-	err = conn.QueryRow(ctx, `SELECT current_setting('server_version'), current_user, pg_has_role('pg_monitor', 'USAGE'),
-		EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements'), current_setting('track_io_timing')::bool`).
-		Scan(&version, &role, &monitors, &statements, &timing)
-	if err != nil {
-		return []scaling.Check{r.check(title, "", err, "")}
-	}
-	checks := []scaling.Check{{Name: title, State: scaling.CheckOK, Detail: fmt.Sprintf("PostgreSQL %s as %s", version, role)}}
-	for _, c := range []struct {
-		ok           bool
-		detail, mend string
-	}{
-		{monitors, "the role sees only its own activity", "GRANT pg_monitor TO " + pgx.Identifier{role}.Sanitize()},
-		{statements, "pg_stat_statements is missing", "add it to shared_preload_libraries, restart, and run CREATE EXTENSION pg_stat_statements"},
-		{timing, "track_io_timing is off: plans don't tell the time of reads", "ALTER SYSTEM SET track_io_timing = on"},
-	} {
-		if !c.ok {
-			checks = append(checks, scaling.Check{Name: title, State: scaling.CheckWarning, Detail: c.detail, Mend: c.mend})
-		}
-	}
-	return checks
 }

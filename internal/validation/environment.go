@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
+	"scaleproof/internal/kubectl"
 	"scaleproof/internal/plan"
 	"scaleproof/loadgen"
 	"scaleproof/scaling"
@@ -75,6 +77,39 @@ func (r *runner) consented() error {
 		if s.Irreversible {
 			return &ConsentError{fmt.Sprintf("step %d, %s, can't be undone: look at it by run --dry-run, and consent by --yes", i+1, s.Title())}
 		}
+	}
+	return nil
+}
+
+// permitted makes sure, before anything is measured, that the steps may do what they
+// want, and their rollback too, and that no autoscaler owns what they would write.
+func (r *runner) permitted(ctx context.Context) error {
+	steps := r.plan.Action.Steps
+	if !slices.ContainsFunc(steps, scaling.Step.OnKubernetes) {
+		return nil
+	}
+	client := r.kubernetes()
+	client.Patience = 0
+	var faults []error
+	previews := r.executor(nil, func(scaling.Event) {}).Preview(ctx, steps)
+	for _, p := range previews {
+		switch {
+		case errors.As(p.Err, new(*scaling.OwnedError)):
+			return &ConsentError{fmt.Sprintf("step %s: %v", p.Name, p.Err)}
+		case kubectl.ReasonOf(p.Err) == kubectl.Forbidden:
+			faults = append(faults, fmt.Errorf("step %s: %w", p.Name, p.Err))
+		}
+	}
+	for _, c := range scaling.CheckUnproven(ctx, client, steps, previews) {
+		if c.State == scaling.CheckFault {
+			faults = append(faults, fmt.Errorf("%s: %s: %s", c.Name, c.Detail, c.Mend))
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if len(faults) > 0 {
+		return &EnvironmentError{errors.New(r.plan.Secrets.String(errors.Join(faults...).Error()))}
 	}
 	return nil
 }

@@ -19,6 +19,9 @@ func Apply(ctx context.Context, p *plan.Plan, opts Options) (*scaling.Outcome, e
 	if err := r.reachKubernetes(ctx); err != nil {
 		return nil, &EnvironmentError{err}
 	}
+	if err := r.permitted(ctx); err != nil {
+		return nil, err
+	}
 	ctx, unlock, err := r.lock(ctx, false)
 	if err != nil {
 		return nil, err
@@ -39,12 +42,13 @@ func Apply(ctx context.Context, p *plan.Plan, opts Options) (*scaling.Outcome, e
 
 func (r *runner) tellStep(e scaling.Event) { r.event(Acting, "step %s: %s", e.Step, eventText(e)) }
 
-// undo undoes an outcome on a context of its own.
+// undo undoes an outcome on a context of its own, and probes the service.
 func (r *runner) undo(x *scaling.Executor, o *scaling.Outcome, reason string) {
 	ctx, cancel := context.WithTimeout(r.opts.Abandon, orDefault(r.plan.Rollback.Timeout.Std(), defaultRollbackTimeout))
 	defer cancel()
 	r.event(Undoing, "undoing the action: %s", reason)
 	o.Rollback = x.Rollback(ctx, o, reason)
+	r.probe(r.opts.Abandon, o)
 }
 
 // Undo undoes what another process has done of a plan, from its journal. A journal

@@ -25,16 +25,26 @@ func (r *runner) kubernetes() *kubectl.Client {
 	}
 }
 
-// reachKubernetes reaches the cluster where a step acts on it, and makes sure
-// that it is the plan's.
+// needsKubernetes reports whether the plan acts on the cluster or measures it.
+func (r *runner) needsKubernetes() bool {
+	moves := r.plan.Shard != nil && r.plan.Shard.Routing.ConfigMap != ""
+	return moves || r.plan.Measure.Resources.Pods || slices.ContainsFunc(r.plan.Action.Steps, scaling.Step.OnKubernetes)
+}
+
+// reachKubernetes reaches the cluster where the plan needs it, and makes sure that
+// it is the plan's.
 func (r *runner) reachKubernetes(ctx context.Context) error {
-	if !slices.ContainsFunc(r.plan.Action.Steps, scaling.Step.OnKubernetes) {
+	if !r.needsKubernetes() {
 		return nil
 	}
 	client := r.kubernetes()
 	client.Patience = 0
-	if _, err := client.Versions(ctx); err != nil {
+	versions, err := client.Versions(ctx)
+	if err != nil {
 		return fmt.Errorf("kubernetes context %s can't be reached: %w", client.Context, err)
+	}
+	if versions.Skew > 1 {
+		r.event(Preflight, "warning: kubectl %s and server %s are %d minor versions apart: one is supported", versions.Client, versions.Server, versions.Skew)
 	}
 	want := r.plan.Environment.Kubernetes.UID
 	if want == "" {

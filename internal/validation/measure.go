@@ -58,6 +58,9 @@ func (r *runner) measure(ctx context.Context, phase Phase) (*snapshot.Snapshot, 
 	if err := m.addSections(); err != nil {
 		return nil, err
 	}
+	if err := m.addCluster(ctx); err != nil {
+		return nil, err
+	}
 	m.snap.FinishedAt = r.now()
 	return m.snap, nil
 }
@@ -96,6 +99,10 @@ func (m *measurement) trial(ctx context.Context, bench *dbbench.Bench) error {
 	if err != nil {
 		return err
 	}
+	pods, err := m.startPods(ctx)
+	if err != nil {
+		return err
+	}
 	for _, config := range m.plan.Measure.Load {
 		result, err := loadgen.Run(ctx, config, loadgen.Options{})
 		if err != nil {
@@ -109,6 +116,7 @@ func (m *measurement) trial(ctx context.Context, bench *dbbench.Bench) error {
 		m.usage = sampler.Stop()
 		samples = append(samples, m.usage.Samples()...)
 	}
+	samples = append(samples, m.stopPods(ctx, pods)...)
 	if bench != nil {
 		if m.cases, err = bench.Trial(ctx); err != nil {
 			return &EnvironmentError{fmt.Errorf("database suite: %w", err)}

@@ -52,6 +52,7 @@ func Resume(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, e
 	if err != nil {
 		return nil, &EnvironmentError{err}
 	}
+	r.before = report.Before
 	if report.Before.WorkloadHash != workloadHash(p.Measure) {
 		return nil, fmt.Errorf("resuming: the plan measures another workload than the run did: %w", scaling.ErrOtherSteps)
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"scaleproof/internal/plan"
@@ -42,18 +43,26 @@ type runner struct {
 	plan *plan.Plan
 	opts Options
 	id   string
-	// events are what it has told, for the report.
-	events []reports.Event
+	// began is when this process took the plan up.
+	began time.Time
+	// before is what the service was like before the action, once it is measured.
+	before *snapshot.Snapshot
+	// events are what it has told, for the report; steps may tell at the same time.
+	events  []reports.Event
+	telling sync.Mutex
 }
 
 func newRunner(p *plan.Plan, opts Options) *runner {
-	return &runner{plan: p, opts: opts, id: orDefault(opts.ID, NewID(opts.Now()))}
+	now := opts.Now()
+	return &runner{plan: p, opts: opts, id: orDefault(opts.ID, NewID(now)), began: now}
 }
 
 func (r *runner) now() time.Time { return r.opts.Now() }
 
 func (r *runner) event(phase Phase, format string, args ...any) {
 	e := Event{r.now(), phase, r.plan.Secrets.String(fmt.Sprintf(format, args...))}
+	r.telling.Lock()
+	defer r.telling.Unlock()
 	r.events = append(r.events, reports.Event{At: e.At, Phase: string(e.Phase), Text: e.Text})
 	r.opts.OnEvent(e)
 }
@@ -79,6 +88,9 @@ func Run(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, erro
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
+	if err := r.permitted(ctx); err != nil {
+		return nil, err
+	}
 	ctx, unlock, err := r.lock(ctx, false)
 	if err != nil {
 		return nil, err
@@ -93,6 +105,7 @@ func Run(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, erro
 	if report.Before, err = r.measure(ctx, Before); err != nil {
 		return nil, err
 	}
+	r.before = report.Before
 	if err := r.keepBefore(report.Before); err != nil {
 		return nil, err
 	}
