@@ -32,7 +32,7 @@ func (r *runner) probe(ctx context.Context, o *scaling.Outcome) {
 	}
 	r.event(Undoing, "probing the service by load %s", load.Name)
 	allowed := errorsBefore(r.before, load.Name)
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.probeFor)
 	defer cancel()
 	for {
 		result, err := loadgen.Run(ctx, load, loadgen.Options{})

@@ -45,6 +45,8 @@ type runner struct {
 	id   string
 	// began is when this process took the plan up.
 	began time.Time
+	// probeFor bounds the probe of the service after a rollback.
+	probeFor time.Duration
 	// before is what the service was like before the action, once it is measured.
 	before *snapshot.Snapshot
 	// events are what it has told, for the report; steps may tell at the same time.
@@ -54,7 +56,7 @@ type runner struct {
 
 func newRunner(p *plan.Plan, opts Options) *runner {
 	now := opts.Now()
-	return &runner{plan: p, opts: opts, id: orDefault(opts.ID, NewID(now)), began: now}
+	return &runner{plan: p, opts: opts, id: orDefault(opts.ID, NewID(now)), began: now, probeFor: probeTimeout}
 }
 
 func (r *runner) now() time.Time { return r.opts.Now() }
