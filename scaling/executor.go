@@ -206,6 +206,9 @@ type PreviewStep struct {
 	Err error `json:"-"`
 }
 
+// NoState is the State of a step that has none.
+const NoState = "the step has no state to read"
+
 // Preview reads the state that each step would change, and changes nothing.
 func (x *Executor) Preview(ctx context.Context, steps []Step) []PreviewStep {
 	var previews []PreviewStep
@@ -224,7 +227,7 @@ func (x *Executor) Preview(ctx context.Context, steps []Step) []PreviewStep {
 			p.State, p.Will = x.clean(was.before), x.clean(orDefault(was.after, c.expects()))
 			p.Diff = diff(p.State, p.Will)
 		default:
-			p.State = "the step has no state to read"
+			p.State = NoState
 		}
 		previews = append(previews, p)
 	}

@@ -3,6 +3,7 @@ package scaling
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -111,11 +112,14 @@ func (s *PodSampler) read(ctx context.Context) {
 // Stop takes the last reading and returns one sample for each metric of each
 // workload, and a warning where there are no figures of the sampler's own time.
 //
-//	k8s.deployment.app.cpu       cores, all pods together, the mean over the figures
-//	k8s.deployment.app.memory    bytes, all pods together, the highest
-//	k8s.deployment.app.cpu_of_request, .memory_of_limit   ratios, where those are set
-//	k8s.deployment.app.ready     pods, the mean
-//	k8s.deployment.app.restarts  of containers, through the time
+//	k8s.deployment.app.cpu              cores, all pods together, the mean over the figures
+//	k8s.deployment.app.memory           bytes, all pods together, the highest
+//	k8s.deployment.app.cpu_limit        what they may use together, where all
+//	k8s.deployment.app.memory_limit     their containers have such a limit
+//	k8s.deployment.app.cpu_utilization  of the requests, as a HorizontalPodAutoscaler has it
+//	k8s.deployment.app.memory_pressure  of its limit, in the fullest container
+//	k8s.deployment.app.ready            pods, the mean
+//	k8s.deployment.app.restarts         of containers, through the time
 func (s *PodSampler) Stop(ctx context.Context) (samples []snapshot.Sample, warning string) {
 	s.cancel()
 	<-s.ended
@@ -148,13 +152,13 @@ func (s *PodSampler) samples() (samples []snapshot.Sample, warning string) {
 
 // usageSum is one reading of one workload, all pods together.
 type usageSum struct {
-	cpu, request, memory float64
-	memoryOfLimit        float64   // of the fullest container
-	at                   time.Time // of the newest figures
-	unrequested          bool      // a container has no CPU request
-	unlimited            bool      // a container has no memory limit
-	ready                float64
-	restarts             map[string]int64 // by pod
+	cpu, memory float64
+	// Sums of the containers'; NaN where one has none.
+	cpuRequest, cpuLimit, memoryLimit float64
+	fullest                           float64   // container's memory, of its limit
+	at                                time.Time // of the newest figures
+	ready                             float64
+	restarts                          map[string]int64 // by pod
 }
 
 // sums adds the reading up by workload.
@@ -186,25 +190,29 @@ func (s *usageSum) add(c ContainerState, at time.Time) {
 	}
 	s.cpu += *c.CPU
 	s.memory += *c.Memory
-	if c.CPURequest != nil {
-		s.request += *c.CPURequest
-	} else {
-		s.unrequested = true
-	}
+	s.cpuRequest += orUnknown(c.CPURequest)
+	s.cpuLimit += orUnknown(c.CPULimit)
+	s.memoryLimit += orUnknown(c.MemoryLimit)
 	if c.MemoryLimit != nil && *c.MemoryLimit > 0 {
-		s.memoryOfLimit = max(s.memoryOfLimit, *c.Memory / *c.MemoryLimit)
-	} else {
-		s.unlimited = true
+		s.fullest = max(s.fullest, *c.Memory / *c.MemoryLimit)
 	}
+}
+
+func orUnknown(value *float64) float64 {
+	if value == nil {
+		return math.NaN()
+	}
+	return *value
 }
 
 // targetUsage gathers the readings of one workload.
 type targetUsage struct {
-	cpu, cpuOfRequest     []float64 // one for each reading with new figures
-	memory, memoryOfLimit []float64
-	ready                 []float64
-	first, last           map[string]int64 // restarts by pod
-	seen                  time.Time        // figures up to then don't count
+	// One for each reading with new figures, but ready: one for each.
+	cpu, utilization, memory, pressure []float64
+	ready                              []float64
+	cpuLimit, memoryLimit              float64          // at the last
+	first, last                        map[string]int64 // restarts by pod
+	seen                               time.Time        // figures up to then don't count
 }
 
 // add takes a reading, and reports whether its figures are new.
@@ -221,11 +229,12 @@ func (t *targetUsage) add(s *usageSum) (fresh bool) {
 	}
 	t.seen = s.at
 	t.cpu, t.memory = append(t.cpu, s.cpu), append(t.memory, s.memory)
-	if !s.unrequested && s.request > 0 {
-		t.cpuOfRequest = append(t.cpuOfRequest, s.cpu/s.request)
+	t.cpuLimit, t.memoryLimit = s.cpuLimit, s.memoryLimit
+	if s.cpuRequest > 0 {
+		t.utilization = append(t.utilization, s.cpu/s.cpuRequest)
 	}
-	if !s.unlimited {
-		t.memoryOfLimit = append(t.memoryOfLimit, s.memoryOfLimit)
+	if s.fullest > 0 {
+		t.pressure = append(t.pressure, s.fullest)
 	}
 	return true
 }
@@ -246,15 +255,25 @@ func (t *targetUsage) samples(name string) []snapshot.Sample {
 		of     func([]float64) float64
 	}{
 		{".cpu", unit.Cores, t.cpu, mean},
-		{".cpu_of_request", unit.Ratio, t.cpuOfRequest, mean},
+		{".cpu_utilization", unit.Ratio, t.utilization, mean},
+		{".cpu_limit", unit.Cores, limit(t.cpuLimit), mean},
 		{".memory", unit.Bytes, t.memory, slices.Max[[]float64]},
-		{".memory_of_limit", unit.Ratio, t.memoryOfLimit, slices.Max[[]float64]},
+		{".memory_limit", unit.Bytes, limit(t.memoryLimit), mean},
+		{".memory_pressure", unit.Ratio, t.pressure, slices.Max[[]float64]},
 	} {
 		if len(m.values) > 0 {
 			samples = append(samples, snapshot.Sample{Name: name + m.name, Unit: m.base, Better: snapshot.Neutral, Value: m.of(m.values)})
 		}
 	}
 	return samples
+}
+
+// limit is a limit as the value of a metric, none where it is not known.
+func limit(value float64) []float64 {
+	if value > 0 {
+		return []float64{value}
+	}
+	return nil
 }
 
 func mean(values []float64) float64 {

@@ -9,7 +9,7 @@ import (
 
 func at(value float64) *float64 { return &value }
 
-// reading is one of two pods of a Deployment, of which the second has no request.
+// reading is one of two pods of a Deployment, of which the second has no CPU limit.
 func reading(when time.Time, cpu float64, restarts int64) podReading {
 	pod := func(name string, c ContainerState, restarts int64) PodState {
 		c.Name = "app"
@@ -17,7 +17,7 @@ func reading(when time.Time, cpu float64, restarts int64) podReading {
 	}
 	usage := map[string]map[string]containerUsage{"a": {"app": {at: when}}, "b": {"app": {at: when}}}
 	return podReading{usage: usage, pods: []PodState{
-		pod("a", ContainerState{CPU: at(cpu), Memory: at(100), CPURequest: at(1), MemoryLimit: at(400)}, restarts),
+		pod("a", ContainerState{CPU: at(cpu), Memory: at(100), CPURequest: at(1), CPULimit: at(2), MemoryLimit: at(400)}, restarts),
 		pod("b", ContainerState{CPU: at(0.5), Memory: at(300), CPURequest: at(1), MemoryLimit: at(400)}, 7),
 		pod("new", ContainerState{CPURequest: at(1)}, 0), // metrics-server does not know it yet
 	}}
@@ -37,8 +37,8 @@ func TestUsageCountsNewFiguresOnce(t *testing.T) {
 	}
 	want := map[string]float64{
 		"k8s.deployment.app.ready": 3, "k8s.deployment.app.restarts": 2,
-		"k8s.deployment.app.cpu": 1.5, "k8s.deployment.app.cpu_of_request": 0.75,
-		"k8s.deployment.app.memory": 400, "k8s.deployment.app.memory_of_limit": 0.75,
+		"k8s.deployment.app.cpu": 1.5, "k8s.deployment.app.cpu_utilization": 0.75, // one has no CPU limit
+		"k8s.deployment.app.memory": 400, "k8s.deployment.app.memory_limit": 800, "k8s.deployment.app.memory_pressure": 0.75,
 	}
 	for _, sample := range samples {
 		if value, ok := want[sample.Name]; !ok || value != sample.Value {

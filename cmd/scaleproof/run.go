@@ -163,7 +163,7 @@ func (a *app) previewStep(number int, s scaling.PreviewStep) {
 	if s.MayFail {
 		fmt.Fprintln(a.out, "     fail: it may; the action goes on without it")
 	}
-	if len(s.Diff) == 0 {
+	if len(s.Diff) == 0 && s.State != scaling.NoState {
 		fmt.Fprintf(a.out, "     now:  %s\n", s.State)
 	}
 	for _, line := range s.Diff {

@@ -23,7 +23,7 @@ func (s *stage) brownie(text string) {
 		return strings.NewReplacer("name: "+old+"}", "name: "+name+"}", "{app: "+old+"}", "{app: "+name+"}", "serviceName: "+old, "serviceName: "+name).Replace(manifest)
 	}
 	s.apps(strings.Replace(rename(steady, "app", "brownie-metadata-app"), "port: 80,", "port: 8000,", 1))
-	if strings.Contains(text, "target: statefulset/postgres-primary") {
+	if strings.Contains(text, "DATABASE_URL") {
 		s.apps(postgres(s.t, "postgres-primary", 1, "", s.namespace))
 	}
 	if strings.Contains(text, "target: statefulset/postgres-replica") {
@@ -56,7 +56,7 @@ func (u *user) example(name string, further ...string) string {
 	}
 	short := strings.NewReplacer(append(further,
 		"trials: 6", "trials: 4", "duration: 60s", "duration: 400ms", "warmup: 10s", "warmup: 100ms", "rate: 500/s", "rate: 20/s", "rate: 50/s", "rate: 20/s",
-		"p99 < 80ms", "p99 < 30s", "p99 <= 1.2x", "p99 <= 100x", "p50 <= 1.1x", "p50 <= 100x", "p50 <= 1x", "p50 <= 100x",
+		"connections: 100", "connections: 4", "p99 < 80ms", "p99 < 30s", "p99 < 500ms", "p99 < 30s", "p99 <= 1.2x", "p99 <= 100x", "p50 <= 1.1x", "p50 <= 100x", "p50 <= 1x", "p50 <= 100x",
 		"\ngates:\n  - {metric: load.health.response.p50, min_change: 10%}\n", "\n",
 	)...)
 	return u.write(name+".yaml", short.Replace(string(text)))
@@ -138,8 +138,11 @@ func TestEveryExampleGoesForthAndBack(t *testing.T) {
 			if diff := cmp.Diff(before, s.specs()); diff != "" {
 				t.Fatalf("the preview has changed something:\n%s", diff)
 			}
-			u.must(0, "run", "-f", plan, "--out", "report")
+			u.must(0, "run", "-f", plan, "--out", "report", "--yes") // closed models may go fast
 			r := u.report("report")
+			if len(r.Action.Steps) == 0 {
+				return // it only measures
+			}
 			changed := false
 			for _, step := range r.Action.Steps {
 				changed = changed || step.Status == scaling.Applied && step.Before != step.After
@@ -152,8 +155,8 @@ func TestEveryExampleGoesForthAndBack(t *testing.T) {
 			}
 		})
 	}
-	if tried < 8 {
-		t.Errorf("%d examples act on Kubernetes, want 8 or more", tried)
+	if tried < 9 {
+		t.Errorf("%d examples are about Kubernetes, want 9 or more", tried)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"scaleproof/internal/sample"
 	"scaleproof/internal/testpg"
 )
 
@@ -164,11 +165,11 @@ func (s *stage) connect(dsn string) *pgx.Conn {
 	}
 }
 
-// incidents fills the table that the examples ask for.
+// incidents fills the tables that the examples ask for.
 func (s *stage) incidents(dsn string) {
 	s.t.Helper()
-	if _, err := s.connect(dsn).Exec(s.t.Context(), `CREATE TABLE IF NOT EXISTS incidents AS
-		SELECT g AS id, g % 50 AS organization_id, 'incident ' || g AS title FROM generate_series(1, 5000) g`); err != nil {
+	s.connect(dsn) // it may just be starting
+	if err := sample.Load(s.t.Context(), dsn, sample.Data{Organizations: 20, Incidents: 5000, Seed: 1, Now: time.Now()}); err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -150,7 +150,7 @@ measure:
 	if !rescaled {
 		t.Errorf("events %+v", state.Events)
 	}
-	for _, name := range []string{"cpu", "cpu_of_request", "memory", "memory_of_limit"} {
+	for _, name := range []string{"cpu", "cpu_utilization", "cpu_limit", "memory", "memory_limit", "memory_pressure"} {
 		if m := snap.Metric("k8s.deployment.app." + name); m == nil || len(m.Values.Observed()) == 0 || m.Values[0] <= 0 {
 			t.Errorf("%s is %+v", name, m)
 		}
