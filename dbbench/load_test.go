@@ -25,13 +25,19 @@ func loaded(t *testing.T, dsn string, config Config, load LoadConfig) *LoadResul
 // backends counts the connections of loads to a database.
 func backends(t *testing.T, dsn string) int {
 	t.Helper()
+	return backendsOf(t, dsn, "scaleproof")
+}
+
+// backendsOf counts the other connections to a database of an application.
+func backendsOf(t *testing.T, dsn, application string) int {
+	t.Helper()
 	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
 	var n int
-	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'scaleproof'").Scan(&n); err != nil {
+	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = '"+application+"'").Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n

@@ -47,6 +47,17 @@ func (r Row) Text(column string) string {
 	return text
 }
 
+// list returns a column that is an array of texts.
+func (r Row) list(column string) []string {
+	var texts []string
+	entries, _ := r[column].([]any)
+	for _, entry := range entries {
+		text, _ := entry.(string)
+		texts = append(texts, text)
+	}
+	return texts
+}
+
 // CaptureStatistics reads the statistics views of a node. A view that the server
 // does not have, or that the role may not read, is left out with a note; it
 // never resets anything.

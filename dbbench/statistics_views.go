@@ -74,6 +74,7 @@ func relationViews() []view {
 	return []view{
 		{
 			name: "pg_stat_user_tables", key: []string{"relid"}, resetWith: "pg_stat_database",
+			query: "SELECT *, quote_ident(schemaname) || '.' || quote_ident(relname) AS qualified FROM pg_stat_user_tables",
 			counters: []string{
 				"seq_scan", "seq_tup_read", "idx_scan", "idx_tup_fetch", "n_tup_ins", "n_tup_upd", "n_tup_del",
 				"n_tup_hot_upd", "n_tup_newpage_upd", "vacuum_count", "autovacuum_count", "analyze_count", "autoanalyze_count",
@@ -105,11 +106,12 @@ func relationViews() []view {
 // can do its work: from the same access method, on the same keys, under the same
 // condition.
 const indexesQuery = `SELECT x.indexrelid, x.indrelid, n.nspname AS schemaname, t.relname, c.relname AS indexrelname, am.amname,
+	quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS qualified, quote_ident(n.nspname) || '.' || quote_ident(t.relname) AS of_table,
 	x.indisvalid, x.indisunique, x.indisprimary, x.indisexclusion, x.indisreplident, x.indimmediate, x.indnkeyatts, pg_relation_size(c.oid) AS bytes,
 	EXISTS (SELECT FROM pg_constraint WHERE conindid = x.indexrelid AND contype IN ('p', 'u', 'x', 'f')) AS for_constraint,
 	EXISTS (SELECT FROM pg_inherits WHERE inhrelid = x.indexrelid) AS of_partition,
-	(SELECT array_agg(pg_get_indexdef(x.indexrelid, k, true) || ' ' || x.indclass[k - 1] || ' ' || x.indcollation[k - 1] || ' ' || x.indoption[k - 1] ORDER BY k)
-		FROM generate_series(1, x.indnkeyatts) k) AS keys,
+	(SELECT array_agg(pg_get_indexdef(x.indexrelid, k, true) ORDER BY k) FROM generate_series(1, x.indnkeyatts) k) AS keys,
+	(SELECT array_agg(x.indclass[k - 1] || ' ' || x.indcollation[k - 1] || ' ' || x.indoption[k - 1] ORDER BY k) FROM generate_series(1, x.indnkeyatts) k) AS orders,
 	(SELECT array_agg(pg_get_indexdef(x.indexrelid, k, true) ORDER BY 1) FROM generate_series(x.indnkeyatts + 1, x.indnatts) k) AS included,
 	coalesce(pg_get_expr(x.indpred, x.indrelid), '') AS condition, pg_get_indexdef(x.indexrelid) AS definition
 	FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid

@@ -24,7 +24,7 @@ func (a *app) dbCommand() *cobra.Command {
 		Long: `db measures the database of DATABASE_URL: connection strings are taken from the
 environment only.`,
 	}
-	cmd.AddCommand(a.dbBenchCommand(), a.dbStatsCommand(), a.dbDiffCommand(), a.dbPlanCommand())
+	cmd.AddCommand(a.dbBenchCommand(), a.dbStatsCommand(), a.dbDiffCommand(), a.dbAdviseCommand(), a.dbPlanCommand())
 	return cmd
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/testpg"
 )
@@ -99,5 +101,46 @@ func TestDBFaults(t *testing.T) {
 		if got.code != c.code || strings.Contains(got.out+got.err, "sentinel-secret") {
 			t.Errorf("%s: %+v", name, got)
 		}
+	}
+}
+
+func TestDBAdvise(t *testing.T) {
+	server := testpg.ForTest(t)
+	dsn := server.NewDatabase(t)
+	environment := map[string]string{"DATABASE_URL": dsn, "OTHER": dsn}
+	suite := writeFile(t, "suite.sql", "-- name: by_half\nSELECT * FROM things WHERE half = 77;\n")
+	execute(t, dsn, "CREATE TABLE things AS SELECT g AS id, g / 2 AS half, repeat('x', 50) AS note FROM generate_series(1, 20000) g; CREATE INDEX idle ON things (note); ANALYZE things")
+	got := runCommand(t, environment, "db", "advise", "--suite", suite, "--scratch", "--node", "other=OTHER")
+	for _, want := range []string{"CREATE INDEX CONCURRENTLY ON public.things (half);", "blocks touched, before", "DROP INDEX CONCURRENTLY public.idle;", "other has not scanned it"} {
+		if got.code != 0 || !strings.Contains(got.out, want) {
+			t.Errorf("%q is missing in %+v", want, got)
+		}
+	}
+	got = runCommand(t, environment, "db", "advise", "--output", "json")
+	var result struct {
+		Advice []struct{ Kind, SQL string }
+		Notes  []string
+	}
+	if err := json.Unmarshal([]byte(got.out), &result); err != nil || len(result.Advice) == 0 || result.Advice[0].Kind != "unused index" || len(result.Notes) == 0 {
+		t.Errorf("%v, %+v", err, got)
+	}
+	for _, args := range [][]string{
+		{"--scratch"}, {"--scratch-limit", "12"}, {"--node", "other"}, {"--node", "other=MISSING"}, {"--node", "primary=OTHER"}, {"--suite", "/nonexistent.sql"}, {"--output", "xml"},
+	} {
+		if got := runCommand(t, environment, append([]string{"db", "advise"}, args...)...); got.code != 2 {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+}
+
+func execute(t *testing.T, dsn, sql string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), sql); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -1,0 +1,176 @@
+package dbbench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"scaleproof/internal/unit"
+)
+
+// A laboratory tries indexes without touching the tables themselves.
+type laboratory interface {
+	// build makes an index; its name is how plans call it, its size is in
+	// bytes.
+	build(ctx context.Context, c candidate) (index builtIndex, err error)
+	drop(ctx context.Context, index builtIndex) error
+	// measure plans, or runs, a case with the indexes that there are.
+	measure(ctx context.Context, c advisedCase) (labResult, error)
+	// words compares two measurements of one case for a person.
+	words(before, after labResult) string
+	method() string
+}
+
+type builtIndex struct {
+	name  string
+	bytes float64
+}
+
+// A labResult is what a case costs, in the laboratory's own unit.
+type labResult struct {
+	cost    float64
+	time    float64 // seconds; 0 where nothing was run
+	indexes []string
+}
+
+// leastGain is the share of a case's cost without any of them that an index must
+// save for it.
+const leastGain = 0.1
+
+// mostCandidates bounds the indexes that are tried.
+const mostCandidates = 30
+
+// A finding is what an index did for the cases, those that it did nothing for left
+// out.
+type finding struct {
+	candidate
+	index  builtIndex
+	saved  float64 // the sum of the shares of their cost
+	before map[string]labResult
+	after  map[string]labResult
+	worse  []string
+}
+
+// search picks indexes one after the other, each time the one that saves most on
+// top of those picked before, until none saves enough. What saves nothing by
+// itself is not tried again.
+func (a *adviser) search(ctx context.Context, lab laboratory, candidates []candidate) ([]Advice, error) {
+	if len(candidates) > mostCandidates {
+		a.note("%d of %d indexes that might be missing were tried", mostCandidates, len(candidates))
+		candidates = candidates[:mostCandidates]
+	}
+	original, err := a.measureAll(ctx, lab)
+	if err != nil {
+		return nil, err
+	}
+	base := original
+	var found []Advice
+	for first := true; ; first = false {
+		best, useful, err := a.round(ctx, lab, candidates, original, base)
+		if err != nil {
+			return nil, err
+		}
+		if first {
+			a.reject(lab, candidates, useful)
+		}
+		if best == nil {
+			return found, nil
+		}
+		if best.index, err = lab.build(ctx, best.candidate); err != nil {
+			return nil, fmt.Errorf("building %s: %w", best.key(), err)
+		}
+		found = append(found, best.advice(lab))
+		if base, err = a.measureAll(ctx, lab); err != nil {
+			return nil, err
+		}
+		candidates = slices.DeleteFunc(useful, func(c candidate) bool { return c.key() == best.key() })
+	}
+}
+
+// round tries each candidate by itself, and returns the best, and those that any
+// case has a use for.
+func (a *adviser) round(ctx context.Context, lab laboratory, candidates []candidate, original, base map[string]labResult) (best *finding, useful []candidate, err error) {
+	for _, c := range candidates {
+		f, err := a.try(ctx, lab, c, original, base)
+		if err != nil {
+			return nil, nil, fmt.Errorf("trying %s: %w", c.key(), err)
+		}
+		if f.saved < leastGain {
+			continue
+		}
+		useful = append(useful, c)
+		// Of two that save as much, the narrower is cheaper to keep.
+		if worth := func(f *finding) float64 { return f.saved * (1 - 0.02*float64(len(f.columns))) }; best == nil || worth(f) > worth(best) {
+			best = f
+		}
+	}
+	return best, useful, nil
+}
+
+// try measures all cases with one more index, and drops it again.
+func (a *adviser) try(ctx context.Context, lab laboratory, c candidate, original, base map[string]labResult) (f *finding, err error) {
+	index, err := lab.build(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, lab.drop(ctx, index)) }()
+	f = &finding{candidate: c, index: index, before: map[string]labResult{}, after: map[string]labResult{}}
+	f.cases = nil
+	for _, one := range a.cases {
+		was, known := base[one.Name]
+		if !known {
+			continue
+		}
+		is, err := lab.measure(ctx, one)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", one.Name, err)
+		}
+		gain := (was.cost - is.cost) / max(original[one.Name].cost, 1)
+		switch uses := slices.Contains(is.indexes, index.name); {
+		case uses && gain >= leastGain:
+			f.cases, f.saved = append(f.cases, one.Name), f.saved+gain
+			f.before[one.Name], f.after[one.Name] = was, is
+		case uses && gain < -leastGain:
+			f.worse = append(f.worse, one.Name+" got worse by it: "+lab.words(was, is))
+			f.saved += gain
+		}
+	}
+	return f, nil
+}
+
+// measureAll measures the cases with the indexes picked so far.
+func (a *adviser) measureAll(ctx context.Context, lab laboratory) (map[string]labResult, error) {
+	all := map[string]labResult{}
+	for _, c := range a.cases {
+		r, err := lab.measure(ctx, c)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Name, err)
+		}
+		all[c.Name] = r
+	}
+	return all, nil
+}
+
+func (f *finding) advice(lab laboratory) Advice {
+	advice := f.candidate.advice()
+	advice.Evidence = []string{f.why}
+	advice.Bytes = f.index.bytes
+	for _, name := range f.cases {
+		advice.Evidence = append(advice.Evidence, fmt.Sprintf("%s: %s", name, lab.words(f.before[name], f.after[name])))
+	}
+	advice.Evidence = append(advice.Evidence, fmt.Sprintf("it takes %s; %s", unit.Format(f.index.bytes, unit.Bytes), lab.method()))
+	advice.Doubts = f.worse
+	return advice
+}
+
+// reject keeps the candidates that no case had a use for.
+func (a *adviser) reject(lab laboratory, candidates, useful []candidate) {
+	for _, c := range candidates {
+		if !slices.ContainsFunc(useful, func(u candidate) bool { return u.key() == c.key() }) {
+			advice := c.advice()
+			advice.Doubts = append(advice.Doubts, "no case of the suite gets a tenth cheaper by it; "+lab.method())
+			a.result.Rejected = append(a.result.Rejected, advice)
+		}
+	}
+}
