@@ -197,7 +197,7 @@ func (d *planDiff) pair(a, b *PlanNode) {
 
 // conditionsShape joins the traits of a node and of the bitmap below it.
 func (n *PlanNode) conditionsShape() string {
-	traits := n.traits()
+	traits := n.foldedTraits()
 	for _, child := range n.Children {
 		if strings.HasPrefix(child.Type, "Bitmap") {
 			traits = append(traits, child.conditionsShape())
@@ -303,7 +303,7 @@ func (d *planDiff) others(was, is planParts) {
 
 // full is a node's title with its traits.
 func (n *PlanNode) full() string {
-	if traits := n.traits(); len(traits) > 0 {
+	if traits := n.foldedTraits(); len(traits) > 0 {
 		return n.Title() + " (" + strings.Join(traits, ", ") + ")"
 	}
 	return n.Title()

@@ -29,7 +29,7 @@ func (n *PlanNode) shape(b *strings.Builder, depth int) {
 		b.WriteString(name + ": ")
 	}
 	b.WriteString(n.Title())
-	for _, part := range n.traits() {
+	for _, part := range n.foldedTraits() {
 		b.WriteString(" (" + part + ")")
 	}
 	b.WriteByte('\n')
@@ -38,8 +38,16 @@ func (n *PlanNode) shape(b *strings.Builder, depth int) {
 	}
 }
 
-// traits are the parts of a node's shape beside its title, each with its name.
-func (n *PlanNode) traits() []string {
+// Traits are the parts of a node's shape beside its title, each with its name:
+// conditions, keys and order, with their constants.
+func (n *PlanNode) Traits() []string {
+	return n.traits(func(text string) string { return text })
+}
+
+// foldedTraits are the traits with their constants folded.
+func (n *PlanNode) foldedTraits() []string { return n.traits(foldConstants) }
+
+func (n *PlanNode) traits(print func(string) string) []string {
 	var traits []string
 	for _, t := range []struct{ name, text string }{
 		{"Index Cond", n.IndexCond},
@@ -61,7 +69,7 @@ func (n *PlanNode) traits() []string {
 		{"Conflict Resolution", n.ConflictResolution},
 	} {
 		if t.text != "" {
-			traits = append(traits, t.name+": "+foldConstants(t.text))
+			traits = append(traits, t.name+": "+print(t.text))
 		}
 	}
 	return traits

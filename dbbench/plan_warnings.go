@@ -42,6 +42,21 @@ func (p *Plan) Warnings() []string {
 	return warnings
 }
 
+// NodeWarnings says what is likely to cost time at each node, an estimate that is
+// far off included.
+func (p *Plan) NodeWarnings() map[*PlanNode][]string {
+	warnings := map[*PlanNode][]string{}
+	p.Root.estimates(false, func(n *PlanNode, ratio float64) {
+		if off(ratio) >= farOff {
+			warnings[n] = append(warnings[n], "rows estimated "+estimateWords(ratio))
+		}
+	})
+	for _, n := range p.Root.All() {
+		n.warn(func(format string, args ...any) { warnings[n] = append(warnings[n], fmt.Sprintf(format, args...)) })
+	}
+	return warnings
+}
+
 func (n *PlanNode) warn(say func(string, ...any)) {
 	removed := n.RowsRemoved * max(n.Loops, 1)
 	read := removed + n.ActualRows*max(n.Loops, 1)

@@ -35,7 +35,7 @@ func WriteHTML(w io.Writer, r *Report) error {
 // writePage fills a template of the assets.
 func writePage(w io.Writer, name string, page any) error {
 	t, err := template.New(name).Funcs(template.FuncMap{
-		"side": sideText, "ratio": ratioText, "plain": plain, "source": plainLines, "state": stateText, "diff": diffStates,
+		"side": sideText, "ratio": ratioText, "plain": plain, "source": plainLines, "state": stateText, "sided": sideOf, "diff": diffStates,
 		"quantity": unit.Format, "probability": probabilityText, "enough": enoughText, "points": pointsText, "needed": neededText,
 		"since": func(at, start time.Time) string { return unit.Format(at.Sub(start).Seconds(), unit.Seconds) },
 	}).ParseFS(assets, "assets/*.tmpl")
@@ -56,6 +56,7 @@ type page struct {
 	Measures   []metricGroup
 	Charts     []chart
 	Plans      []planPair
+	Database   *databaseChange
 	Statistics []table
 	Resources  []table
 	Validity   []table
@@ -65,7 +66,7 @@ type page struct {
 func newPage(r *Report) (*page, error) {
 	p := &page{
 		Report: r, Took: r.FinishedAt.Sub(r.StartedAt).Round(1e8).String(),
-		Measures: groupMetrics(r.Comparison.Rows), Warnings: allWarnings(r),
+		Measures: groupMetrics(r.Comparison.Rows), Warnings: allWarnings(r), Database: databaseChanges(r),
 	}
 	var err error
 	if p.Charts, err = charts(r); err != nil {

@@ -25,10 +25,14 @@ type Facts struct {
 func Judge(r *Report, c Criteria, f Facts) ([]ConditionResult, Verdict) {
 	var results []ConditionResult
 	for _, o := range c.Objectives {
-		results = append(results, judgeObjective(r, o))
+		results = append(results, withSameResult(r, o.Metric, judgeObjective(r, o)))
 	}
 	for _, g := range c.Gates {
-		results = append(results, judgeGate(r, g))
+		if result, ok := judgeCase(r, g.Metric); ok {
+			results = append(results, result)
+			continue
+		}
+		results = append(results, withSameResult(r, g.Metric, judgeGate(r, g)))
 	}
 	for _, g := range c.Controls {
 		results = append(results, judgeControl(r, g))

@@ -32,6 +32,7 @@ func WriteMarkdown(w io.Writer, r *Report) error {
 		fmt.Fprintf(&b, "\n*%s*\n", state)
 	}
 	markdownRows(&b, r.Comparison.Rows)
+	markdownDatabase(&b, r)
 	for i, warning := range allWarnings(r) {
 		if i == 0 {
 			b.WriteString("\n### Warnings\n\n")

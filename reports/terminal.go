@@ -30,6 +30,7 @@ func WriteTerminal(w io.Writer, r *Report, style TerminalStyle) error {
 	t.action(r.Action)
 	t.transition(r.Through)
 	t.rows(r.Comparison.Rows)
+	t.database(r)
 	t.checklist(r.Checklist)
 	t.signatures(r.Signatures)
 	t.warnings(r)

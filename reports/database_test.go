@@ -1,0 +1,166 @@
+package reports
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"scaleproof/dbbench"
+	"scaleproof/internal/expr"
+	"scaleproof/internal/snapshot"
+	"scaleproof/internal/unit"
+	"scaleproof/scaling"
+)
+
+// queried is a report of one query and of what the database's views say.
+func queried(t *testing.T, kind string, change func(before, after *dbbench.CaseResult), views func(after *dbbench.Statistics), blocks float64) *Report {
+	t.Helper()
+	side := func(after bool) *snapshot.Snapshot {
+		c := dbbench.CaseResult{Name: "q", Rows: 20, ResultHash: "a-20", PlanResult: dbbench.PlanResult{Plan: planOf(false), Fingerprint: planOf(false).Fingerprint()}}
+		other := c
+		change(&c, &other)
+		s := &dbbench.Statistics{Node: "primary", Views: map[string][]dbbench.Row{
+			"settings": {{"name": "work_mem", "setting": "4096", "unit": "kB"}},
+			"indexes":  {{"schemaname": "public", "indexrelname": "ix", "definition": "CREATE INDEX ix ON t (n)"}},
+		}}
+		value := 100.0
+		if after {
+			c, value = other, blocks
+			views(s)
+		}
+		var b snapshot.Builder
+		for range 5 {
+			if err := b.AddTrial([]snapshot.Sample{
+				{Name: "db.q.blocks", Unit: unit.Count, Better: snapshot.Lower, Value: value},
+				{Name: "db.q.rows_read", Unit: unit.Count, Better: snapshot.Lower, Value: 5},
+				{Name: "db.q.rows_removed", Unit: unit.Count, Better: snapshot.Lower, Value: 5},
+				{Name: "db.q.temp_blocks", Unit: unit.Count, Better: snapshot.Lower, Value: 0},
+				{Name: "db.q.q_error", Unit: unit.Count, Better: snapshot.Lower, Value: 1},
+				{Name: "db.q.time.p50", Unit: unit.Seconds, Better: snapshot.Lower, Value: .1},
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		snap := &snapshot.Snapshot{SchemaVersion: snapshot.SchemaVersion}
+		snap.Trials, snap.Metrics = b.Build()
+		for name, section := range map[string]any{"db": &dbbench.Result{Cases: []dbbench.CaseResult{c}}, "pg": map[string]*dbbench.Statistics{"primary": s}} {
+			if err := snap.PutSection(name, section); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return snap
+	}
+	r := &Report{Before: side(false), After: side(true), Action: &scaling.Outcome{Steps: []scaling.StepOutcome{{Name: "step", Kind: kind}}}}
+	r.Comparison = Compare(r.Before, r.After, Criteria{})
+	return r
+}
+
+func kept(_, _ *dbbench.CaseResult)   {}
+func keptViews(_ *dbbench.Statistics) {}
+
+func otherRows(_, after *dbbench.CaseResult) { after.ResultHash, after.Rows = "b-7", 7 }
+
+func otherPlan(_, after *dbbench.CaseResult) {
+	after.Plan, after.Fingerprint = planOf(true), planOf(true).Fingerprint()
+}
+
+func TestGatesOnAQueryGoFromTheSurestToTheLeastSure(t *testing.T) {
+	for name, c := range map[string]struct {
+		report *Report
+		want   map[string]Word
+		reason string // of db.q
+	}{
+		"nothing changed":      {queried(t, "scale", kept, keptViews, 100), map[string]Word{"db.q": Pass, "db.q.result": Pass, "db.q.plan": Pass, "db.q.blocks": Pass}, "no worse than before"},
+		"other rows":           {queried(t, "scale", otherRows, keptViews, 10), map[string]Word{"db.q": Fail, "db.q.result": Fail, "db.q.plan": Pass, "db.q.blocks": Unsure}, "the rows differ: 20 before, 7 after"},
+		"another plan":         {queried(t, "sql", otherPlan, keptViews, 10), map[string]Word{"db.q": Pass, "db.q.plan": Fail, "db.q.blocks": Pass}, "no worse than before"},
+		"another, worse":       {queried(t, "sql", otherPlan, keptViews, 200), map[string]Word{"db.q": Fail, "db.q.blocks": Fail}, "blocks touched: "},
+		"it failed afterwards": {queried(t, "sql", func(_, a *dbbench.CaseResult) { *a = dbbench.CaseResult{Name: "q", Error: "timeout"} }, keptViews, 100), map[string]Word{"db.q": Unsure, "db.q.result": Unsure, "db.q.plan": Unsure}, "timeout"},
+		"not measured":         {queried(t, "sql", kept, keptViews, 100), map[string]Word{"db.other": Unsure, "db.other.plan": Unsure}, ""},
+	} {
+		for metric, want := range c.want {
+			results, _ := Judge(c.report, Criteria{Gates: []GateSpec{{Metric: metric}}}, Facts{})
+			if len(results) != 1 || results[0].Outcome != want || results[0].Kind != Gate || metric == "db.q" && !strings.Contains(results[0].Reason, c.reason) {
+				t.Errorf("%s: %s: %+v, want %s", name, metric, results, want)
+			}
+		}
+	}
+	objective, err := expr.Parse("db.q.blocks <= 0.5x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change func(before, after *dbbench.CaseResult)
+		want   Word
+	}{"the same rows": {kept, Pass}, "other rows": {otherRows, Unsure}} {
+		results, _ := Judge(queried(t, "sql", c.change, keptViews, 10), Criteria{Objectives: []expr.Condition{objective}}, Facts{})
+		if results[0].Outcome != c.want {
+			t.Errorf("an objective on %s: %+v", name, results[0])
+		}
+	}
+}
+
+func TestWhatAnActionShouldNotChangeIsSaid(t *testing.T) {
+	changed := func(s *dbbench.Statistics) {
+		s.Views["settings"][0]["setting"] = "8192"
+		s.Views["indexes"] = append(s.Views["indexes"], dbbench.Row{"schemaname": "public", "indexrelname": "new", "definition": "CREATE INDEX new"})
+	}
+	for name, c := range map[string]struct {
+		report     *Report
+		unexpected bool
+		want       []string
+	}{
+		"replicas, and nothing":  {queried(t, "scale", kept, keptViews, 100), false, []string{"No step of the action changes the database: all 1 queries kept their plans and results, and nothing else"}},
+		"replicas, and plans":    {queried(t, "scale", otherPlan, keptViews, 10), true, []string{"and yet it changed: 0 of 1 queries", "q: plan: Seq Scan on incidents became Index Scan using incidents_organization"}},
+		"replicas, and settings": {queried(t, "scale", kept, changed, 100), true, []string{"and yet it changed", "primary: the setting work_mem was 4096 kB, and is 8192 kB", "primary: the index new is new"}},
+		"a statement, and plans": {queried(t, "sql", otherPlan, changed, 10), false, []string{"The action changes the database (step): 0 of 1 queries", "q: plan: "}},
+	} {
+		d := databaseChanges(c.report)
+		if d == nil || d.Unexpected != c.unexpected {
+			t.Errorf("%s: %+v", name, d)
+			continue
+		}
+		var terminal, markdown, html bytes.Buffer
+		for _, err := range []error{WriteTerminal(&terminal, c.report, TerminalStyle{Width: 500}), WriteMarkdown(&markdown, c.report), WriteHTML(&html, c.report)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, want := range c.want {
+			if text := d.Sentence + strings.Join(d.Details, "\n"); !strings.Contains(text, want) || !strings.Contains(terminal.String(), want) || !strings.Contains(strings.ReplaceAll(markdown.String(), `\`, ""), want) {
+				t.Errorf("%s: %q is missing in %q or what is printed", name, want, text)
+			}
+		}
+		if !strings.Contains(html.String(), d.Sentence) {
+			t.Errorf("%s: the page does not say %q", name, d.Sentence)
+		}
+	}
+	if d := databaseChanges(&Report{}); d != nil {
+		t.Errorf("without an action: %+v", d)
+	}
+}
+
+// deep is a chain of many nodes of which one alone takes time.
+func deep(n int) *dbbench.Plan {
+	root := &dbbench.PlanNode{Type: "Seq Scan", Relation: "t", Alias: "t", Analyzed: true, PlanRows: 1, ActualRows: 5000, Loops: 1, TotalTime: 90}
+	for range n {
+		root = &dbbench.PlanNode{Type: "Result", Analyzed: true, PlanRows: 5000, ActualRows: 5000, Loops: 1, TotalTime: 90, Children: []*dbbench.PlanNode{root, {Type: "Result", Analyzed: true, PlanRows: 1, ActualRows: 1, Loops: 1}}}
+	}
+	return &dbbench.Plan{Root: root, ExecutionTime: 90}
+}
+
+func TestThePlanTreeOpensWhereItIsWorthALook(t *testing.T) {
+	v := viewPlan("", 5000, &dbbench.PlanResult{Plan: deep(20)}, nil)
+	n, depth := v.Root, 0
+	for ; len(n.Children) > 0; n = n.Children[0] {
+		if !n.Open || n.Children[1].Open {
+			t.Errorf("at depth %d: the way to the scan is open: %v, what costs nothing is open: %v", depth, n.Open, n.Children[1].Open)
+		}
+		depth++
+	}
+	if depth != 20 || n.Share < 99 || len(n.Warnings) == 0 || !strings.Contains(n.Warnings[0], "5000 times too low") || n.Rows != "5,000 rows, 1 planned" {
+		t.Errorf("the scan at depth %d: %+v", depth, n)
+	}
+	if small := viewPlan("", 1, &dbbench.PlanResult{Plan: planOf(false)}, planOf(true)); !small.Root.Open || small.Root.Changed || !small.Root.Children[0].Changed {
+		t.Errorf("%+v", small.Root)
+	}
+}
