@@ -138,10 +138,7 @@ func (n *activityNode) sample(ctx context.Context, interval time.Duration) {
 	var conn *pgx.Conn
 	defer func() {
 		if conn != nil {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelGrace)
-			defer cancel()
-			_ = conn.Close(ctx) // it is gone in either case
-			<-conn.PgConn().CleanupDone()
+			closeQuietly(conn)
 		}
 	}()
 	ticker := time.NewTicker(interval)

@@ -149,7 +149,7 @@ func (a *adviser) runSuite(ctx context.Context) error {
 		return fmt.Errorf("running the suite: %w", err)
 	}
 	for i, c := range result.Cases {
-		if c.Error != "" {
+		if c.Error != "" || c.Plan == nil {
 			a.note("%s gives no plan: %s", c.Name, c.Error)
 			continue
 		}

@@ -22,6 +22,8 @@ type caseRun struct {
 	result    CaseResult
 	plans     []*planRun
 	unstable  bool // the number of rows differed from one run to another
+	prepared  bool
+	cut       bool // the budget was spent before its last repetition
 }
 
 // A planRun gathers those with one kind of plan.
@@ -70,6 +72,7 @@ func (c Config) planModes(parameters bool) []string {
 
 func (r *caseRun) prepare(ctx context.Context, conn *pgx.Conn) error {
 	_, err := conn.PgConn().Prepare(ctx, r.statement, r.sql, nil)
+	r.prepared = err == nil
 	return err
 }
 
@@ -84,8 +87,14 @@ func (r *caseRun) warmUp(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// finish returns the case's result.
+// finish returns the case's result. One that the budget left without any run of
+// one of its plans has no figures.
 func (r *caseRun) finish() CaseResult {
+	for _, p := range r.plans {
+		if r.cut && r.result.Error == "" && len(p.result.ClientTime) == 0 {
+			r.result.Error = "the suite's budget was spent before it was measured"
+		}
+	}
 	for _, p := range r.plans {
 		p.finish()
 	}

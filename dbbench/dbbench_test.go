@@ -172,7 +172,11 @@ func TestCancellingLeavesNothingOnTheServer(t *testing.T) {
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
-	await(t, func() bool { return running() == 0 })
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	// Close has told the server, which ends the statement by itself.
+	await(t, func() bool { return running() == 0 && backends(t, node.DSN) == 0 })
 }
 
 func await(t *testing.T, condition func() bool) {
@@ -186,11 +190,86 @@ func await(t *testing.T, condition func() bool) {
 	}
 }
 
-func TestTheBudgetEndsTheSuite(t *testing.T) {
+func TestWhatTheBudgetLeavesOutHasAnError(t *testing.T) {
 	node := database(t)
-	b := open(t, node, Config{Queries: []Query{{Name: "slow", SQL: "SELECT pg_sleep(60)"}}, Budget: unit.Duration(100 * time.Millisecond)})
-	if _, err := b.Trial(t.Context()); err == nil || !strings.Contains(err.Error(), "budget of 100ms") {
+	b := open(t, node, Config{Queries: []Query{{Name: "slow", SQL: "SELECT pg_sleep(60)"}, byOrganization}, Budget: unit.Duration(300 * time.Millisecond)})
+	r := trial(t, b)
+	for _, c := range r.Cases {
+		if !strings.Contains(c.Error, "budget was spent") {
+			t.Errorf("%s: error %q", c.Name, c.Error)
+		}
+	}
+	for _, s := range r.Samples() {
+		if !math.IsNaN(s.Value) {
+			t.Errorf("%s was not measured and is %v", s.Name, s.Value)
+		}
+	}
+	// The budget is each trial's own, and the connection outlives it.
+	b.config.Budget, b.cases = unit.Duration(time.Minute), b.cases[1:]
+	if c := trial(t, b).Cases[0]; c.Error != "" || len(c.ServerTime) != 5 {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestAQueryThatBreaksItsConnectionIsAResult(t *testing.T) {
+	node := database(t)
+	r := trial(t, open(t, node, Config{Queries: []Query{{Name: "dies", SQL: "SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(5)"}, byOrganization}, Repetitions: 2}))
+	if !strings.Contains(r.Cases[0].Error, "terminating connection") {
+		t.Errorf("error %q", r.Cases[0].Error)
+	}
+	if c := r.Cases[1]; c.Error != "" || len(c.ServerTime) != 2 || c.Plan == nil {
+		t.Errorf("the suite did not go on: %+v", c)
+	}
+}
+
+func TestTwoDatabasesAreMeasuredInTurns(t *testing.T) {
+	plain, indexed := database(t), Node{Name: "other", DSN: testpg.ForTest(t).NewDatabaseNamed(t, "other")}
+	execute(t, indexed, `CREATE TABLE incidents AS SELECT g AS id, (g - 1) / 200 AS organization_id, 'title ' || g AS title FROM generate_series(1, 20000) g`,
+		"CREATE INDEX ix ON incidents (organization_id)", "CREATE SEQUENCE turns", "VACUUM ANALYZE incidents")
+	config := Config{Queries: []Query{byOrganization}, Repetitions: 3}
+	a, b := open(t, plain, config), open(t, indexed, config)
+	onA, onB, err := TrialABBA(t.Context(), a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, y := onA.Cases[0], onB.Cases[0]
+	if onA.Node != "primary" || onB.Node != "other" || x.ResultHash != y.ResultHash || x.Fingerprint == y.Fingerprint || x.Blocks <= y.Blocks || len(x.ServerTime) != 3 || len(y.ServerTime) != 3 {
+		t.Errorf("A %+v, B %+v", x, y)
+	}
+	if len(onB.Warnings) != 0 {
+		t.Errorf("warnings %q", onB.Warnings)
+	}
+	drawn := Config{Queries: []Query{{Name: "org", SQL: byOrganization.SQL, ArgsFrom: "SELECT CASE WHEN to_regclass('turns') IS NULL THEN 'a' ELSE 'b' END, 1"}}}
+	if _, _, err := TrialABBA(t.Context(), open(t, plain, drawn), open(t, indexed, drawn)); err == nil || !strings.Contains(err.Error(), "other cases") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// The order of executions is A B, B A, A B: each side begins as often.
+func TestTheSidesTakeTurns(t *testing.T) {
+	node := database(t)
+	config := Config{Queries: []Query{byOrganization}, Repetitions: 3}
+	var order []string
+	sides := []*side{}
+	for _, name := range []string{"A", "B"} {
+		node.Name = name
+		s, err := open(t, node, config).begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sides = append(sides, s)
+	}
+	err := pass(t.Context(), sides, 3, func(p *planRun, _ context.Context, conn *pgx.Conn) error {
+		if conn == sides[0].conn {
+			order = append(order, "A")
+		} else {
+			order = append(order, "B")
+		}
+		return nil
+	})
+	// One query with two kinds of plan, three times.
+	if got := strings.Join(order, ""); err != nil || got != "ABBAABBAABBA" {
+		t.Errorf("%s, %v", got, err)
 	}
 }
 

@@ -28,7 +28,7 @@ func CaptureOccupancy(ctx context.Context, node Node) (samples []snapshot.Sample
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the occupancy of %s: %w", node.Name, err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer closeQuietly(conn)
 	if _, err := conn.Exec(ctx, "SET lock_timeout = '5s'; SET statement_timeout = '1min'"); err != nil {
 		return nil, nil, fmt.Errorf("reading the occupancy of %s: %w", node.Name, err)
 	}

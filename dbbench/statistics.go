@@ -66,7 +66,7 @@ func CaptureStatistics(ctx context.Context, node Node) (*Statistics, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer closeQuietly(conn)
 	return captureStatistics(ctx, conn, node)
 }
 

@@ -9,6 +9,9 @@ func (r *Result) warn(runs []*caseRun) {
 		say("reading the clock of %s takes %.0f ns, above the %.0f of a healthy one: times of nodes are too long (see pg_test_timing)", r.Node, r.ClockCost*1e9, healthyClock*1e9)
 	}
 	for _, run := range runs {
+		if run.cut && run.result.Error == "" {
+			say("%s has fewer repetitions than asked for: the suite's budget was spent", run.name)
+		}
 		if run.unstable {
 			say("%s gave different numbers of rows within one trial: its data changes", run.name)
 		}

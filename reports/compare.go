@@ -115,7 +115,7 @@ func (p pair) row(c Criteria) Row {
 		Metric: p.name, Unit: known.Unit, Better: known.Better,
 		Before: side(p.before), After: side(p.after), MinChange: c.minChange(p.name),
 	}
-	named := func(g GateSpec) bool { return g.Metric == p.name }
+	named := func(g GateSpec) bool { return g.looksAt(p.name) }
 	row.Gate, row.Control = slices.ContainsFunc(c.Gates, named), slices.ContainsFunc(c.Controls, named)
 	switch {
 	case p.before == nil || p.after == nil || row.Before.Median == nil || row.After.Median == nil:
@@ -143,7 +143,7 @@ func missing(row Row) string {
 // minChange returns the smallest change of a metric that matters.
 func (c Criteria) minChange(metric string) float64 {
 	for _, g := range slices.Concat(c.Gates, c.Controls) {
-		if g.Metric == metric && g.MinChange > 0 {
+		if (g.Metric == metric || g.coversCase(metric)) && g.MinChange > 0 {
 			return float64(g.MinChange)
 		}
 	}

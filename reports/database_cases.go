@@ -114,6 +114,20 @@ func judgeCase(r *Report, metric string) (result ConditionResult, ok bool) {
 	return result, true
 }
 
+// coversCase tells whether the gate is on a query as a whole, and the metric one of
+// those that its figures are.
+func (g GateSpec) coversCase(metric string) bool {
+	rest, ok := strings.CutPrefix(metric, g.Metric+".")
+	return ok && strings.HasPrefix(g.Metric, "db.") && slices.ContainsFunc(caseMetrics(), func(m struct{ question, metric string }) bool { return m.metric == rest })
+}
+
+// looksAt tells whether chance could make the gate fail by a metric: it is the
+// gate's own, or the time of its query. What else is asked of a query does not
+// depend on chance.
+func (g GateSpec) looksAt(metric string) bool {
+	return g.Metric == metric || g.coversCase(metric) && strings.HasSuffix(metric, ".time.p50")
+}
+
 // judgeSteps stops at the first answer that is worse: what follows from it says
 // nothing new. One that is not known leaves it open.
 func judgeSteps(steps []caseStep) (outcome Word, reason string) {

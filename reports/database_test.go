@@ -84,6 +84,11 @@ func TestGatesOnAQueryGoFromTheSurestToTheLeastSure(t *testing.T) {
 			}
 		}
 	}
+	whole := GateSpec{Metric: "db.q", MinChange: .5}
+	r := Compare(queried(t, "sql", kept, keptViews, 140).Before, queried(t, "sql", kept, keptViews, 140).After, Criteria{Gates: []GateSpec{whole}})
+	if blocks, time := r.row("db.q.blocks"), r.row("db.q.time.p50"); blocks.Gate || !time.Gate || blocks.Change != Equivalent || time.MinChange != .5 {
+		t.Errorf("a gate's bound is that of all figures, and only time is left to chance: %+v, %+v", blocks, time)
+	}
 	objective, err := expr.Parse("db.q.blocks <= 0.5x")
 	if err != nil {
 		t.Fatal(err)

@@ -20,15 +20,20 @@ func (a *app) dbBenchCommand() *cobra.Command {
 		Short: "Run a suite of queries: plans, times, blocks, estimates",
 		Long: `bench runs each query of a suite under EXPLAIN (ANALYZE, BUFFERS) and plainly, in
 transactions that are read only and rolled back. With --out the result is a
-snapshot that scaleproof compare takes.`,
+snapshot that scaleproof compare takes.
+
+With --against-from it runs the suite on two databases in turns, A B B A, and
+judges the second against the first: each query by its result, its plan, blocks,
+rows, spills, estimates, and last its time.`,
 		Example: `  scaleproof db bench --suite runbook --trials 6 --out before.json
   scaleproof db bench --suite runbook --clients 32 --rate 500/s --duration 1m
-  scaleproof db bench --suite queries.sql`,
+  scaleproof db bench --suite queries.sql --against-from CANDIDATE_URL`,
 		Args: cobra.NoArgs,
 	}
 	from, output := dsnFlag(cmd), outputFlag(cmd)
 	config := dbbench.Config{}
-	trials := cmd.Flags().Int("trials", 1, "how often the whole is measured; 4 or more can be compared")
+	trials := cmd.Flags().Int("trials", 1, "how often the whole is measured; 4 or more can be compared (with --against-from: 6)")
+	against := cmd.Flags().String("against-from", "", "environment variable of a second database, to be judged against the first")
 	out := cmd.Flags().String("out", "", "snapshot file for scaleproof compare")
 	cmd.Flags().StringVar(&config.Suite, "suite", "runbook", "file of queries, YAML or .sql with named comments, or the name of a built-in suite")
 	cmd.Flags().IntVar(&config.Repetitions, "repetitions", 0, "of each case in a trial (5)")
@@ -56,6 +61,15 @@ snapshot that scaleproof compare takes.`,
 		if err != nil {
 			return err
 		}
+		if *against != "" {
+			if load.Clients > 0 || *out != "" {
+				return usagef("--against-from compares two runs of the suite: --clients and --out do not go with it")
+			}
+			if !cmd.Flags().Changed("trials") {
+				*trials = 0
+			}
+			return a.benchAgainst(cmd.Context(), node, *against, config, *trials, *output)
+		}
 		if load.Clients > 0 {
 			return a.loadDatabase(cmd.Context(), *output, node, config, load)
 		}
@@ -79,12 +93,51 @@ snapshot that scaleproof compare takes.`,
 	return cmd
 }
 
-// bench measures a suite as a plan's measure.database does.
-func (a *app) bench(ctx context.Context, node dbbench.Node, config dbbench.Config, trials int) (*snapshot.Snapshot, error) {
+// benchPlan is a plan that measures a suite alone.
+func benchPlan(node dbbench.Node, config dbbench.Config, trials int) *plan.Plan {
 	p := &plan.Plan{Version: plan.Version, Name: "db-bench", Secrets: &redact.Secrets{}}
 	p.Secrets.AddDSN(node.DSN)
 	p.Environment.Postgres.Primary.DSN = node.DSN
 	p.Measure.Trials, p.Measure.Database = trials, &config
+	return p
+}
+
+// benchAgainst measures a suite on two databases in turns, and judges each query of
+// the second against the first.
+func (a *app) benchAgainst(ctx context.Context, node dbbench.Node, variable string, config dbbench.Config, trials int, output string) error {
+	if output != "text" && output != "json" {
+		return usagef("--output is text or json, not %q", output)
+	}
+	dsn, _ := a.lookup(variable)
+	if dsn == "" {
+		return usagef("no second database: set %s to its connection string", variable)
+	}
+	p := benchPlan(node, config, trials)
+	p.Secrets.AddDSN(dsn)
+	interrupts := a.interrupts(ctx, "Interrupted: stopping the measurement. Nothing was changed.")
+	defer interrupts.stop()
+	before, after, err := validation.MeasurePair(interrupts.first, p, dbbench.Node{Name: "against", DSN: dsn}, a.options(interrupts.second))
+	if err != nil {
+		return err
+	}
+	criteria := reports.Criteria{AllowDifferences: true}
+	var result dbbench.Result
+	if _, err := before.Section("db", &result); err != nil {
+		return err
+	}
+	for _, c := range result.Cases {
+		criteria.Gates = append(criteria.Gates, reports.GateSpec{Metric: "db." + c.Name})
+	}
+	report := validation.Compare(before, after, criteria, a.options(interrupts.second))
+	if err := a.write(report, output); err != nil {
+		return err
+	}
+	return verdict(report.Verdict.Word)
+}
+
+// bench measures a suite as a plan's measure.database does.
+func (a *app) bench(ctx context.Context, node dbbench.Node, config dbbench.Config, trials int) (*snapshot.Snapshot, error) {
+	p := benchPlan(node, config, trials)
 	interrupts := a.interrupts(ctx, "Interrupted: stopping the measurement. Nothing was changed.")
 	defer interrupts.stop()
 	return validation.Measure(interrupts.first, p, a.options(interrupts.second))

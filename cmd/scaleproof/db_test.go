@@ -144,3 +144,32 @@ func execute(t *testing.T, dsn, sql string) {
 		t.Fatal(err)
 	}
 }
+
+func TestDBBenchAgainst(t *testing.T) {
+	server := testpg.ForTest(t)
+	environment := map[string]string{"DATABASE_URL": server.NewDatabase(t), "CANDIDATE": server.NewDatabaseNamed(t, "candidate"), "GONE": "postgres://app:sentinel-secret@127.0.0.1:1/db"}
+	for _, dsn := range []string{environment["DATABASE_URL"], environment["CANDIDATE"]} {
+		execute(t, dsn, "CREATE TABLE things AS SELECT g AS id, g / 2 AS half, repeat('x', 50) AS note FROM generate_series(1, 20000) g; ANALYZE things")
+	}
+	execute(t, environment["CANDIDATE"], "INSERT INTO things VALUES (0, 77, ''); ANALYZE things")
+	suite := writeFile(t, "suite.sql", "-- name: by_half\nSELECT * FROM things WHERE half = 77;\n")
+	got := runCommand(t, environment, "db", "bench", "--suite", suite, "--trials", "4", "--repetitions", "1", "--against-from", "CANDIDATE")
+	if got.code != 1 || !strings.Contains(got.out, "result: the rows differ: 2 before, 3 after") {
+		t.Errorf("%+v", got)
+	}
+	for name, c := range map[string]struct {
+		args []string
+		code int
+	}{
+		"nothing there":   {[]string{"--against-from", "MISSING"}, 2},
+		"with a load":     {[]string{"--against-from", "CANDIDATE", "--clients", "2"}, 2},
+		"not reachable":   {[]string{"--against-from", "GONE", "--trials", "1"}, 4},
+		"no such output":  {[]string{"--against-from", "CANDIDATE", "--output", "xml"}, 2},
+		"itself, too few": {[]string{"--against-from", "DATABASE_URL", "--trials", "1", "--output", "json"}, 3},
+	} {
+		got := runCommand(t, environment, append([]string{"db", "bench", "--suite", suite}, c.args...)...)
+		if got.code != c.code || strings.Contains(got.out+got.err, "sentinel-secret") {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}

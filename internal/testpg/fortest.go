@@ -83,7 +83,14 @@ func (s *Shared) AdminDSN() string { return s.admin }
 // for one test, and drops it when the test ends.
 func (s *Shared) NewDatabase(t TB) (dsn string) {
 	t.Helper()
-	name := databaseName(t.Name())
+	return s.NewDatabaseNamed(t, "")
+}
+
+// NewDatabaseNamed makes a further database for the same test, told from its
+// others by a word.
+func (s *Shared) NewDatabaseNamed(t TB, word string) (dsn string) {
+	t.Helper()
+	name := databaseName(word + t.Name())
 	s.exec(t, t.Context(), s.admin, "CREATE DATABASE "+name)
 	t.Cleanup(func() {
 		s.exec(t, context.Background(), s.admin, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")

@@ -1,0 +1,220 @@
+package dbbench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Trial runs the suite once: the cost of the server's clock; for each case a
+// warm-up; then the repetitions of all cases and kinds of plan in random order,
+// without timing of the nodes; then, in random order too, some that time the
+// nodes. A case that fails, breaks its connection or is not reached within the
+// budget has its error as its result. Trial itself fails only where the server is
+// gone or ctx ends.
+func (b *Bench) Trial(ctx context.Context) (*Result, error) {
+	results, err := trials(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	return results[0], nil
+}
+
+// TrialABBA runs the suites of two benches once, in turns: each execution on a is
+// followed by the same on b, and the next begins with b, so that a drift of what
+// both share meets both alike. Both must have cases of the same names.
+func TrialABBA(ctx context.Context, a, b *Bench) (onA, onB *Result, err error) {
+	names := func(b *Bench) (names []string) {
+		for _, c := range b.cases {
+			names = append(names, c.name)
+		}
+		return names
+	}
+	if !slices.Equal(names(a), names(b)) {
+		return nil, nil, fmt.Errorf("the suite gives other cases on %s (%v) than on %s (%v)", a.node.Name, names(a), b.node.Name, names(b))
+	}
+	results, err := trials(ctx, a, b)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, c := range results[0].Cases {
+		if other := results[1].Cases[i]; !slices.Equal(c.Args, other.Args) {
+			results[1].Warnings = append(results[1].Warnings, fmt.Sprintf("%s has other arguments on %s (%v) than on %s (%v): their data differ", c.Name, b.node.Name, other.Args, a.node.Name, c.Args))
+		}
+	}
+	return results[0], results[1], nil
+}
+
+// A side is one bench in a trial.
+type side struct {
+	*Bench
+	runs   []*caseRun
+	result *Result
+}
+
+func trials(ctx context.Context, benches ...*Bench) ([]*Result, error) {
+	var sides []*side
+	for _, b := range benches {
+		s, err := b.begin(ctx)
+		if err != nil {
+			return nil, err
+		}
+		sides = append(sides, s)
+	}
+	if err := runAll(ctx, sides); err != nil {
+		return nil, err
+	}
+	var results []*Result
+	for _, s := range sides {
+		for _, r := range s.runs {
+			s.result.Cases = append(s.result.Cases, r.finish())
+		}
+		s.result.warn(s.runs)
+		results = append(results, s.result)
+	}
+	return results, nil
+}
+
+// begin makes a bench ready for a trial.
+func (b *Bench) begin(ctx context.Context) (*side, error) {
+	b.deadline = time.Time{}
+	if b.config.Budget > 0 {
+		b.deadline = time.Now().Add(b.config.Budget.Std())
+	}
+	s := &side{Bench: b, result: &Result{Node: b.node.Name, StartedAt: time.Now(), Version: b.version}}
+	var err error
+	if s.result.ClockCost, err = measureClock(ctx, b.conn.PgConn()); err != nil {
+		return nil, errors.Join(context.Cause(ctx), err)
+	}
+	for i, c := range b.cases {
+		s.runs = append(s.runs, b.newCaseRun(i, c))
+	}
+	return s, nil
+}
+
+// runAll makes all runs of a trial, and drops what it has prepared.
+func runAll(ctx context.Context, sides []*side) error {
+	first := sides[0]
+	for i := range first.runs {
+		for _, s := range sides {
+			r := s.runs[i]
+			if err := s.attempt(ctx, r, r.prepare); err != nil {
+				return err
+			}
+			for range orDefault(s.config.Warmup, defaultWarmup) {
+				if err := s.attempt(ctx, r, r.warmUp); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	repetitions := orDefault(first.config.Repetitions, defaultRepetitions)
+	if err := pass(ctx, sides, repetitions, (*planRun).measure); err != nil {
+		return err
+	}
+	if err := pass(ctx, sides, min(repetitions, timedRuns), (*planRun).timeNodes); err != nil {
+		return err
+	}
+	for _, s := range sides {
+		if _, err := s.conn.Exec(ctx, "DEALLOCATE ALL"); err != nil {
+			return fmt.Errorf("dropping what was prepared on %s: %w", s.node.Name, errors.Join(context.Cause(ctx), err))
+		}
+	}
+	return nil
+}
+
+// timedRuns is how often a case runs with the clock at its nodes: the middle one
+// of three is spared what disturbs a single run.
+const timedRuns = 3
+
+// pass runs each case with each kind of plan as often as repetitions says, in
+// random order, so that none always finds the cache as another has left it; and
+// on all sides, of which now one and now the other begins.
+func pass(ctx context.Context, sides []*side, repetitions int, run func(*planRun, context.Context, *pgx.Conn) error) error {
+	type turn struct{ run, plan int }
+	var turns []turn
+	for i, r := range sides[0].runs {
+		for j := range r.plans {
+			for range repetitions {
+				turns = append(turns, turn{i, j})
+			}
+		}
+	}
+	sides[0].rng.Shuffle(len(turns), func(i, j int) { turns[i], turns[j] = turns[j], turns[i] })
+	order := slices.Clone(sides)
+	for _, t := range turns {
+		for _, s := range order {
+			r := s.runs[t.run]
+			if err := s.attempt(ctx, r, func(ctx context.Context, conn *pgx.Conn) error { return run(r.plans[t.plan], ctx, conn) }); err != nil {
+				return err
+			}
+		}
+		slices.Reverse(order)
+	}
+	return nil
+}
+
+// attempt runs one execution of a case in a transaction that is rolled back. A
+// fault of the statement goes into the case's result, and the case is not run
+// again; so does one that breaks the connection, which is then made anew. Only
+// where that fails, or ctx ends, an error is returned.
+func (s *side) attempt(ctx context.Context, r *caseRun, run func(context.Context, *pgx.Conn) error) error {
+	if r.result.Error != "" || r.cut {
+		return nil
+	}
+	if s.spent() {
+		r.cut = true
+		return nil
+	}
+	err := s.inTransaction(ctx, func() error { return run(ctx, s.conn) })
+	var fault *pgconn.PgError
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("query %s: %w", r.result.Name, errors.Join(context.Cause(ctx), err))
+	case errors.As(err, &fault) && fault.Code == queryCanceled && s.spent():
+		r.cut = true
+	default:
+		r.result.Error = err.Error()
+	}
+	if !s.conn.IsClosed() {
+		return nil
+	}
+	if again := s.reopen(ctx, s.runs); again != nil {
+		return fmt.Errorf("query %s broke the connection to %s: %w", r.result.Name, s.node.Name, errors.Join(err, again))
+	}
+	return nil
+}
+
+const queryCanceled = "57014"
+
+func (s *side) inTransaction(ctx context.Context, run func() error) error {
+	access := pgx.ReadOnly
+	if s.config.AllowWrites {
+		access = pgx.ReadWrite
+	}
+	tx, err := s.conn.BeginTx(ctx, pgx.TxOptions{AccessMode: access})
+	if err != nil {
+		return fmt.Errorf("beginning a transaction on %s: %w", s.node.Name, err)
+	}
+	// What is left of the budget bounds the statement too.
+	if left := time.Until(s.deadline); !s.deadline.IsZero() && left < statementTimeout(s.config) {
+		_, err = s.conn.PgConn().Exec(ctx, "SET LOCAL statement_timeout = "+milliseconds(max(left, time.Millisecond))).ReadAll()
+	}
+	if err == nil {
+		err = run()
+	}
+	if rollback := tx.Rollback(context.WithoutCancel(ctx)); rollback != nil && err == nil {
+		err = rollback
+	}
+	return err
+}
+
+// spent tells whether the budget is.
+func (b *Bench) spent() bool { return !b.deadline.IsZero() && !time.Now().Before(b.deadline) }
