@@ -3,7 +3,6 @@ package dbbench
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -364,7 +363,7 @@ func FuzzConjuncts(f *testing.F) {
 		equal, ranged := table.clauses(&PlanNode{Conditions: Conditions{Filter: condition}})
 		for _, column := range append(equal, ranged...) {
 			if !slices.Contains(table.Columns, unquoteName(column)) {
-				t.Fatal(fmt.Sprintf("%q is no column", column))
+				t.Fatalf("%q is no column", column)
 			}
 		}
 	})

@@ -76,7 +76,7 @@ func RunLoad(ctx context.Context, node Node, config Config, load LoadConfig) (*L
 	r := &loadRun{node: node, config: config, load: load, cases: cases, ended: make(chan struct{})}
 	defer r.closeClients()
 	if err := r.openClients(ctx, max(load.Clients, 1)); err != nil {
-		return nil, fmt.Errorf("opening the clients of the load: %w", err)
+		return nil, fmt.Errorf("opening the clients of the load: %w", errors.Join(context.Cause(ctx), err))
 	}
 	r.run(ctx)
 	if err := context.Cause(ctx); err != nil {
@@ -107,6 +107,7 @@ type loadRun struct {
 	from, end time.Time // of the measured window
 	ended     chan struct{}
 	stopped   atomic.Bool
+	indirect  bool // no connection can be used by a loop
 
 	turn     sync.Mutex // for the next arrival
 	arrivals int64      // belongs to turn
@@ -121,9 +122,15 @@ func (r *loadRun) openClients(ctx context.Context, n int) error {
 		r.clients[i] = r.newClient(i)
 	}
 	errs := make([]error, n)
+	if errs[0] = r.openFirst(ctx); errs[0] != nil {
+		return errs[0]
+	}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 8)
 	for i, c := range r.clients {
+		if i == 0 {
+			continue
+		}
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
@@ -153,8 +160,10 @@ func (r *loadRun) run(ctx context.Context) {
 	r.end = r.from.Add(r.load.duration())
 	done := make(chan struct{})
 	var wg sync.WaitGroup
-	for _, c := range r.clients {
-		wg.Go(func() { c.work(ctx) })
+	if !r.runLoops(ctx, &wg) {
+		for _, c := range r.clients {
+			wg.Go(func() { c.work(ctx) })
+		}
 	}
 	go func() {
 		wg.Wait()
@@ -171,6 +180,21 @@ func (r *loadRun) run(ctx context.Context) {
 		r.cancelAll()
 	}
 	<-done
+}
+
+// direct tells whether the clients may run in loops of their own: as fast as they
+// can, a statement at a time, and on connections that are not encrypted.
+func (r *loadRun) direct() bool { return r.load.Rate == 0 && !r.config.AllowWrites && !r.indirect }
+
+// openFirst opens the first client, and learns from its connection how all can run.
+func (r *loadRun) openFirst(ctx context.Context) error {
+	c := r.clients[0]
+	if err := c.connect(ctx); err != nil || !r.direct() || isDirect(c.conn.Conn()) {
+		return err
+	}
+	c.close()
+	r.indirect = true
+	return c.connect(ctx)
 }
 
 func (r *loadRun) stop() {

@@ -20,6 +20,8 @@ type loadClient struct {
 	recorder *recorder
 	cases    []clientCase
 	limits   []float64 // the running sum of the weights of cases, up to 1
+	out      []byte    // what is sent
+	alone    bool      // it runs by itself, and not in a loop
 
 	mu   sync.Mutex // guards conn against cancel
 	conn *pgconn.PgConn
@@ -69,6 +71,9 @@ func (c *loadClient) connect(ctx context.Context) error {
 	}
 	if modes := c.run.config.planModes(true); len(modes) == 1 {
 		config.RuntimeParams[planCacheMode] = modes[0]
+	}
+	if c.run.direct() && !c.alone {
+		config.DialFunc = dialDirect
 	}
 	conn, err := pgconn.ConnectConfig(ctx, &config.Config)
 	if err != nil {
@@ -145,7 +150,7 @@ func (c *loadClient) work(ctx context.Context) {
 // broken tells whether an error is of the connection and not of the statement.
 func (c *loadClient) broken(err error) bool {
 	var fault *pgconn.PgError
-	return c.conn.IsClosed() || !errors.As(err, &fault)
+	return c.conn.IsClosed() || !errors.As(err, &fault) || fault.SeverityUnlocalized == "FATAL" || fault.SeverityUnlocalized == "PANIC"
 }
 
 // choose draws a case by its weight.
@@ -179,17 +184,11 @@ func (c *loadClient) transaction(cc *clientCase) error {
 // execute sends the statement with its arguments and reads all rows, without
 // decoding them.
 func (c *loadClient) execute(cc *clientCase) error {
-	for i, d := range cc.draws {
-		cc.args[i] = d(cc.args[i][:0])
-	}
-	f := c.conn.Frontend()
-	f.SendBind(&pgproto3.Bind{PreparedStatement: cc.statement, Parameters: cc.args})
-	f.SendDescribe(&pgproto3.Describe{ObjectType: 'P'})
-	f.SendExecute(&pgproto3.Execute{})
-	f.SendSync(&pgproto3.Sync{})
-	if err := f.Flush(); err != nil {
+	c.out = cc.encode(c.out[:0])
+	if _, err := c.conn.Conn().Write(c.out); err != nil {
 		return err
 	}
+	f := c.conn.Frontend()
 	var fault error
 	for {
 		message, err := f.Receive()

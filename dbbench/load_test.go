@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,6 +97,26 @@ func TestLoadCountsErrorsAndReconnects(t *testing.T) {
 	}}, LoadConfig{Clients: 2, Duration: unit.Duration(500 * time.Millisecond)})
 	if r.Errors["22012"] == 0 || r.Reconnects == 0 || r.FirstError == "" || r.Transactions != 0 {
 		t.Errorf("%+v", r)
+	}
+	noneLeft(t, dsn)
+}
+
+// Some of many clients break while the others go on, and more rows come than fit
+// into one read.
+func TestLoadOfManyClientsAndRows(t *testing.T) {
+	dsn := testpg.ForTest(t).NewDatabase(t)
+	r := loaded(t, dsn, Config{Queries: []Query{
+		{Name: "many", SQL: "SELECT g, repeat('x', 100) FROM generate_series(1, $1::int) g", Args: []string{"3000"}, Weight: 20},
+		{Name: "dies", SQL: "SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(1)"},
+		{Name: "long", SQL: "SELECT length($1)", Args: []string{strings.Repeat("y", 1<<20)}},
+	}}, LoadConfig{Clients: 20, Duration: unit.Duration(time.Second)})
+	if r.Reconnects == 0 || r.Cases[0].Transactions < 20 || r.Cases[2].Transactions == 0 || r.Cases[0].Errors != 0 || r.Cases[2].Errors != 0 || r.Cases[1].Transactions != 0 {
+		t.Errorf("%+v", r)
+	}
+	for kind := range r.Errors {
+		if kind != "57P01 server shutdown" && kind != "connection" { // the end may come before its reason
+			t.Errorf("errors %v: %s", r.Errors, r.FirstError)
+		}
 	}
 	noneLeft(t, dsn)
 }
