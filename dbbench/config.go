@@ -32,6 +32,9 @@ type Config struct {
 	// whole suite in a trial; zero: no bound.
 	StatementTimeout unit.Duration `yaml:"statement_timeout" json:"statement_timeout,omitempty"`
 	Budget           unit.Duration `yaml:"budget" json:"budget,omitempty"`
+	// Load is load of the suite by many clients, after the suite in each trial;
+	// nil: none.
+	Load *LoadConfig `yaml:"load" json:"load,omitempty"`
 	// AllowWrites lets data-changing statements run; they are rolled back.
 	AllowWrites bool   `yaml:"allow_writes" json:"allow_writes,omitempty"`
 	Seed        uint64 `yaml:"seed" json:"seed,omitempty"`

@@ -161,6 +161,9 @@ func (c Config) Validate() error {
 	if c.Warmup < 0 {
 		faults = append(faults, invalid.Field("warmup", "is negative"))
 	}
+	if c.Load != nil {
+		faults = append(faults, invalid.In("load", c.Load.Validate()))
+	}
 	if !slices.Contains([]string{"", "both", "custom", "generic"}, c.Plans) {
 		faults = append(faults, invalid.Field("plans", "must be custom, generic or both, and is %q", c.Plans))
 	}

@@ -24,7 +24,9 @@ type measurement struct {
 	loads   map[string][]*loadgen.Result // by name, one per trial
 	cases   *dbbench.Result              // of the last trial
 	usage   *capacity.Usage              // of the last trial
-	snap    *snapshot.Snapshot
+	// databaseLoad is of the last trial; nil where the plan has none.
+	databaseLoad *dbbench.LoadResult
+	snap         *snapshot.Snapshot
 	// activity samples the database's sessions; nil where the plan does not ask.
 	activity *dbbench.ActivitySampler
 }
@@ -122,6 +124,11 @@ func (m *measurement) trial(ctx context.Context, bench *dbbench.Bench) error {
 			return &EnvironmentError{fmt.Errorf("database suite: %w", err)}
 		}
 		samples = append(samples, m.cases.Samples()...)
+		loaded, err := m.loadDatabase(ctx)
+		if err != nil {
+			return err
+		}
+		samples = append(samples, loaded...)
 	}
 	samples = append(samples, m.trialActivity()...)
 	if client := m.kubernetes(); client != nil && m.plan.Measure.Resources.Pods {
@@ -142,6 +149,20 @@ func (m *measurement) trial(ctx context.Context, bench *dbbench.Bench) error {
 		return err
 	}
 	return m.builder.AddTrial(samples)
+}
+
+// loadDatabase loads the database with many clients, where the plan asks for it.
+func (m *measurement) loadDatabase(ctx context.Context) ([]snapshot.Sample, error) {
+	config := m.plan.Measure.Database
+	if config.Load == nil {
+		return nil, nil
+	}
+	result, err := dbbench.RunLoad(ctx, m.plan.Environment.Postgres.All()[0], *config, *config.Load)
+	if err != nil {
+		return nil, &EnvironmentError{fmt.Errorf("load of the database: %w", err)}
+	}
+	m.databaseLoad = result
+	return result.Samples(), nil
 }
 
 func (m *measurement) startSampler(ctx context.Context) (*capacity.Sampler, error) {
@@ -182,6 +203,11 @@ func (m *measurement) addSections() error {
 			return err
 		}
 		m.snap.Environment.Facts["postgres.primary.version"] = m.cases.Version
+	}
+	if m.databaseLoad != nil {
+		if err := m.snap.PutSection("db.load", m.databaseLoad); err != nil {
+			return err
+		}
 	}
 	if m.usage != nil {
 		return m.snap.PutSection("resources", m.usage)

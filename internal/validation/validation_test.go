@@ -334,6 +334,7 @@ measure:
     queries: [{name: one, sql: "SELECT count(*) FROM pg_class"}]
     repetitions: 1
     statistics: all
+    load: {clients: 2, duration: 200ms}
 `), func(string) (string, bool) { return testpg.ForTest(t).NewDatabase(t), true })
 	if err != nil {
 		t.Fatal(err)
@@ -343,12 +344,12 @@ measure:
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"db.one.time.p50", "db.one.blocks", "pg.primary.database.cache_hit"} {
+	for _, name := range []string{"db.one.time.p50", "db.one.blocks", "pg.primary.database.cache_hit", "pg.primary.activity.active", "db.load.throughput", "db.load.response.p99"} {
 		if m := s.Metric(name); m == nil || len(m.Values.Observed()) == 0 {
 			t.Errorf("%s is %+v; warnings %v", name, m, s.Warnings)
 		}
 	}
-	for _, section := range []string{"db", "pg", "pg.delta"} {
+	for _, section := range []string{"db", "db.load", "pg", "pg.delta", "pg.activity"} {
 		if len(s.Sections[section]) == 0 {
 			t.Errorf("section %s is missing", section)
 		}
