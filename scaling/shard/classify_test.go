@@ -22,6 +22,7 @@ func (s *stage) catalogOf(c Config) (*Catalog, error) {
 }
 
 func TestTablesAreClassified(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, 10, 100)
 	c := must[*Catalog](t)(s.catalogOf(s.config(1, 5)))
 	classes, position := map[string]Class{}, map[string]int{}
@@ -49,6 +50,7 @@ func TestTablesAreClassified(t *testing.T) {
 }
 
 func TestWhatCantBeMovedIsRefused(t *testing.T) {
+	t.Parallel()
 	s := emptyStage(t)
 	s.exec("source", schemaSQL+"CREATE TABLE lists (x int PRIMARY KEY, organization_id bigint)")
 	conn := s.conn("source")
@@ -134,6 +136,7 @@ func TestKeysOfEachTypeMove(t *testing.T) {
 		"open range": {"integer", "i", Organizations{From: "91"}, 10},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := emptyStage(t)
 			s.exec("source", fmt.Sprintf(`CREATE TABLE "Tenants" (uid %[1]s PRIMARY KEY);
 				CREATE TABLE sites (tenant %[1]s NOT NULL REFERENCES "Tenants", "no" int NOT NULL, PRIMARY KEY (tenant, "no"));

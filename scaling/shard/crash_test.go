@@ -117,7 +117,8 @@ func (s *stage) child(c Config, phase, at string) *exec.Cmd {
 func TestEachPhaseSurvivesBeingKilled(t *testing.T) {
 	for _, mode := range []Mode{Fenced, Online} {
 		t.Run(string(mode), func(t *testing.T) {
-			s := newPlainStage(t, 5_000)
+			t.Parallel()
+			s := newPlainStage(t, 2_000)
 			c := s.plainConfig(mode, 5, 20)
 			j := s.job(c)
 			write := func(node string) {
@@ -173,6 +174,7 @@ func (s *stage) assertEqualRows(j *Job) {
 
 // A copy that is killed in the middle of its chunks goes on with the others.
 func TestACopyGoesOnWithTheChunksThatAreLeft(t *testing.T) {
+	t.Parallel()
 	s := newPlainStage(t, 300_000)
 	c := s.plainConfig(Fenced, 1, 50)
 	j := s.job(c)
@@ -221,6 +223,7 @@ func (s *stage) awaitChunks(n int64) {
 
 // Two processes never work on the same move.
 func TestTheSecondIsRefused(t *testing.T) {
+	t.Parallel()
 	s := newPlainStage(t, 100)
 	j := s.job(s.plainConfig(Fenced, 5, 20))
 	if err := j.alone(t.Context(), func(ctx context.Context) error {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,6 +19,7 @@ import (
 // What the target refuses is told, loses nothing, and the copy goes on once it is
 // mended.
 func TestAViolatedConstraintOnTheTarget(t *testing.T) {
+	t.Parallel()
 	s := newPlainStage(t, 5_000)
 	c := s.plainConfig(Fenced, 5, 20)
 	j := s.job(c)
@@ -34,6 +35,7 @@ func TestAViolatedConstraintOnTheTarget(t *testing.T) {
 }
 
 func TestATargetThatIsOccupiedOrDiffersIsRefused(t *testing.T) {
+	t.Parallel()
 	s := newPlainStage(t, 100)
 	j := s.job(s.plainConfig(Fenced, 5, 20))
 	s.exec("target", strings.Split(plainSQL, "INSERT")[0]+"INSERT INTO organizations VALUES (7, 'squatter')")
@@ -52,6 +54,7 @@ func TestATargetThatIsOccupiedOrDiffersIsRefused(t *testing.T) {
 
 // A second range goes to a shard that has one already.
 func TestTwoRangesToOneShard(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, 60, 3_000)
 	first := s.job(s.config(5, 20))
 	must[*MoveResult](t)(first.Move(t.Context()))
@@ -83,6 +86,7 @@ func TestTwoRangesToOneShard(t *testing.T) {
 func TestAFailedCutoverLiftsTheFence(t *testing.T) {
 	for _, mode := range []Mode{Fenced, Online} {
 		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
 			s := newPlainStage(t, 500)
 			j := s.job(s.plainConfig(mode, 5, 20))
 			must[*MoveResult](t)(j.Move(t.Context()))
@@ -110,6 +114,7 @@ func (brokenRouting) Write(context.Context, Routes) error { return errors.New("t
 // A writer that holds its transaction open keeps the fence from rising; the limit
 // ends the wait, and nothing stays behind.
 func TestALongTransactionKeepsTheFenceDown(t *testing.T) {
+	t.Parallel()
 	s := newPlainStage(t, 500)
 	c := s.plainConfig(Fenced, 5, 20)
 	j := s.job(c)
@@ -134,6 +139,7 @@ func TestALongTransactionKeepsTheFenceDown(t *testing.T) {
 
 // A transaction whose snapshot is older than the fence can't slip through.
 func TestAnOldSnapshotIsRefused(t *testing.T) {
+	t.Parallel()
 	s := newPlainStage(t, 500)
 	j := s.job(s.plainConfig(Fenced, 5, 20))
 	must[*MoveResult](t)(j.Move(t.Context()))
@@ -157,16 +163,17 @@ func TestAnOldSnapshotIsRefused(t *testing.T) {
 }
 
 func TestASlotLeftBehindIsNamed(t *testing.T) {
+	t.Parallel()
 	s := newPlainStage(t, 500)
 	j := s.job(s.plainConfig(Online, 5, 20))
 	must[*MoveResult](t)(j.Move(t.Context()))
-	s.exec("target", "ALTER SUBSCRIPTION scaleproof_m DISABLE")
+	s.exec("target", "ALTER SUBSCRIPTION "+j.slot()+" DISABLE")
 	deadline := time.Now().Add(30 * time.Second)
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		left := Leftovers(t.Context(), []Node{j.source, j.target, {Name: "gone", DSN: "postgres://127.0.0.1:1/none"}})
-		if len(left) == 1 && left[0].Node == "primary" && strings.Contains(left[0].What, "slot scaleproof_m") && strings.Contains(left[0].Mend, "--abandon") {
+		if len(left) == 1 && left[0].Node == "primary" && strings.Contains(left[0].What, "slot "+j.slot()) && strings.Contains(left[0].Mend, "--abandon") {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -198,7 +205,7 @@ func TestAFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=90m,mode=755"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=200m,mode=755"); err != nil {
 		t.Skipf("mounting a small disk: %v", err)
 	}
 	t.Cleanup(func() {
@@ -206,28 +213,43 @@ func TestAFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	small, err := testpg.Start(t.Context(), testpg.Options{BinDir: os.Getenv("SCALEPROOF_POSTGRES_BIN"), TempDir: dir, Settings: map[string]string{
-		"shared_buffers": "16MB", "max_wal_size": "32MB", "min_wal_size": "32MB",
-	}})
+	small, err := testpg.Start(t.Context(), testpg.Options{BinDir: os.Getenv("SCALEPROOF_POSTGRES_BIN"), TempDir: dir, Settings: map[string]string{"shared_buffers": "16MB"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer small.Stop()
-	s := newPlainStage(t, 500_000)
-	if err := small.Execute(t.Context(), "postgres", "CREATE DATABASE target"); err != nil {
-		t.Fatal(err)
+	s := newPlainStage(t, 60_000)
+	for _, sql := range []string{"CREATE DATABASE target", "SELECT pg_switch_wal()", "CHECKPOINT"} {
+		if err := small.Execute(t.Context(), "postgres", sql); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.nodes["target"] = small.DSN("target")
+	ballast := fillDisk(t, dir, 3<<20)
 	j := s.job(s.plainConfig(Fenced, 1, 50))
-	if _, err := j.Move(t.Context()); err == nil || !strings.Contains(err.Error(), "53100") {
+	if _, err := j.Move(t.Context()); err == nil || !strings.Contains(err.Error(), "53100") { // disk_full
 		t.Fatalf("%v", err)
 	}
-	if out, err := exec.Command("mount", "-o", "remount,size=600m", dir).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
 	}
 	awaitServer(t, small.DSN("target")) // a full disk may have made it start anew
 	must[*MoveResult](t)(j.Move(t.Context()))
 	s.assertEqual(j)
+}
+
+// fillDisk leaves so many bytes free, and returns the file that takes the others.
+func fillDisk(t *testing.T, dir string, free uint64) string {
+	t.Helper()
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(dir, &disk); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(path, make([]byte, disk.Bavail*uint64(disk.Bsize)-free), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func awaitServer(t *testing.T, dsn string) {

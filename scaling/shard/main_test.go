@@ -3,6 +3,7 @@ package shard
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,6 +83,7 @@ type stage struct {
 	t     *testing.T
 	nodes map[string]string
 	dir   string
+	name  string // of the move, and so of its slot, which the whole server knows
 }
 
 // newStage loads so many organisations and incidents.
@@ -96,7 +98,9 @@ func newStage(t *testing.T, organizations, incidents int) *stage {
 func emptyStage(t *testing.T) *stage {
 	t.Helper()
 	server := testpg.ForTest(t)
-	s := &stage{t: t, nodes: map[string]string{}, dir: t.TempDir()}
+	h := fnv.New32a()
+	h.Write([]byte(t.Name()))
+	s := &stage{t: t, nodes: map[string]string{}, dir: t.TempDir(), name: fmt.Sprintf("m%x", h.Sum32())}
 	s.nodes["primary"] = server.NewDatabase(t)
 	s.nodes["source"] = s.nodes["primary"]
 	s.addTarget("target")
@@ -193,7 +197,7 @@ func (s *stage) count(node, sql string) int64 {
 // config moves organisations from..to of the hard schema.
 func (s *stage) config(from, to int) Config {
 	return Config{
-		Name: "m", Target: "target", Organizations: Organizations{From: fmt.Sprint(from), To: fmt.Sprint(to)},
+		Name: s.name, Target: "target", Organizations: Organizations{From: fmt.Sprint(from), To: fmt.Sprint(to)},
 		Tables: []TableConfig{{Table: "audit", Column: "org"}, {Table: "countries", As: Reference}, {Table: "scratch", As: Omitted}},
 		Soak:   unit.Duration(time.Nanosecond), Fence: unit.Duration(5 * time.Minute),
 		Routing: RoutingConfig{File: filepath.Join(s.dir, "routing.json")},

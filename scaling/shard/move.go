@@ -167,6 +167,9 @@ func (j *Job) copyChunks(ctx context.Context, c *Catalog, snapshot string, chunk
 		total += k.estimate
 	}
 	g := newGate()
+	if j.config.Throttle != (Throttle{}) {
+		g.set("the load of the source is not known yet")
+	}
 	stop := j.watch(ctx, "copying", int64(total), m, g.waiting)
 	defer stop()
 	queue := &chunkQueue{chunks: chunks}

@@ -15,7 +15,8 @@ func (s *stage) assertEqual(j *Job) *Verification {
 }
 
 func TestAFencedMoveThereAndBackAndCleanedUp(t *testing.T) {
-	s := newStage(t, 100, 20_000)
+	t.Parallel()
+	s := newStage(t, 100, 5_000)
 	j := s.job(s.config(11, 40))
 	p := must[*Plan](t)(j.Plan(t.Context(), 3))
 	if len(p.Faults) > 0 || p.Moving.Count != 30 || len(p.Proposal.Ranges) != 3 {

@@ -178,7 +178,7 @@ func (s *stage) startWriters(set Organizations, routing Routing) (w *writers, st
 	w = &writers{s: s, routing: routing, set: set, last: map[int64]acknowledged{}}
 	ctx, cancel := context.WithCancel(s.t.Context())
 	var group sync.WaitGroup
-	for i := range 3 {
+	for i := range 2 {
 		group.Go(func() {
 			if err := w.run(ctx, uint64(i)); err != nil && ctx.Err() == nil {
 				s.t.Error(err)
@@ -210,7 +210,8 @@ func (w *writers) await(counter *atomic.Int64, more int64) {
 func TestMovesUnderLiveWritesLoseNothing(t *testing.T) {
 	for _, mode := range []Mode{Online, Fenced} {
 		t.Run(string(mode), func(t *testing.T) {
-			s := newPlainStage(t, 20_000)
+			t.Parallel()
+			s := newPlainStage(t, 10_000)
 			j := s.job(s.plainConfig(mode, 5, 20))
 			w, stop := s.startWriters(j.config.Organizations, j.opts.Routing)
 			defer stop()
@@ -239,7 +240,7 @@ func TestMovesUnderLiveWritesLoseNothing(t *testing.T) {
 				}
 				return "source"
 			})
-			if n := s.count("source", "SELECT (SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'scaleproof_m') + (SELECT count(*) FROM pg_publication) + (SELECT count(*) FROM pg_class WHERE relreplident = 'f')"); n != 0 {
+			if n := s.count("source", "SELECT (SELECT count(*) FROM pg_replication_slots WHERE slot_name = '"+j.slot()+"') + (SELECT count(*) FROM pg_publication) + (SELECT count(*) FROM pg_class WHERE relreplident = 'f')"); n != 0 {
 				t.Errorf("%d things of the replication were left behind", n)
 			}
 		})
