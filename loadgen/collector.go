@@ -3,6 +3,7 @@ package loadgen
 import (
 	"math"
 	"slices"
+	"time"
 
 	"scaleproof/internal/stats"
 	"scaleproof/loadgen/internal/arrival"
@@ -14,34 +15,33 @@ const maxSeconds = 7200
 // A collector merges the windows of all workers into the totals of a run and
 // its series of seconds. It belongs to one goroutine.
 type collector struct {
-	span     *span
-	onSecond func(Second, *stats.Histogram)
-	free     chan<- *window
-	schedule *arrival.Schedule // nil in the closed model
+	span       *span
+	targets    int
+	backends   *backends
+	schedule   *arrival.Schedule // nil in the closed model
+	onSecond   func(Second, *stats.Histogram)
+	onInterval func([]byte)
+	free       chan<- *window
 
 	total               *window
-	finished, succeeded int64 // within the measured window
-	scheduled           int64
+	finished, succeeded int64   // within the measured window
+	scheduled           int64   // in the measured window
+	early               int64   // scheduled in the warm-up
 	passed              []int64 // per worker: the first second not yet handed over
-	pending             map[int64]*pendingSecond
-	spare               []*pendingSecond
+	pending             map[int64]*window
+	spare               []*window
 	next                int64 // the second to be completed next
 	series              []Second
 	length              int64 // seconds per element of series
+	encoded             []byte
 }
 
-// A pendingSecond gathers one second from all workers.
-type pendingSecond struct {
-	finished, succeeded int64
-	response            *stats.Histogram
-}
-
-func newCollector(s *span, workers, targets int, free chan<- *window) *collector {
+func newCollector(s *span, workers, targets int, b *backends) *collector {
 	c := &collector{
-		span: s, free: free,
+		span: s, targets: targets, backends: b,
 		total:   newWindow(0, targets),
 		passed:  make([]int64, workers),
-		pending: map[int64]*pendingSecond{},
+		pending: map[int64]*window{},
 		next:    s.index(0),
 		length:  1,
 	}
@@ -61,92 +61,98 @@ func (c *collector) run(in <-chan *window) {
 		}
 		c.emit(slices.Min(c.passed))
 	}
-	last := c.span.end.Load() - 1
-	c.emit(c.span.index(last) + 1)
+	c.finish()
 }
 
 func (c *collector) take(w *window) {
 	c.passed[w.worker] = w.index + 1
-	if w.index >= 0 {
-		c.total.merge(w)
-	}
-	if w.index != drained {
-		p := c.pendingAt(w.index)
-		p.finished += w.finished
-		p.succeeded += w.succeeded
-		p.response.Merge(w.response)
-		if w.index >= 0 {
-			c.finished += w.finished
-			c.succeeded += w.succeeded
-		}
-	}
+	c.pendingAt(w.index).merge(w)
 	w.reset()
 }
 
-func (c *collector) pendingAt(index int64) *pendingSecond {
-	if p, ok := c.pending[index]; ok {
-		return p
+// pendingAt returns the window that gathers a second from all workers.
+func (c *collector) pendingAt(index int64) *window {
+	w, ok := c.pending[index]
+	if ok {
+		return w
 	}
-	p := &pendingSecond{response: stats.NewHistogram()}
 	if n := len(c.spare); n > 0 {
-		p, c.spare = c.spare[n-1], c.spare[:n-1]
+		w, c.spare = c.spare[n-1], c.spare[:n-1]
+	} else {
+		w = newWindow(0, c.targets)
 	}
-	c.pending[index] = p
-	return p
+	w.index = index
+	c.pending[index] = w
+	return w
 }
+
+// seconds is the second behind the last of the measured window.
+func (c *collector) seconds() int64 { return c.span.index(c.span.end.Load()-1) + 1 }
 
 // emit completes the seconds before end.
 func (c *collector) emit(end int64) {
 	// What is drained has no second of its own.
-	end = min(end, c.span.index(c.span.end.Load()-1)+1)
-	for ; c.next < end; c.next++ {
-		p := c.pendingAt(c.next)
-		second := c.second(c.next, p)
-		delete(c.pending, c.next)
+	for end = min(end, c.seconds()); c.next < end; c.next++ {
+		w := c.pendingAt(c.next)
+		second := c.second(w)
+		c.export(w, second.Scheduled)
 		if c.onSecond != nil {
-			c.onSecond(second, p.response)
+			c.onSecond(second, w.response)
 		}
-		p.finished, p.succeeded = 0, 0
-		p.response.Reset()
-		c.spare = append(c.spare, p)
 		if second.Offset >= 0 {
+			c.finished += w.finished
+			c.succeeded += w.succeeded
 			c.scheduled += second.Scheduled
+			c.total.merge(w)
 			c.appendSecond(second)
+		} else {
+			c.early += second.Scheduled
 		}
+		delete(c.pending, c.next)
+		w.reset()
+		c.spare = append(c.spare, w)
+	}
+}
+
+// finish completes all seconds, and takes what ended after the last.
+func (c *collector) finish() {
+	c.emit(c.seconds())
+	rest := c.pendingAt(drained)
+	for index, w := range c.pending {
+		if index != drained {
+			rest.merge(w) // of a second that the end of the context has cut off
+		}
+	}
+	c.export(rest, 0)
+	c.total.merge(rest)
+	clear(c.pending)
+}
+
+// export hands a window on to whoever assembles several processes.
+func (c *collector) export(w *window, scheduled int64) {
+	if c.onInterval != nil {
+		c.encoded = w.appendInterval(c.encoded[:0], scheduled, c.backends)
+		c.onInterval(c.encoded)
 	}
 }
 
 // second makes the figures of one second.
-func (c *collector) second(index int64, p *pendingSecond) Second {
-	start := c.span.from + index*1e9
+func (c *collector) second(w *window) Second {
+	start := c.span.from + w.index*1e9
 	stop := min(start+1e9, c.span.end.Load())
 	s := Second{
-		Offset:    float64(index),
-		Length:    float64(stop-max(start, 0)) / 1e9,
-		Requests:  p.finished,
-		Errors:    p.finished - p.succeeded,
-		Scheduled: c.scheduledBefore(stop),
+		Offset:   float64(w.index),
+		Length:   float64(stop-max(start, 0)) / 1e9,
+		Requests: w.finished,
+		Errors:   w.finished - w.succeeded,
 	}
-	if p.response.Count() > 0 {
-		s.Mean, s.P50, s.P99, s.Max = p.response.Mean(), p.response.Quantile(.5), p.response.Quantile(.99), p.response.Max()
+	if c.schedule != nil {
+		s.Scheduled = c.schedule.PopBefore(time.Duration(stop))
+	}
+	if w.response.Count() > 0 {
+		s.Mean, s.P50, s.P99, s.Max = w.response.Mean(), w.response.Quantile(.5), w.response.Quantile(.99), w.response.Max()
 	}
 	return s
-}
-
-// scheduledBefore counts the arrivals that are due before t and after those of
-// the last call.
-func (c *collector) scheduledBefore(t int64) (n int64) {
-	if c.schedule == nil {
-		return 0
-	}
-	for {
-		due, _, ok := c.schedule.Peek()
-		if !ok || int64(due) >= t {
-			return n
-		}
-		n++
-		c.schedule.Pop()
-	}
 }
 
 // appendSecond adds s to the series, whose elements span length seconds.

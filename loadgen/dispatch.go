@@ -40,7 +40,8 @@ func (d *dispatcher) next() (t ticket, ok bool) {
 		if now >= d.run.span.end.Load() {
 			return ticket{}, false
 		}
-		return ticket{number: d.number.Add(1) - 1, intended: now}, true
+		first, stride := d.run.opts.Share.stride(0, 1)
+		return ticket{number: int64(first) + (d.number.Add(1)-1)*int64(stride), intended: now}, true
 	}
 	asked := d.run.clock.now()
 	d.waiting.Add(1)

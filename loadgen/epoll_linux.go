@@ -64,6 +64,7 @@ type loop struct {
 	schedule  *arrival.Schedule // nil in the closed model
 	due       int64             // the next arrival of this loop; MaxInt64: none
 	next      int64             // its number
+	stride    int64             // from the number of a request to that of the next
 	limit     int               // connections at most
 	open      int               // connections now
 	inFlight  int
@@ -91,16 +92,15 @@ func newLoop(r *run, rec *recorder, number int) (*loop, error) {
 	l := &loop{
 		engine: r, recorder: rec, number: number, epfd: epfd,
 		unused: newConnList(), flying: newConnList(),
-		schedule: r.schedule(), due: math.MaxInt64, next: int64(number),
+		schedule: r.schedule(number, r.workers), due: math.MaxInt64,
 		in: make([]byte, 64<<10), out: make([]byte, 0, 64<<10),
 	}
 	for range r.endpoints {
 		l.idle = append(l.idle, newConnList())
 	}
-	l.limit = r.cfg.connections() / r.workers
-	if number < r.cfg.connections()%r.workers {
-		l.limit++
-	}
+	l.limit = part(r.limit, number, r.workers)
+	first, stride := r.opts.Share.stride(number, r.workers)
+	l.next, l.stride = int64(first), int64(stride)
 	if l.schedule != nil {
 		l.nextArrival()
 	}
@@ -110,18 +110,13 @@ func newLoop(r *run, rec *recorder, number int) (*loop, error) {
 // nextArrival finds the next arrival that is this loop's: all loops walk the
 // same schedule, and each takes its share.
 func (l *loop) nextArrival() {
-	for {
-		due, number, ok := l.schedule.Peek()
-		if !ok {
-			l.due = math.MaxInt64
-			return
-		}
-		l.schedule.Pop()
-		if int(number%int64(l.engine.workers)) == l.number {
-			l.due, l.next = int64(due), number
-			return
-		}
+	due, number, ok := l.schedule.Peek()
+	if !ok {
+		l.due = math.MaxInt64
+		return
 	}
+	l.schedule.Pop()
+	l.due, l.next = int64(due), number
 }
 
 func (l *loop) run() {
@@ -210,7 +205,8 @@ func (l *loop) dispatch(now int64) {
 		l.dispatchClosed(now)
 		return
 	}
-	for l.due <= now {
+	// What is due after the end is not to be sent, however late the loop is.
+	for l.due <= now && l.due < l.engine.span.end.Load() {
 		t := ticket{l.next, l.due, l.waitingBy > 0}
 		if !l.begin(t, now) {
 			if l.open >= l.limit && l.waitingBy == 0 {
@@ -229,7 +225,7 @@ func (l *loop) dispatchClosed(now int64) {
 		l.resting = l.resting[1:]
 	}
 	for l.inFlight+len(l.resting) < l.limit && l.begin(ticket{l.next, now, false}, now) {
-		l.next += int64(l.engine.workers)
+		l.next += l.stride
 		if l.inFlight+len(l.resting) < l.limit {
 			now = l.engine.clock.now()
 		}

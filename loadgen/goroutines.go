@@ -75,7 +75,7 @@ func runWorkers(r *run, recorders []*recorder, newExchanger func() exchanger, cu
 	for i, rec := range recorders {
 		shards[i] = &shard{recorder: rec}
 	}
-	d := &dispatcher{run: r, schedule: r.schedule(), limit: r.cfg.connections(), timer: time.NewTimer(time.Hour)}
+	d := &dispatcher{run: r, schedule: r.schedule(0, 1), limit: r.limit, timer: time.NewTimer(time.Hour)}
 	var workers sync.WaitGroup
 	started := 0
 	d.grow = func() {

@@ -20,7 +20,7 @@ const (
 )
 
 // judge says whether the figures of res speak about the target.
-func (r *run) judge(res *Result, t *window, used usage) (Validity, string) {
+func (r *run) judge(res *Result, t *window, used Generator) (Validity, string) {
 	if res.Requests == 0 && res.Unsent == 0 {
 		return Inconclusive, "no request ended within the measured window"
 	}
@@ -30,17 +30,17 @@ func (r *run) judge(res *Result, t *window, used usage) (Validity, string) {
 	if res.Successes == 0 {
 		return Inconclusive, fmt.Sprintf("none of %d requests succeeded: there is no response time to speak of", res.Requests)
 	}
-	cpu := used.cpu.Seconds() / (res.DurationSeconds + r.cfg.Warmup.Seconds())
+	cpu := used.CPUSeconds / (res.DurationSeconds + r.cfg.Warmup.Seconds())
 	if len(r.stages) == 0 {
-		if cpu >= busy*float64(r.workers) {
-			return GeneratorLimited, fmt.Sprintf("the generator used %.2f CPUs of the %d that it runs on: it measured itself", cpu, r.workers)
+		if cpu >= busy*float64(used.CPUs) {
+			return GeneratorLimited, fmt.Sprintf("the generator used %.2f CPUs of the %d that it runs on: it measured itself", cpu, used.CPUs)
 		}
-		return Valid, fmt.Sprintf("the closed model kept its connections busy on %.2f of %d CPUs", cpu, r.workers)
+		return Valid, fmt.Sprintf("the closed model kept its connections busy on %.2f of %d CPUs", cpu, used.CPUs)
 	}
 	return r.judgeOpen(res, t, used, cpu)
 }
 
-func (r *run) judgeOpen(res *Result, t *window, used usage, cpu float64) (Validity, string) {
+func (r *run) judgeOpen(res *Result, t *window, used Generator, cpu float64) (Validity, string) {
 	of := float64(res.Requests + res.Unsent + res.Unfinished)
 	unsent := float64(res.Unsent) / of
 	allowed := max(tolerableLateness.Seconds(), res.ServiceTime.P99/10)
@@ -57,9 +57,9 @@ func (r *run) judgeOpen(res *Result, t *window, used usage, cpu float64) (Validi
 	// Of the late requests at least one in a hundred is late: if that many
 	// waited for a connection, connections are the cause.
 	if float64(t.starved) >= 0.01*float64(t.requests) {
-		return TargetLimited, fmt.Sprintf("%s, since all %d connections were waiting for answers: the target is slower than the schedule (its response times are right, those of the schedule were not reached), or more connections are needed", fault, r.cfg.connections())
+		return TargetLimited, fmt.Sprintf("%s, since all %d connections were waiting for answers: the target is slower than the schedule (its response times are right, those of the schedule were not reached), or more connections are needed", fault, r.limit)
 	}
-	return GeneratorLimited, fmt.Sprintf("%s: the generator used %.2f of %d CPUs, and its garbage collector paused it for %s", fault, cpu, r.workers, round(used.gc.Seconds()))
+	return GeneratorLimited, fmt.Sprintf("%s: the generator used %.2f of %d CPUs, and its garbage collector paused it for %s", fault, cpu, used.CPUs, round(used.GCPauseSeconds))
 }
 
 func round(seconds float64) string { return unit.Format(seconds, unit.Seconds) }

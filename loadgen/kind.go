@@ -42,6 +42,16 @@ func (k kind) String() string {
 	}[k]
 }
 
+// kindNamed returns the kind of a name.
+func kindNamed(name []byte) (kind, bool) {
+	for k := range kinds {
+		if k.String() == string(name) {
+			return k, true
+		}
+	}
+	return kindNone, false
+}
+
 // kindOf tells the kind of an error that a connection gave.
 func kindOf(err error) kind {
 	var dns *net.DNSError

@@ -44,6 +44,23 @@ type Options struct {
 	// Engine is "epoll" (Linux, plaintext), "goroutines", "http2", or "" for the best
 	// that serves the targets.
 	Engine string
+	// Share makes this run one of several that are together the run of Config.
+	Share Share
+	// Begin, where not nil, is called once all is ready for the first request,
+	// and returns when the run starts, its warm-up first: a time to come, or one
+	// that has passed, whose requests are then late. Its error ends the run.
+	Begin func(ctx context.Context) (time.Time, error)
+	// End, where not nil, gives at most one time, at which the run ends if it has
+	// not by then.
+	End <-chan time.Time
+	// OnInterval is told of all that was recorded in each second, as
+	// Assembly.Add takes it, and at last of what ended after the last second; it
+	// is called before OnSecond and like it. The bytes are valid during the call
+	// only.
+	OnInterval func(interval []byte)
+	// Fleet, where not nil, makes the load in other processes. OnHit, Dial, TLS
+	// and Source are then without use.
+	Fleet Fleet
 	// Workers is how many event loops or recorders there are. Zero: as many as
 	// the CPUs that this process may use.
 	Workers int

@@ -136,3 +136,10 @@ func (b *backends) indexOf(address string) int32 {
 	b.names = append(b.names, address)
 	return n
 }
+
+// name returns the address of a number.
+func (b *backends) name(n int) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.names[n]
+}

@@ -19,6 +19,9 @@ const (
 	TargetLimited    Validity = "target-limited"
 	GeneratorLimited Validity = "generator-limited"
 	Inconclusive     Validity = "inconclusive"
+	// Invalid is a run that several processes shared and did not complete: its
+	// figures are of another load than the one that was asked for.
+	Invalid Validity = "invalid"
 )
 
 // A Result is what one load run measured, its warm-up left out. Times are
@@ -65,12 +68,45 @@ type Result struct {
 	Targets      []TargetResult `json:"targets,omitempty"` // where there are several
 	Capacity     *Capacity      `json:"capacity,omitempty"`
 	WorkloadHash string         `json:"workload_hash"`
+	Generator    Generator      `json:"generator"`
+	// Workers are the processes that shared the run, where there were several.
+	Workers []Worker `json:"workers,omitempty"`
 
 	StartedAt time.Time `json:"started_at"`
 	Seconds   []Second  `json:"seconds,omitempty"`
 	// Transition is set where the load went on through an action.
 	Transition *Transition `json:"transition,omitempty"`
 	Histograms *Histograms `json:"histograms,omitempty"`
+}
+
+// Generator is what the generator itself used, its warm-up included.
+type Generator struct {
+	CPUs           int     `json:"cpus"` // event loops or recorders
+	CPUSeconds     float64 `json:"cpu_seconds"`
+	GCPauseSeconds float64 `json:"gc_pause_seconds"`
+}
+
+func (g *Generator) add(o Generator) {
+	g.CPUs += o.CPUs
+	g.CPUSeconds += o.CPUSeconds
+	g.GCPauseSeconds += o.GCPauseSeconds
+}
+
+// A Worker is one of the processes that shared a run.
+type Worker struct {
+	Index int    `json:"index"`
+	Host  string `json:"host,omitempty"`
+	// Requests are those that it finished, LatenessP99 how late it sent, in
+	// seconds.
+	Requests    int64     `json:"requests"`
+	LatenessP99 float64   `json:"lateness_p99"`
+	Validity    Validity  `json:"validity"`
+	Generator   Generator `json:"generator"`
+	// ClockOffset is how far its clock is ahead of the coordinator's, in seconds,
+	// as it was measured before the start, within ClockError. The start allows
+	// for it.
+	ClockOffset float64 `json:"clock_offset"`
+	ClockError  float64 `json:"clock_error"`
 }
 
 // Histograms are the distributions of a run.

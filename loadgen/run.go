@@ -35,6 +35,9 @@ func Run(ctx context.Context, cfg Config, opts Options) (*Result, error) {
 	if cfg.FindCapacity {
 		return findCapacity(ctx, cfg, opts)
 	}
+	if opts.Fleet != nil {
+		return opts.Fleet.Run(ctx, cfg, opts)
+	}
 	r, err := newRun(&cfg, &opts)
 	if err != nil {
 		return nil, err
@@ -55,6 +58,7 @@ type run struct {
 	// of the end from ended finds span as it then is.
 	ended    chan struct{}
 	workers  int
+	limit    int // connections of this run's share
 	backends backends
 	tls      *tls.Config
 	// checks judge answers; checkFailures counts how often each was the first
@@ -102,7 +106,10 @@ func newRun(cfg *Config, opts *Options) (*run, error) {
 	if r.workers <= 0 {
 		r.workers = runtime.GOMAXPROCS(0)
 	}
-	r.workers = min(r.workers, cfg.connections())
+	if r.limit, err = cfg.share(opts.Share); err != nil {
+		return nil, err
+	}
+	r.workers = min(r.workers, r.limit)
 	r.endpoints, r.endpointOf = newEndpoints(cfg, r.targets)
 	r.windows = make(chan *window, 4*r.workers)
 	r.free = make(chan *window, 4*r.workers)
@@ -153,12 +160,14 @@ func (c *Config) length() int64 {
 	return total
 }
 
-// schedule returns a new walk over the arrivals, nil in the closed model.
-func (r *run) schedule() *arrival.Schedule {
+// schedule returns a new walk over the arrivals of this run's share, or over
+// part of them where several workers share them; nil in the closed model.
+func (r *run) schedule(part, parts int) *arrival.Schedule {
 	if len(r.stages) == 0 {
 		return nil
 	}
-	return arrival.New(r.stages, r.cfg.Arrivals == "poisson", r.cfg.Seed)
+	first, stride := r.opts.Share.stride(part, parts)
+	return arrival.NewShare(r.stages, r.cfg.Arrivals == "poisson", r.cfg.Seed, first, stride)
 }
 
 func (r *run) do(ctx context.Context) (*Result, error) {
@@ -169,26 +178,25 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 	if r.opts.Dial == nil {
 		defer resolveAll(r.endpoints, r.opts, &r.backends)()
 	}
+	if err := r.begin(ctx); err != nil {
+		return nil, err
+	}
 	before := readUsage()
-	r.started = time.Now()
-	r.clock = clock{r.started}
 	r.span.from = int64(r.cfg.Warmup)
 	r.span.end.Store(r.span.from + r.cfg.length())
 	r.span.halt.Store(math.MaxInt64)
 	stop := context.AfterFunc(ctx, r.endNow)
 	defer stop()
+	defer r.watchEnd()()
 
-	named := len(r.targets)
-	if named == 1 || named > maxNamedTargets {
-		named = 0
-	}
+	named := r.named()
 	recorders := make([]*recorder, r.workers)
 	for i := range recorders {
 		recorders[i] = &recorder{worker: i, targets: named, span: &r.span, out: r.windows, free: r.free}
 		recorders[i].open(0)
 	}
-	c := newCollector(&r.span, r.workers, named, r.free)
-	c.onSecond, c.schedule = r.opts.OnSecond, r.schedule()
+	c := newCollector(&r.span, r.workers, named, &r.backends)
+	c.free, c.schedule, c.onSecond, c.onInterval = r.free, r.schedule(0, 1), r.opts.OnSecond, r.opts.OnInterval
 	var collecting sync.WaitGroup
 	collecting.Go(func() { c.run(r.windows) })
 	err = e.run(r, recorders)
@@ -201,11 +209,20 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.result(c, e.name(), readUsage().since(before)), nil
+	used := readUsage().since(before)
+	return r.result(c, e.name(), Generator{r.workers, used.cpu.Seconds(), used.gc.Seconds()}), nil
 }
 
 // maxNamedTargets is the most targets that have figures of their own.
 const maxNamedTargets = 64
+
+// named returns how many targets have figures of their own.
+func (r *run) named() int {
+	if n := len(r.targets); n > 1 && n <= maxNamedTargets {
+		return n
+	}
+	return 0
+}
 
 // endNow ends the measured window, and in a grace what is in flight.
 func (r *run) endNow() {

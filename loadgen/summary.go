@@ -13,7 +13,7 @@ import (
 )
 
 // result makes the result of a run of what its collector holds.
-func (r *run) result(c *collector, engine string, used usage) *Result {
+func (r *run) result(c *collector, engine string, used Generator) *Result {
 	t := c.total
 	length := float64(r.span.end.Load()-r.span.from) / 1e9
 	res := &Result{
@@ -25,6 +25,7 @@ func (r *run) result(c *collector, engine string, used usage) *Result {
 		ResponseTime: t.response.Summary(), ServiceTime: t.service.Summary(), Lateness: t.lateness.Summary(),
 		Connections: r.opened.Load(), BackendsSince: r.backends.firstSeen(),
 		WorkloadHash: r.workloadHash(),
+		Generator:    used,
 		StartedAt:    r.started, Seconds: c.series,
 		Histograms: &Histograms{Response: t.response, Service: t.service, Lateness: t.lateness, Failures: t.failures},
 	}

@@ -17,6 +17,7 @@ func MergeTrials(trials []*Result) *Result {
 	merged.Requests, merged.Successes, merged.Unsent, merged.Unfinished = 0, 0, 0, 0
 	merged.BytesIn, merged.BytesOut, merged.Connections = 0, 0, 0
 	merged.Warnings, merged.Targets = nil, nil
+	merged.Generator = Generator{CPUs: merged.Generator.CPUs}
 	if merged.Checks != nil {
 		merged.Checks = map[string]int64{}
 	}
@@ -50,6 +51,8 @@ func (r *Result) add(t *Result) {
 	r.BytesIn += t.BytesIn
 	r.BytesOut += t.BytesOut
 	r.Connections += t.Connections
+	r.Generator.CPUSeconds += t.Generator.CPUSeconds
+	r.Generator.GCPauseSeconds += t.Generator.GCPauseSeconds
 	addCounts(r.Status, t.Status)
 	addCounts(r.Errors, t.Errors)
 	addCounts(r.Backends, t.Backends)
@@ -78,6 +81,6 @@ func addCounts(to, from map[string]int64) {
 
 // worse reports whether a says less about the target than b.
 func worse(a, b Validity) bool {
-	order := []Validity{Valid, TargetLimited, Inconclusive, GeneratorLimited}
+	order := []Validity{Valid, TargetLimited, Inconclusive, GeneratorLimited, Invalid}
 	return slices.Index(order, a) > slices.Index(order, b)
 }

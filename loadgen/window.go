@@ -63,9 +63,8 @@ func (w *window) reset() {
 	clear(kept.backends)
 	for i := range kept.targets {
 		kept.targets[i].requests, kept.targets[i].failures = 0, 0
-		kept.targets[i].response.Reset()
 	}
-	for _, h := range []*stats.Histogram{kept.response, kept.service, kept.lateness, kept.failures} {
+	for _, h := range kept.histograms() {
 		h.Reset()
 	}
 	*w = kept
@@ -121,8 +120,10 @@ func (t *targetWindow) add(s *sample) {
 	t.response.RecordNanos(s.end - s.intended)
 }
 
-// merge adds the population of o, and what it counted, to w.
+// merge adds all that o counted to w.
 func (w *window) merge(o *window) {
+	w.finished += o.finished
+	w.succeeded += o.succeeded
 	w.requests += o.requests
 	w.successes += o.successes
 	w.starved += o.starved
@@ -144,10 +145,18 @@ func (w *window) merge(o *window) {
 	for i := range o.targets {
 		w.targets[i].requests += o.targets[i].requests
 		w.targets[i].failures += o.targets[i].failures
-		w.targets[i].response.Merge(o.targets[i].response)
 	}
-	w.response.Merge(o.response)
-	w.service.Merge(o.service)
-	w.lateness.Merge(o.lateness)
-	w.failures.Merge(o.failures)
+	others := o.histograms()
+	for i, h := range w.histograms() {
+		h.Merge(others[i])
+	}
+}
+
+// histograms lists those of w, in an order that does not change.
+func (w *window) histograms() []*stats.Histogram {
+	list := []*stats.Histogram{w.response, w.service, w.lateness, w.failures}
+	for i := range w.targets {
+		list = append(list, w.targets[i].response)
+	}
+	return list
 }

@@ -33,18 +33,26 @@ type Schedule struct {
 	target  float64 // the integral at which the next arrival is due
 	next    time.Duration
 	number  int64
+	stride  int64 // from one arrival to the next of this share
 	ended   bool
 }
 
 // New returns the schedule of the stages, from their first arrival. Constant
 // where poisson is false, and then without use for the seed.
 func New(stages []Stage, poisson bool, seed uint64) *Schedule {
-	s := &Schedule{stages: stages}
+	return NewShare(stages, poisson, seed, 0, 1)
+}
+
+// NewShare returns the arrivals first, first+of, first+2 of ... of the schedule
+// that New returns, at their times and under their numbers: the shares from 0 to
+// of-1 are together the whole.
+func NewShare(stages []Stage, poisson bool, seed uint64, first, of int) *Schedule {
+	s := &Schedule{stages: stages, stride: int64(of)}
 	if poisson {
 		s.rng = rand.NewPCG(seed, 0x9e3779b97f4a7c15)
 		s.target = s.exponential()
 	}
-	s.settle()
+	s.advance(int64(first))
 	return s
 }
 
@@ -55,14 +63,37 @@ func (s *Schedule) Peek() (due time.Duration, number int64, ok bool) {
 }
 
 // Pop goes on to the arrival after the next.
-func (s *Schedule) Pop() {
-	s.number++
-	if s.rng != nil {
-		s.target += s.exponential()
-	} else {
+func (s *Schedule) Pop() { s.advance(s.stride) }
+
+func (s *Schedule) advance(n int64) {
+	s.number += n
+	if s.rng == nil {
 		s.target = float64(s.number)
+	} else {
+		for range n {
+			s.target += s.exponential()
+		}
 	}
 	s.settle()
+}
+
+// PopBefore goes on to the first arrival that is due at or after t, and returns
+// how many were due before it. It walks Poisson arrivals one by one, and leaps
+// over constant ones.
+func (s *Schedule) PopBefore(t time.Duration) (n int64) {
+	for !s.ended && s.next < t {
+		leap := int64(1)
+		if st := s.stages[s.stage]; s.rng == nil {
+			// At the stage's lowest rate so many more are due by then; one is
+			// kept back, for what rounding does.
+			until := min(t.Seconds(), s.elapsed+st.Length.Seconds())
+			more := (until - s.next.Seconds()) * min(st.From, st.To)
+			leap = max(int64(more)/s.stride-1, 1)
+		}
+		n += leap
+		s.advance(leap * s.stride)
+	}
+	return n
 }
 
 // exponential draws from the exponential distribution of mean 1, by inversion.

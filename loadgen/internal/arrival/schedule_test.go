@@ -98,3 +98,73 @@ func BenchmarkPoisson(b *testing.B) {
 		s.Pop()
 	}
 }
+
+// shapes are schedules that shares and leaps must not change.
+func shapes() map[string]func(first, of int) *Schedule {
+	steps := []Stage{{0, 300, 2 * time.Second}, {300, 300, time.Second}, {300, 50, 3 * time.Second}, {7, 7, 5 * time.Second}}
+	return map[string]func(first, of int) *Schedule{
+		"constant": func(first, of int) *Schedule { return NewShare(steps, false, 0, first, of) },
+		"poisson":  func(first, of int) *Schedule { return NewShare(steps, true, 3, first, of) },
+		"third": func(first, of int) *Schedule {
+			return NewShare([]Stage{{1.0 / 3, 1.0 / 3, time.Hour}}, false, 0, first, of)
+		},
+	}
+}
+
+func TestSharesAreTogetherTheWhole(t *testing.T) {
+	for name, share := range shapes() {
+		whole := all(share(0, 1))
+		for _, of := range []int{1, 2, 3, 7, 2000} {
+			got := map[int64]time.Duration{}
+			for i := range of {
+				for s := share(i, of); ; s.Pop() {
+					at, number, ok := s.Peek()
+					if !ok {
+						break
+					}
+					if number%int64(of) != int64(i) {
+						t.Fatalf("%s: share %d of %d has arrival %d", name, i, of, number)
+					}
+					got[number] = at
+				}
+			}
+			if len(got) != len(whole) {
+				t.Errorf("%s: %d shares have %d arrivals, the whole has %d", name, of, len(got), len(whole))
+			}
+			for k, at := range whole {
+				if got[int64(k)] != at {
+					t.Fatalf("%s: arrival %d of %d shares is due at %v, of the whole at %v", name, k, of, got[int64(k)], at)
+				}
+			}
+		}
+	}
+}
+
+func TestPopBeforeIsPopOneByOne(t *testing.T) {
+	for name, share := range shapes() {
+		for _, of := range []int{1, 3} {
+			leaping, walking := share(of-1, of), share(of-1, of)
+			for at := time.Duration(0); at < 13*time.Second; at += 37 * time.Millisecond {
+				want := int64(0)
+				for {
+					due, _, ok := walking.Peek()
+					if !ok || due >= at {
+						break
+					}
+					want++
+					walking.Pop()
+				}
+				if got := leaping.PopBefore(at); got != want {
+					t.Fatalf("%s, 1 of %d: %d arrivals before %v, one by one %d", name, of, got, at, want)
+				}
+			}
+		}
+	}
+}
+
+func TestAScheduleWithoutEndLeaps(t *testing.T) {
+	s := New([]Stage{{1e6, 1e6, Forever}}, false, 0)
+	if n := s.PopBefore(24 * time.Hour); n != 24*3600*1e6 {
+		t.Errorf("%d arrivals in a day at a million a second", n)
+	}
+}
