@@ -71,6 +71,8 @@ type Config struct {
 	TLS   TLS  `yaml:"tls" json:"tls,omitzero"`
 	// Seed makes arrivals and templates reproducible.
 	Seed uint64 `yaml:"seed" json:"seed,omitempty"`
+
+	files map[string][]byte // of a Bundle, in place of the disk's
 }
 
 // A Stage is a part of a run: the rate goes linearly from the stage's before

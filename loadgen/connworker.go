@@ -46,7 +46,7 @@ func (w *connWorker) close() {
 // server has closed while it was idle says nothing about the request: it is
 // made once more, on a new one (RFC 9110, 9.2.2).
 func (w *connWorker) exchange(s *sample, request *Request) error {
-	deadline := w.run.clock.base.Add(time.Duration(s.sent) + w.run.cfg.timeout())
+	deadline := w.run.clock.base.Add(time.Duration(s.sent) + w.run.cfg.RequestTimeout())
 	l := &w.links[w.run.endpointOf[request.Target]]
 	reused := l.conn != nil
 	err := w.once(s, l, request, deadline)

@@ -182,14 +182,14 @@ func (l *loop) waitFor(now int64) int64 {
 		until = min(until, l.resting[0])
 	}
 	if l.flying.first != none {
-		until = min(until, l.conn(l.flying.first).s.sent+int64(l.engine.cfg.timeout()))
+		until = min(until, l.conn(l.flying.first).s.sent+int64(l.engine.cfg.RequestTimeout()))
 	}
 	return max(until-now, 0)
 }
 
 // expire fails the requests whose time is over.
 func (l *loop) expire(now int64) {
-	limit := now - int64(l.engine.cfg.timeout())
+	limit := now - int64(l.engine.cfg.RequestTimeout())
 	for l.flying.first != none {
 		c := l.conn(l.flying.first)
 		if c.s.sent > limit {

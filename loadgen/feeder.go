@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
-	"os"
 )
 
 // A feeder holds the rows that placeholders take: request k has row k modulo
@@ -17,11 +16,12 @@ type feeder struct {
 
 // readFeeder reads a CSV file whose first line names its columns. No path is
 // no feeder.
-func readFeeder(path string) (*feeder, error) {
+func readFeeder(cfg *Config) (*feeder, error) {
+	path := cfg.Feeder
 	if path == "" {
 		return &feeder{}, nil
 	}
-	data, err := os.ReadFile(path)
+	data, err := cfg.readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the feeder: %w", err)
 	}

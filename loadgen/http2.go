@@ -68,7 +68,7 @@ func (w *http2Worker) kept() *http1.Kept { return w.copied }
 func (w *http2Worker) close()            {}
 
 func (w *http2Worker) exchange(s *sample, request *Request) error {
-	deadline := w.run.clock.base.Add(time.Duration(s.sent) + w.run.cfg.timeout())
+	deadline := w.run.clock.base.Add(time.Duration(s.sent) + w.run.cfg.RequestTimeout())
 	ctx, cancel := context.WithDeadline(w.ctx, deadline)
 	defer cancel()
 	req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(request.Wire)))

@@ -45,7 +45,7 @@ func newRequests(cfg *Config) (*requests, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := readFeeder(cfg.Feeder)
+	f, err := readFeeder(cfg)
 	if err != nil {
 		return nil, err
 	}

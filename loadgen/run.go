@@ -96,7 +96,7 @@ func newRun(cfg *Config, opts *Options) (*run, error) {
 		return nil, fmt.Errorf("reading the checks: %w", err)
 	}
 	if r.tls = opts.TLS; r.tls == nil {
-		if r.tls, err = cfg.TLS.config(); err != nil {
+		if r.tls, err = cfg.TLS.config(cfg.readFile); err != nil {
 			return nil, err
 		}
 	}

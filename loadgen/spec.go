@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 
@@ -24,7 +23,7 @@ type requestSpec struct {
 func requestSpecs(cfg *Config) ([]requestSpec, error) {
 	body := cfg.Body
 	if cfg.BodyFile != "" {
-		data, err := os.ReadFile(cfg.BodyFile)
+		data, err := cfg.readFile(cfg.BodyFile)
 		if err != nil {
 			return nil, fmt.Errorf("reading the body: %w", err)
 		}
@@ -41,7 +40,7 @@ func requestSpecs(cfg *Config) ([]requestSpec, error) {
 	if cfg.TargetsFile == "" {
 		return specs, nil
 	}
-	data, err := os.ReadFile(cfg.TargetsFile)
+	data, err := cfg.readFile(cfg.TargetsFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the targets: %w", err)
 	}
@@ -66,18 +65,9 @@ func orText(text, otherwise string) string {
 	return text
 }
 
-// readTargets reads a file of targets in vegeta's http or json format, told
-// apart by its first character. Paths of bodies are relative to the working
-// directory, as vegeta has it.
+// readTargets reads a file of targets.
 func readTargets(data []byte) ([]requestSpec, error) {
-	targeter := vegeta.NewHTTPTargeter(bytes.NewReader(data), nil, nil)
-	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
-		targeter = vegeta.NewJSONTargeter(bytes.NewReader(data), nil, nil)
-	}
-	targets, err := vegeta.ReadAllTargets(targeter)
-	if errors.Is(err, vegeta.ErrNoTargets) || err == nil && len(targets) == 0 {
-		return nil, errors.New("it names no target: write lines such as GET http://host/path, or one JSON object a line")
-	}
+	targets, err := vegetaTargets(data)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +76,21 @@ func readTargets(data []byte) ([]requestSpec, error) {
 		specs[i] = requestSpec{t.Method, t.URL, headerLines(t.Header), string(t.Body)}
 	}
 	return specs, nil
+}
+
+// vegetaTargets reads a file of targets in vegeta's http or json format, told
+// apart by its first character. Paths of bodies are relative to the working
+// directory, as vegeta has it.
+func vegetaTargets(data []byte) ([]vegeta.Target, error) {
+	targeter := vegeta.NewHTTPTargeter(bytes.NewReader(data), nil, nil)
+	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
+		targeter = vegeta.NewJSONTargeter(bytes.NewReader(data), nil, nil)
+	}
+	targets, err := vegeta.ReadAllTargets(targeter)
+	if errors.Is(err, vegeta.ErrNoTargets) || err == nil && len(targets) == 0 {
+		return nil, errors.New("it names no target: write lines such as GET http://host/path, or one JSON object a line")
+	}
+	return targets, err
 }
 
 // headerLines returns headers in an order that does not change.

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 )
 
 // TLS says how https targets are met. The zero value trusts the system's
@@ -23,11 +22,11 @@ type TLS struct {
 	ServerName string `yaml:"server_name" json:"server_name,omitempty"`
 }
 
-// config reads the files of t.
-func (t TLS) config() (*tls.Config, error) {
+// config makes what crypto/tls takes; it reads the files of t by read.
+func (t TLS) config(read func(path string) ([]byte, error)) (*tls.Config, error) {
 	c := &tls.Config{InsecureSkipVerify: t.Insecure, ServerName: t.ServerName}
 	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
+		pem, err := read(t.CA)
 		if err != nil {
 			return nil, fmt.Errorf("reading the certificate authorities: %w", err)
 		}
@@ -40,11 +39,23 @@ func (t TLS) config() (*tls.Config, error) {
 		return nil, errors.New("a client's certificate and its key go together: give both or none")
 	}
 	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		pair, err := t.pair(read)
 		if err != nil {
 			return nil, fmt.Errorf("reading the client's certificate: %w", err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
 	return c, nil
+}
+
+func (t TLS) pair(read func(path string) ([]byte, error)) (tls.Certificate, error) {
+	cert, err := read(t.Cert)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := read(t.Key)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
 }

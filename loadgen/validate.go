@@ -116,7 +116,8 @@ func (c *Config) checkTarget(text string) error {
 // open reports whether the load follows a schedule.
 func (c *Config) open() bool { return c.Rate > 0 || len(c.Stages) > 0 }
 
-func (c *Config) timeout() time.Duration {
+// RequestTimeout bounds a request from its sending to its end.
+func (c *Config) RequestTimeout() time.Duration {
 	if c.Timeout > 0 {
 		return c.Timeout.Std()
 	}

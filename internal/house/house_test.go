@@ -56,6 +56,7 @@ func allowed() map[string][]string {
 		"internal/stats":           {},
 		"internal/snapshot":        {"internal/stats", "internal/unit"},
 		"loadgen":                  append([]string{"loadgen/internal/arrival", "loadgen/internal/http1"}, base...),
+		"loadgen/fleet":            {"loadgen", "internal/unit"},
 		"loadgen/internal/arrival": {},
 		"loadgen/internal/http1":   {},
 		"dbbench":                  base,
