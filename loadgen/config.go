@@ -71,6 +71,9 @@ type Config struct {
 	TLS   TLS  `yaml:"tls" json:"tls,omitzero"`
 	// Seed makes arrivals and templates reproducible.
 	Seed uint64 `yaml:"seed" json:"seed,omitempty"`
+	// Workers share the load, where there are any. They are for the caller of Run,
+	// which makes them a Fleet.
+	Workers Workers `yaml:"workers" json:"workers,omitzero"`
 
 	files map[string][]byte // of a Bundle, in place of the disk's
 }

@@ -70,6 +70,7 @@ func (c *Config) Validate() error {
 		add("arrivals", "%q is neither constant nor poisson", c.Arrivals)
 	}
 	faults = append(faults, c.validateLoad()...)
+	faults = append(faults, c.validateWorkers())
 	return errors.Join(faults...)
 }
 

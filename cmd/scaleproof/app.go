@@ -58,6 +58,7 @@ failed, 5 a rollback failed or could not be verified, 130 interrupted.`,
 		a.signCommand(),
 		a.verifyCommand(),
 		a.sampleCommand(),
+		a.workerCommand(),
 	)
 	return root
 }

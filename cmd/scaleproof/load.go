@@ -68,20 +68,15 @@ func (a *app) load(ctx context.Context, flags *loadFlags, cfg loadgen.Config, so
 			return &validation.EnvironmentError{Err: err}
 		}
 	}
-	outputs, err := openOutputs(flags, cfg, source)
+	fleet, err := a.startWorkers(interrupts.first, cfg)
 	if err != nil {
+		if interrupts.first.Err() != nil {
+			return verdict(reports.Interrupted)
+		}
 		return &validation.EnvironmentError{Err: err}
 	}
-	view := a.liveView(cfg)
-	opts := loadgen.Options{Source: source, Engine: flags.engine, OnHit: outputs.onHit()}
-	opts.OnSecond = func(s loadgen.Second, response *stats.Histogram) {
-		view.Second(s)
-		outputs.onSecond(s, response)
-	}
-	opts.OnProbe = func(p loadgen.CurvePoint) { view.Note(probeText(p)) }
-	result, err := loadgen.Run(interrupts.first, cfg, opts)
-	view.Clear()
-	if err = errors.Join(err, outputs.close()); err != nil {
+	result, err := a.measureLoad(interrupts.first, flags, cfg, source, fleet)
+	if err = errors.Join(err, fleet.close()); err != nil {
 		if interrupts.first.Err() != nil {
 			return verdict(reports.Interrupted)
 		}
@@ -96,11 +91,33 @@ func (a *app) load(ctx context.Context, flags *loadFlags, cfg loadgen.Config, so
 	return a.judgeLoad(cfg, result)
 }
 
+// measureLoad runs a load with its view and its files.
+func (a *app) measureLoad(ctx context.Context, flags *loadFlags, cfg loadgen.Config, source loadgen.Source, fleet *loadFleet) (*loadgen.Result, error) {
+	outputs, err := openOutputs(flags, cfg, source)
+	if err != nil {
+		return nil, err
+	}
+	view := a.liveView(cfg)
+	opts := loadgen.Options{Source: source, Engine: flags.engine, OnHit: outputs.onHit(), Fleet: fleet.Fleet}
+	opts.OnSecond = func(s loadgen.Second, response *stats.Histogram) {
+		view.Second(s)
+		outputs.onSecond(s, response)
+	}
+	opts.OnProbe = func(p loadgen.CurvePoint) { view.Note(probeText(p)) }
+	result, err := loadgen.Run(ctx, cfg, opts)
+	view.Clear()
+	return result, errors.Join(err, outputs.close())
+}
+
 // judgeLoad turns a result into the exit code. Where a service level is given
 // the load is a gate, and a generator that was the limit proves nothing.
 func (a *app) judgeLoad(cfg loadgen.Config, r *loadgen.Result) error {
 	if r.Successes == 0 {
 		fmt.Fprintln(a.err, "scaleproof: no request succeeded: nothing was measured")
+		return verdict(reports.Broken)
+	}
+	if r.Validity == loadgen.Invalid {
+		fmt.Fprintln(a.err, "scaleproof: the run is invalid:", r.ValidityReason)
 		return verdict(reports.Broken)
 	}
 	if cfg.SLO == (loadgen.SLO{}) {

@@ -35,6 +35,7 @@ type loadFlags struct {
 	engine    string
 	calibrate bool
 	yes       bool
+	local     int
 }
 
 func addLoadFlags(cmd *cobra.Command) *loadFlags {
@@ -71,6 +72,12 @@ func addLoadFlags(cmd *cobra.Command) *loadFlags {
 	f.StringVar(&l.hlog, "hlog", "", "file for the response times of each second, an HdrHistogram log")
 	f.StringVar(&l.output, "output", "text", "text or json")
 	f.StringVar(&l.engine, "engine", "", "epoll, goroutines or http2 (by default the best that serves the targets)")
+	f.IntVar(&c.Workers.Count, "workers", 0, "make the load with so many pods, in --context and --namespace, from --image")
+	f.IntVar(&l.local, "workers-local", 0, "make the load with so many processes of this machine")
+	f.StringVar(&c.Workers.Context, "context", "", "kubeconfig context of the workers")
+	f.StringVar(&c.Workers.Namespace, "namespace", "", "namespace of the workers")
+	f.StringVar(&c.Workers.Image, "image", "", "image of the workers, with scaleproof in its PATH")
+	f.StringVar(&c.Workers.Advertise, "advertise", "", "HOST or HOST:PORT at which the workers reach this machine (by default that which the API server sees)")
 	f.BoolVar(&l.yes, "yes", false, fmt.Sprintf("allow more than %d requests a second to another machine", loadgen.GuardedRate))
 	return l
 }
@@ -82,7 +89,7 @@ func (l *loadFlags) read(cmd *cobra.Command, urls []string) (loadgen.Config, err
 	if len(urls) == 0 && c.TargetsFile == "" {
 		return c, usagef("no target: name a URL, or a file by --targets")
 	}
-	for _, step := range []func(*loadgen.Config) error{l.readRate, l.readRecycle, l.readBody, l.readConnectTo} {
+	for _, step := range []func(*loadgen.Config) error{l.readWorkers, l.readRate, l.readRecycle, l.readBody, l.readConnectTo} {
 		if err := step(&c); err != nil {
 			return c, err
 		}
@@ -107,6 +114,22 @@ func (l *loadFlags) read(cmd *cobra.Command, urls []string) (loadgen.Config, err
 		return c, usagef("--output is text or json, not %q", l.output)
 	}
 	return c, nil
+}
+
+func (l *loadFlags) readWorkers(c *loadgen.Config) error {
+	w := &c.Workers
+	switch {
+	case w.Count > 0 && l.local > 0:
+		return usagef("--workers are pods, and --workers-local processes of this machine: give the one or the other")
+	case l.local > 0:
+		w.Count, w.Local = l.local, true
+	case w.Count > 0 && (w.Context == "" || w.Namespace == "" || w.Image == ""):
+		return usagef("--workers needs --context, --namespace and --image: they are never guessed")
+	}
+	if w.Count > 0 && l.results != "" {
+		return usagef("--results are of single requests, which stay with the workers: leave them out, or load from this process")
+	}
+	return nil
 }
 
 func (l *loadFlags) readRate(c *loadgen.Config) (err error) {

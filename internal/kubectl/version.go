@@ -45,3 +45,19 @@ func (c *Client) ServerUID(ctx context.Context) (string, error) {
 	}
 	return namespace.UID(), nil
 }
+
+// Server returns the URL of the API server, as the kubeconfig has it.
+func (c *Client) Server(ctx context.Context) (string, error) {
+	out, err := c.call(ctx, "config view", nil, "config", "view", "--minify", "-o=json")
+	if err != nil {
+		return "", err
+	}
+	config, err := Decode(out)
+	if err != nil {
+		return "", err
+	}
+	for _, cluster := range config.List("clusters") {
+		return cluster.Text("cluster", "server"), nil
+	}
+	return "", &Error{NoContext, "config view", "the context " + c.Context + " names no cluster", nil}
+}

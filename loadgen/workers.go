@@ -1,0 +1,70 @@
+package loadgen
+
+import (
+	"errors"
+
+	"scaleproof/internal/invalid"
+	"scaleproof/internal/unit"
+)
+
+// Workers say which processes make a load. The zero value is this process.
+type Workers struct {
+	// Count is how many share the load. Zero: this process makes it.
+	Count int `yaml:"count" json:"count"`
+	// Local makes them processes of this machine, in place of pods.
+	Local bool `yaml:"local" json:"local,omitempty"`
+	// Image is the pods' image, which has this program as scaleproof in its PATH.
+	Image string `yaml:"image" json:"image,omitempty"`
+	// PullPolicy is IfNotPresent (the default), Always or Never.
+	PullPolicy string `yaml:"pull_policy" json:"pull_policy,omitempty"`
+	// Context and Namespace are the pods'. In a plan, where they are empty, those
+	// of environment.kubernetes.
+	Context   string `yaml:"context" json:"context,omitempty"`
+	Namespace string `yaml:"namespace" json:"namespace,omitempty"`
+	// Advertise is the address at which pods reach this process, HOST or
+	// HOST:PORT. Empty: that from which this machine reaches the API server, and
+	// any port.
+	Advertise string `yaml:"advertise" json:"advertise,omitempty"`
+	// ServiceAccount, NodeSelector and Tolerations are the pods', as Kubernetes
+	// has them.
+	ServiceAccount string            `yaml:"service_account" json:"service_account,omitempty"`
+	NodeSelector   map[string]string `yaml:"node_selector" json:"node_selector,omitempty"`
+	Tolerations    []map[string]any  `yaml:"tolerations" json:"tolerations,omitempty"`
+	// Requests and Limits are each pod's resources. Where they have none: one CPU
+	// and 256Mi, and at most 512Mi.
+	Requests map[string]string `yaml:"requests" json:"requests,omitempty"`
+	Limits   map[string]string `yaml:"limits" json:"limits,omitempty"`
+	// Avoid are labels of the target's pods, from whose nodes the workers are kept
+	// off where there is a choice. Empty: those that the target's Service selects.
+	Avoid map[string]string `yaml:"avoid" json:"avoid,omitempty"`
+	// Deadline ends the pods whatever happens. Zero: six hours.
+	Deadline unit.Duration `yaml:"deadline" json:"deadline,omitempty"`
+}
+
+// maxWorkers bounds a typing error, not a use.
+const maxWorkers = 10_000
+
+// validate returns what is wrong with the workers of c.
+func (c *Config) validateWorkers() error {
+	w := c.Workers
+	var faults []error
+	add := func(path, format string, args ...any) {
+		faults = append(faults, invalid.Field("workers."+path, format, args...))
+	}
+	switch {
+	case w.Count < 0 || w.Count > maxWorkers:
+		add("count", "must be 0 to %d, and is %d", maxWorkers, w.Count)
+	case w.Count > 0 && !w.Local && w.Image == "":
+		add("image", "is missing: name an image that has scaleproof in its PATH, or say local: true for processes of this machine")
+	case w.Count > 0 && !w.Local && c.UnixSocket != "":
+		add("count", "a Unix socket is of this machine, and can't be reached by pods")
+	case w.Count > 0 && (!c.open() || c.Connections > 0) && c.connections() < w.Count:
+		add("count", "%d workers can't share %d connections: give at least one to each", w.Count, c.connections())
+	}
+	switch w.PullPolicy {
+	case "", "IfNotPresent", "Always", "Never":
+	default:
+		add("pull_policy", "must be IfNotPresent, Always or Never, and is %q", w.PullPolicy)
+	}
+	return errors.Join(faults...)
+}
