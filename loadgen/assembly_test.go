@@ -3,6 +3,7 @@ package loadgen
 import (
 	"bytes"
 	"context"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -186,7 +187,7 @@ func TestSharesEndAtOneTime(t *testing.T) {
 	a.Until(at)
 	s.assemble(t, a)
 	r := a.Result()
-	if want := at.Sub(s.started).Seconds(); r.Validity == Invalid || r.DurationSeconds != want || r.Requests+r.Unsent+r.Unfinished != int64(want*500)+1 {
+	if want := at.Sub(s.started).Seconds(); r.Validity == Invalid || math.Abs(r.DurationSeconds-want) > 1e-9 || r.Requests+r.Unsent+r.Unfinished != int64(want*500)+1 {
 		t.Errorf("%s (%s), %v s of %v, %d requests", r.Validity, r.ValidityReason, r.DurationSeconds, want, r.Requests)
 	}
 }

@@ -12,8 +12,8 @@ import (
 
 // judged is a run of a second in which late of 1,000 requests were sent ms
 // milliseconds late, served in a millisecond each.
-func judged(open bool, late int, ms int64, used usage, starved int64, change func(*Result)) (Validity, string) {
-	r := &run{cfg: &Config{Connections: 8}, workers: 2}
+func judged(open bool, late int, ms int64, used Generator, starved int64, change func(*Result)) (Validity, string) {
+	r := &run{cfg: &Config{Connections: 8}, workers: 2, limit: 8}
 	if open {
 		r.stages = []arrival.Stage{{From: 1000, To: 1000, Length: time.Second}}
 	}
@@ -36,12 +36,12 @@ func judged(open bool, late int, ms int64, used usage, starved int64, change fun
 }
 
 func TestARunIsJudgedBeforeItsFiguresAre(t *testing.T) {
-	flatOut := usage{cpu: 1990 * time.Millisecond, gc: 30 * time.Millisecond}
+	flatOut := Generator{CPUs: 2, CPUSeconds: 1.99, GCPauseSeconds: .03}
 	for name, c := range map[string]struct {
 		open    bool
 		late    int
 		ms      int64
-		used    usage
+		used    Generator
 		starved int64
 		change  func(*Result)
 		want    Validity
@@ -68,7 +68,7 @@ func TestARunIsJudgedBeforeItsFiguresAre(t *testing.T) {
 		}},
 		"nothing succeeded":        {open: true, want: Inconclusive, says: "none of 1000", change: func(r *Result) { r.Successes = 0 }},
 		"nothing ended":            {open: true, want: Inconclusive, says: "no request ended", change: func(r *Result) { *r = Result{DurationSeconds: 1} }},
-		"the closed model":         {want: Valid, used: usage{cpu: time.Second}, says: "1.00 of 2 CPUs"},
+		"the closed model":         {want: Valid, used: Generator{CPUs: 2, CPUSeconds: 1}, says: "1.00 of 2 CPUs"},
 		"the closed model at most": {want: GeneratorLimited, used: flatOut, says: "measured itself"},
 	} {
 		got, reason := judged(c.open, c.late, c.ms, c.used, c.starved, c.change)

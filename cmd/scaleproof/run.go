@@ -103,7 +103,9 @@ func (a *app) validate(i interrupts, p *plan.Plan, o runOptions) error {
 // options are what a validation needs of this process. abandon ends a rollback.
 func (a *app) options(abandon context.Context) validation.Options {
 	started := time.Now()
+	program, _ := os.Executable() // without it, workers on this machine say so
 	return validation.Options{
+		Program: program,
 		Tool:    "scaleproof " + a.version,
 		HTTP:    &http.Client{Timeout: 30 * time.Second},
 		Now:     time.Now,

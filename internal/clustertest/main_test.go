@@ -18,6 +18,9 @@ import (
 
 var cluster *testcluster.Cluster
 
+// folder is of files that all tests share.
+var folder string
+
 func TestMain(m *testing.M) { os.Exit(testcluster.Main(withImages{m}, &cluster)) }
 
 // withImages loads the images of the tests before they run.
@@ -29,6 +32,12 @@ func (w withImages) Run() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	var err error
+	if folder, err = os.MkdirTemp("", "scaleproof-clustertest-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(folder)
 	return w.m.Run()
 }
 

@@ -19,15 +19,12 @@ import (
 	"scaleproof/reports"
 )
 
-// program is scaleproof, as a user has it. It is built once.
+// program is scaleproof, as a user or an image has it. It is built once.
 var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "scaleproof-clustertest-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "scaleproof")
-	out, err := exec.Command("go", "build", "-o", path, "scaleproof/cmd/scaleproof").CombinedOutput()
-	if err != nil {
+	path := filepath.Join(folder, "scaleproof")
+	cmd := exec.Command("go", "build", "-o", path, "scaleproof/cmd/scaleproof")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building scaleproof: %w: %s", err, out)
 	}
 	return path, nil

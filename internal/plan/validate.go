@@ -24,6 +24,7 @@ func (p *Plan) validate() error {
 		invalid.In("environment.postgres", p.Environment.Postgres.validate()),
 		invalid.In("measure", p.Measure.validate()),
 		invalid.In("shard", p.validateShard()),
+		p.validateWorkers(),
 		invalid.In("action", p.validateAction()),
 		p.validateConditions(),
 		invalid.In("rollback", p.Rollback.validate()),
@@ -102,6 +103,19 @@ func (m Measure) validate() error {
 	for i, s := range m.Scrape {
 		if !strings.HasPrefix(s.URL, "http://") && !strings.HasPrefix(s.URL, "https://") {
 			faults = append(faults, invalid.Field(fmt.Sprintf("scrape[%d].url", i), "must be an http or https URL"))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// validateWorkers finds the cluster of each load's pods.
+func (p *Plan) validateWorkers() error {
+	var faults []error
+	k := p.Environment.Kubernetes
+	for i, l := range p.Measure.Load {
+		w := l.Workers
+		if w.Count > 0 && !w.Local && (w.Context == "" && k.Context == "" || w.Namespace == "" && k.Namespace == "") {
+			faults = append(faults, invalid.Field(fmt.Sprintf("measure.load[%d].workers", i), "pods need a context and a namespace: name them here or under environment.kubernetes"))
 		}
 	}
 	return errors.Join(faults...)

@@ -11,10 +11,12 @@ import (
 	"syscall"
 )
 
+// MachineIP is the address at which pods reach this machine.
+const MachineIP = "10.99.0.254"
+
 // The addresses of the cluster; see the package's comment.
 const (
 	nodeIP        = "10.99.0.1"
-	machineIP     = "10.99.0.254"
 	podNetwork    = "10.244.0.0/24"
 	clusterCIDR   = "10.244.0.0/16"
 	serviceSubnet = "10.96.0.0/16"
@@ -126,11 +128,11 @@ func connect(pid int) error {
 	inside := []string{"nsenter", "--net=/proc/" + strconv.Itoa(pid) + "/ns/net"}
 	for _, command := range [][]string{
 		{"ip", "link", "add", machineLink, "type", "veth", "peer", "name", nodeLink, "netns", strconv.Itoa(pid)},
-		{"ip", "address", "add", machineIP + "/24", "dev", machineLink},
+		{"ip", "address", "add", MachineIP + "/24", "dev", machineLink},
 		{"ip", "link", "set", machineLink, "up"},
 		append(inside, "ip", "address", "add", nodeIP+"/24", "dev", nodeLink),
 		append(inside, "ip", "link", "set", nodeLink, "up"),
-		append(inside, "ip", "route", "add", "default", "via", machineIP),
+		append(inside, "ip", "route", "add", "default", "via", MachineIP),
 		{"ip", "route", "add", podNetwork, "via", nodeIP},
 		{"ip", "route", "add", serviceSubnet, "via", nodeIP},
 	} {

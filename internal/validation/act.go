@@ -105,6 +105,10 @@ func (r *runner) actUnderLoad(ctx context.Context, a *action, load loadgen.Confi
 			stop(errGuardrail(reason))
 		}
 	}}
+	if options.Fleet, a.err = r.fleet(ctx, load); a.err != nil {
+		a.outcome, _ = a.executor.Recall(r.id, r.plan.Action.Steps, done)
+		return
+	}
 	loaded := make(chan error, 1)
 	go func() {
 		var err error

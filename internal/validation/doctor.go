@@ -12,7 +12,6 @@ import (
 	"scaleproof/internal/kubectl"
 	"scaleproof/internal/plan"
 	"scaleproof/internal/unit"
-	"scaleproof/loadgen"
 	"scaleproof/scaling"
 )
 
@@ -22,7 +21,8 @@ func Doctor(ctx context.Context, p *plan.Plan, opts Options) []scaling.Check {
 	r := newRunner(p, opts)
 	checks := []scaling.Check{checkFolder(opts.JournalDir)}
 	for _, load := range p.Measure.Load {
-		checks = append(checks, r.check("load "+load.Name, "its targets answer", loadgen.Reach(ctx, load), "start the target, or mend its URL"))
+		checks = append(checks, r.check("load "+load.Name, "its targets answer", r.reachTargets(ctx, load), "start the target, or mend its URL"))
+		checks = append(checks, r.checkWorkers(ctx, load)...)
 	}
 	for _, s := range p.Measure.Scrape {
 		checks = append(checks, r.check("scrape "+s.URL, "it answers", reach(ctx, s.URL), "start it, or mend the URL"))

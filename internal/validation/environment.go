@@ -30,7 +30,7 @@ func (r *runner) preflight(ctx context.Context) error {
 	}
 	var faults []error
 	for _, load := range r.plan.Measure.Load {
-		if err := loadgen.Reach(ctx, load); err != nil {
+		if err := r.reachTargets(ctx, load); err != nil {
 			faults = append(faults, fmt.Errorf("load %s: %w", load.Name, err))
 		}
 	}

@@ -22,6 +22,7 @@ func (r *runner) criteria() reports.Criteria {
 // are allowed. The report's After is what was measured.
 func Gate(ctx context.Context, p *plan.Plan, baseline *snapshot.Snapshot, allowDifferences bool, opts Options) (*reports.Report, error) {
 	r := newRunner(p, opts)
+	defer r.endWorkers()
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
@@ -95,6 +96,7 @@ func degraded(m snapshot.Metric, baseline *snapshot.Metric, factor float64) snap
 // Calibrate measures the same thing twice.
 func Calibrate(ctx context.Context, p *plan.Plan, opts Options) (*reports.Calibration, error) {
 	r := newRunner(p, opts)
+	defer r.endWorkers()
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}

@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
+	"scaleproof/loadgen"
 )
 
 // NewID names a run: its time, so that names sort, and a random part.
@@ -23,9 +25,13 @@ func NewID(now time.Time) string {
 // workloadHash identifies what a plan asks of its target. Two snapshots with
 // different hashes measured different things.
 func workloadHash(m plan.Measure) string {
+	loads := slices.Clone(m.Load)
+	for i := range loads {
+		loads[i].Workers = loadgen.Workers{} // they ask the same, however many they are
+	}
 	data, err := json.Marshal(struct {
 		Load, Database, Scrape any
-	}{m.Load, m.Database, m.Scrape})
+	}{loads, m.Database, m.Scrape})
 	if err != nil {
 		return ""
 	}

@@ -106,9 +106,9 @@ func (m *measurement) trial(ctx context.Context, bench *dbbench.Bench) error {
 		return err
 	}
 	for _, config := range m.plan.Measure.Load {
-		result, err := loadgen.Run(ctx, config, loadgen.Options{})
+		result, err := m.runLoad(ctx, config)
 		if err != nil {
-			return &EnvironmentError{fmt.Errorf("load %s: %w", config.Name, err)}
+			return err
 		}
 		m.noteValidity(result)
 		m.loads[config.Name] = append(m.loads[config.Name], result)
@@ -163,6 +163,22 @@ func (m *measurement) loadDatabase(ctx context.Context) ([]snapshot.Sample, erro
 	}
 	m.databaseLoad = result
 	return result.Samples(), nil
+}
+
+// runLoad runs one load once. What its workers did not complete is no trial.
+func (m *measurement) runLoad(ctx context.Context, config loadgen.Config) (*loadgen.Result, error) {
+	fleet, err := m.fleet(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	result, err := loadgen.Run(ctx, config, loadgen.Options{Fleet: fleet})
+	if err == nil && result.Validity == loadgen.Invalid {
+		err = fmt.Errorf("the run is invalid: %s", result.ValidityReason)
+	}
+	if err != nil {
+		return nil, &EnvironmentError{fmt.Errorf("load %s: %w", config.Name, err)}
+	}
+	return result, nil
 }
 
 func (m *measurement) startSampler(ctx context.Context) (*capacity.Sampler, error) {

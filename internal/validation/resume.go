@@ -36,6 +36,7 @@ var ErrNothingToResume = errors.New("the run had not come to its action, and cha
 // alone, the one that had begun is made again, and then all goes on as in Run.
 func Resume(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, error) {
 	r := newRunner(p, opts)
+	defer r.endWorkers()
 	if err := r.consented(); err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
+	"scaleproof/internal/workers"
 	"scaleproof/reports"
 	"scaleproof/scaling"
 )
@@ -31,6 +32,8 @@ type Options struct {
 	// Ask asks a person at the terminal for a step's approval; nil: there is none.
 	// An error leaves the question to others.
 	Ask func(ctx context.Context, question string) (Answer, error)
+	// Program is this program's path, for workers on this machine.
+	Program string
 	// JournalDir is where the journal of the action is kept; empty keeps none.
 	JournalDir string
 	// OnEvent is told what the run is doing; it is never called by two
@@ -52,6 +55,8 @@ type runner struct {
 	// events are what it has told, for the report; steps may tell at the same time.
 	events  []reports.Event
 	telling sync.Mutex
+	// fleets are the workers of loads, by their names.
+	fleets map[string]*workers.Fleet
 }
 
 func newRunner(p *plan.Plan, opts Options) *runner {
@@ -73,6 +78,7 @@ func (r *runner) event(phase Phase, format string, args ...any) {
 // is an *EnvironmentError.
 func Measure(ctx context.Context, p *plan.Plan, opts Options) (*snapshot.Snapshot, error) {
 	r := newRunner(p, opts)
+	defer r.endWorkers()
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
@@ -84,6 +90,7 @@ func Measure(ctx context.Context, p *plan.Plan, opts Options) (*snapshot.Snapsho
 // before that, an error says why nothing was changed.
 func Run(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, error) {
 	r := newRunner(p, opts)
+	defer r.endWorkers()
 	if err := r.consented(); err != nil {
 		return nil, err
 	}

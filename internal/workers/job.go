@@ -41,7 +41,7 @@ func Job(ctx context.Context, opts JobOptions) (*Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &job{JobOptions: opts, name: "scaleproof-workers-" + opts.ID, address: address}
+	j := &job{JobOptions: opts, name: namePrefix + opts.ID, address: address}
 	f, err := serve(ctx, listener, w.Count, opts.Build, joining, func(secret []byte) (func() error, error) {
 		return j.remove, j.create(ctx, secret)
 	}, j.watch)
@@ -208,3 +208,21 @@ func (j *job) watch(ctx context.Context) error {
 		j.waiting.Store(&waiting)
 	}
 }
+
+// A Right is a verb on a resource.
+type Right struct{ Verb, Resource string }
+
+// Rights returns what the user needs for a Job.
+func Rights() []Right {
+	return []Right{{"create", "jobs.batch"}, {"get", "jobs.batch"}, {"delete", "jobs.batch"}, {"create", "secrets"}, {"list", "pods"}}
+}
+
+// DryRun asks the API server whether it would take the Job.
+func DryRun(ctx context.Context, opts JobOptions) error {
+	j := &job{JobOptions: opts, name: namePrefix + opts.ID, address: "address:1"}
+	_, err := opts.Client.Create(ctx, j.manifest(j.avoid(ctx)), true)
+	return err
+}
+
+// namePrefix is that of a run's objects.
+const namePrefix = "scaleproof-workers-"

@@ -1,0 +1,98 @@
+package validation
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"scaleproof/internal/kubectl"
+	"scaleproof/internal/workers"
+	"scaleproof/loadgen"
+	"scaleproof/scaling"
+)
+
+// fleet returns the workers of a load, nil where it has none. They are started
+// once, and serve all trials and the action until endWorkers.
+func (r *runner) fleet(ctx context.Context, load loadgen.Config) (loadgen.Fleet, error) {
+	w := load.Workers
+	if w.Count == 0 {
+		return nil, nil
+	}
+	if f, ok := r.fleets[load.Name]; ok {
+		return f, nil
+	}
+	r.event(Preflight, "starting %d workers for load %s", w.Count, load.Name)
+	f, err := workers.Start(ctx, load, workers.Options{
+		Program: r.opts.Program, Build: strings.TrimPrefix(r.opts.Tool, "scaleproof "), Err: os.Stderr,
+		ID: workerID(r.id, load.Name), Client: r.workersClient(load),
+	})
+	if err != nil {
+		return nil, &EnvironmentError{fmt.Errorf("load %s: %w", load.Name, err)}
+	}
+	if r.fleets == nil {
+		r.fleets = map[string]*workers.Fleet{}
+	}
+	r.fleets[load.Name] = f
+	return f, nil
+}
+
+// workerID is the ID of a run's load in names of Kubernetes.
+func workerID(run, load string) string {
+	id := strings.ToLower(strings.NewReplacer("_", "-").Replace(run + "-" + load))
+	const longest = 40 // of the 63 of a label; the Job's name and its pods' have more
+	return strings.Trim(id[max(len(id)-longest, 0):], "-")
+}
+
+// endWorkers ends all workers and removes what was made for them.
+func (r *runner) endWorkers() {
+	for name, f := range r.fleets {
+		if err := f.Close(); err != nil {
+			r.event(Judging, "warning: ending the workers of load %s: %v", name, err)
+		}
+	}
+	r.fleets = nil
+}
+
+// workersClient acts where a load's pods are; nil where it has none.
+func (r *runner) workersClient(load loadgen.Config) *kubectl.Client {
+	w := load.Workers
+	if w.Count == 0 || w.Local {
+		return nil
+	}
+	k := r.plan.Environment.Kubernetes
+	return &kubectl.Client{
+		Context: orDefault(w.Context, k.Context), Namespace: orDefault(w.Namespace, k.Namespace),
+		Run: kubectl.Program("kubectl", os.Environ()), Patience: kubernetesPatience,
+	}
+}
+
+// reachTargets connects once to a load's targets, where this machine is to.
+func (r *runner) reachTargets(ctx context.Context, load loadgen.Config) error {
+	if r.workersClient(load) != nil {
+		_, err := loadgen.NewSource(load) // the pods see another network
+		return err
+	}
+	return loadgen.Reach(ctx, load)
+}
+
+// checkWorkers looks at what a load's pods need, and changes nothing.
+func (r *runner) checkWorkers(ctx context.Context, load loadgen.Config) []scaling.Check {
+	client := r.workersClient(load)
+	if client == nil {
+		return nil
+	}
+	name := "workers of load " + load.Name
+	var checks []scaling.Check
+	for _, right := range workers.Rights() {
+		can, err := client.Can(ctx, right.Verb, right.Resource)
+		if err == nil && !can {
+			err = fmt.Errorf("the user of context %s may not %s %s in namespace %s", client.Context, right.Verb, right.Resource, client.Namespace)
+		}
+		checks = append(checks, r.check(name+": right to "+right.Verb+" "+right.Resource, "given", err, "give it, or leave the workers out"))
+	}
+	checks = append(checks, r.check(name+": Job", "the API server takes it",
+		workers.DryRun(ctx, workers.JobOptions{Client: client, Load: load, ID: workerID(r.id, load.Name)}), "mend measure.load.workers, or the namespace's policies and quotas"))
+	address, err := workers.Address(ctx, client, load.Workers.Advertise)
+	return append(checks, r.check(name+": way to this machine", "pods will dial "+strings.TrimSuffix(address, ":0"), err, "name an address of this machine that pods reach by workers.advertise, or run scaleproof in the cluster"))
+}
