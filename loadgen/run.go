@@ -57,6 +57,7 @@ type run struct {
 	// ended is closed when the context has ended and span says so: who learns
 	// of the end from ended finds span as it then is.
 	ended    chan struct{}
+	ending   sync.Once
 	workers  int
 	limit    int // connections of this run's share
 	backends backends
@@ -224,14 +225,15 @@ func (r *run) named() int {
 	return 0
 }
 
-// endNow ends the measured window, and in a grace what is in flight.
+// endNow ends the measured window, and in a grace what is in flight. The first
+// call counts.
 func (r *run) endNow() {
-	now := r.clock.now()
-	r.span.halt.Store(now + int64(grace))
-	if now < r.span.end.Load() {
-		r.span.end.Store(max(now, r.span.from))
-	}
-	close(r.ended)
+	r.ending.Do(func() {
+		now := r.clock.now()
+		r.span.halt.Store(now + int64(grace))
+		r.endAt(now)
+		close(r.ended)
+	})
 }
 
 // A usage is what the process has used of its computer.
