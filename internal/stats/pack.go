@@ -46,20 +46,25 @@ func (h *Histogram) AddPacked(data []byte) error {
 		return errPacked
 	}
 	h.clamped += int64(clamped)
-	bin, total := -1, int64(0)
+	bin, total, counts := -1, int64(0), h.counts
 	for at := size; at < len(data); {
 		token := uint64(data[at])
 		at++
+		if token < 0x80 && token&1 == 0 { // most are: one latency, not far from the last
+			if bin += int(token>>1) + 1; uint(bin) >= uint(len(counts)) {
+				return errPacked
+			}
+			counts[bin]++
+			total++
+			continue
+		}
 		if token >= 0x80 {
-			if token, size = binary.Uvarint(data[at-1:]); size <= 0 {
+			if token, size = binary.Uvarint(data[at-1:]); size <= 0 || token>>1 >= bins {
 				return errPacked
 			}
 			at += size - 1
 		}
-		if token>>1 >= bins {
-			return errPacked
-		}
-		if bin += int(token>>1) + 1; bin >= bins {
+		if bin += int(token>>1) + 1; uint(bin) >= uint(len(counts)) {
 			return errPacked
 		}
 		count := uint64(1)
@@ -70,7 +75,7 @@ func (h *Histogram) AddPacked(data []byte) error {
 			at += size
 			count += 2
 		}
-		h.counts[bin] += int64(count)
+		counts[bin] += int64(count)
 		total += int64(count)
 	}
 	h.total += total
