@@ -14,6 +14,7 @@ type Assembly struct {
 	run       *run
 	collector *collector
 	workers   []assembled
+	behind    int // workers that have not told the second that is next
 	faults    []string
 }
 
@@ -52,7 +53,7 @@ func NewAssembly(cfg Config, opts Options, workers int, started time.Time) (*Ass
 	r.span.end.Store(r.span.from + cfg.length())
 	c := newCollector(&r.span, workers, r.named(), &r.backends)
 	c.schedule, c.onSecond = r.schedule(0, 1), opts.OnSecond
-	return &Assembly{run: r, collector: c, workers: make([]assembled, workers)}, nil
+	return &Assembly{run: r, collector: c, workers: make([]assembled, workers), behind: workers}, nil
 }
 
 // Until says that the run ends at that time, which must be what the workers' End
@@ -84,9 +85,27 @@ func (a *Assembly) Add(worker int, interval []byte) error {
 	if err := c.pendingAt(index).addInterval(&in, c.backends); err != nil {
 		return fmt.Errorf("reading second %d: %w", index, err)
 	}
-	c.passed[worker] = index + 1
-	c.emit(slices.Min(c.passed))
+	a.advance(worker, index+1)
 	return nil
+}
+
+// advance says that a worker has told all before a second. Once none is behind,
+// seconds are complete: only then all are looked at.
+func (a *Assembly) advance(worker int, to int64) {
+	c := a.collector
+	if c.passed[worker] == c.next {
+		a.behind--
+	}
+	if c.passed[worker] = to; a.behind > 0 {
+		return
+	}
+	c.emit(slices.Min(c.passed))
+	a.behind = 0
+	for _, passed := range c.passed {
+		if passed == c.next {
+			a.behind++
+		}
+	}
 }
 
 // maxAhead is how many seconds one worker may be ahead of another: it bounds the
@@ -103,8 +122,7 @@ func (a *Assembly) Lose(worker int, reason string) {
 	}
 	a.workers[worker].lost = true
 	a.Fault(fmt.Sprintf("worker %d: %s", worker, reason))
-	a.collector.passed[worker] = math.MaxInt64
-	a.collector.emit(slices.Min(a.collector.passed))
+	a.advance(worker, math.MaxInt64)
 }
 
 // Fault makes the result Invalid, for a reason. The first one is told.

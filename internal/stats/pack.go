@@ -68,7 +68,12 @@ func (h *Histogram) AddPacked(data []byte) error {
 			return errPacked
 		}
 		count := uint64(1)
-		if token&1 != 0 {
+		switch {
+		case token&1 == 0:
+		case at < len(data) && data[at] < 0x80:
+			count = uint64(data[at]) + 2
+			at++
+		default:
 			if count, size = binary.Uvarint(data[at:]); size <= 0 || count > maxPacked {
 				return errPacked
 			}
