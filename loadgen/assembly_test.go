@@ -263,7 +263,7 @@ func FuzzInterval(f *testing.F) {
 	w, b := newWindow(0, 2), &backends{}
 	f.Add(w.appendInterval(nil, 0, b))
 	for i := range int64(9) {
-		w.add(&sample{intended: i, sent: i + 1, end: i * 1e6, backend: b.indexOf("10.0.0.1:80"), status: 200, kind: kind(i % 3), target: int32(i % 2)}, true)
+		w.add(&sample{intended: i, sent: i + 1, end: i * 1e6, backend: b.indexOf("10.0.0.1:80"), status: 200, kind: kind(i % 3), target: int32(i % 2), named: true}, true)
 	}
 	f.Add(w.appendInterval(nil, 9, b))
 	f.Fuzz(func(t *testing.T, data []byte) {

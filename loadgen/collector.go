@@ -16,7 +16,7 @@ const maxSeconds = 7200
 // its series of seconds. It belongs to one goroutine.
 type collector struct {
 	span       *span
-	targets    int
+	groups     int
 	backends   *backends
 	schedule   *arrival.Schedule // nil in the closed model
 	onSecond   func(Second, *stats.Histogram)
@@ -36,10 +36,10 @@ type collector struct {
 	encoded             []byte
 }
 
-func newCollector(s *span, workers, targets int, b *backends) *collector {
+func newCollector(s *span, workers, groups int, b *backends) *collector {
 	c := &collector{
-		span: s, targets: targets, backends: b,
-		total:   newWindow(0, targets),
+		span: s, groups: groups, backends: b,
+		total:   newWindow(0, groups),
 		passed:  make([]int64, workers),
 		pending: map[int64]*window{},
 		next:    s.index(0),
@@ -79,7 +79,7 @@ func (c *collector) pendingAt(index int64) *window {
 	if n := len(c.spare); n > 0 {
 		w, c.spare = c.spare[n-1], c.spare[:n-1]
 	} else {
-		w = newWindow(0, c.targets)
+		w = newWindow(0, c.groups)
 	}
 	w.index = index
 	c.pending[index] = w
@@ -107,6 +107,7 @@ func (c *collector) emit(end int64) {
 			c.appendSecond(second)
 		} else {
 			c.early += second.Scheduled
+			c.total.mergeGroups(w) // the phase of the warm-up
 		}
 		delete(c.pending, c.next)
 		w.reset()
@@ -149,6 +150,15 @@ func (c *collector) second(w *window) Second {
 	if c.schedule != nil {
 		s.Scheduled = c.schedule.PopBefore(time.Duration(stop))
 	}
+	if w.lateness.Count() > 0 {
+		s.LatenessP99 = w.lateness.Quantile(.99)
+	}
+	if w.failures.Count() > 0 {
+		s.FailuresP99 = w.failures.Quantile(.99)
+	}
+	if w.service.Count() > 0 {
+		s.ServiceP99 = w.service.Quantile(.99)
+	}
 	if w.response.Count() > 0 {
 		s.Mean, s.P50, s.P99, s.Max = w.response.Mean(), w.response.Quantile(.5), w.response.Quantile(.99), w.response.Max()
 	}
@@ -181,6 +191,7 @@ func joinSeconds(a, b Second) Second {
 		a.P50 = (a.P50*na + b.P50*nb) / (na + nb)
 	}
 	a.P99, a.Max = math.Max(a.P99, b.P99), math.Max(a.Max, b.Max)
+	a.ServiceP99, a.LatenessP99, a.FailuresP99 = max(a.ServiceP99, b.ServiceP99), max(a.LatenessP99, b.LatenessP99), max(a.FailuresP99, b.FailuresP99)
 	a.Length += b.Length
 	a.Requests += b.Requests
 	a.Errors += b.Errors

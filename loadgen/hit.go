@@ -30,8 +30,10 @@ type sample struct {
 	intended, sent, firstByte, end int64 // nanoseconds from the start
 	bytesIn, bytesOut              int64
 	target                         int32
+	phase                          int32 // 1 + the group of the phase in which it was due; 0: none has one
 	backend                        int32 // -1: never connected
 	status                         int16
 	kind                           kind
 	starved                        bool // no connection was free when it was due
+	named                          bool // the target has a group, of its number
 }

@@ -31,10 +31,10 @@ func (w *window) appendInterval(buf []byte, scheduled int64, b *backends) []byte
 			buf = binary.AppendUvarint(appendText(buf, b.name(i)), uint64(n))
 		}
 	}
-	buf = binary.AppendUvarint(buf, uint64(len(w.targets)))
-	for i := range w.targets {
-		buf = binary.AppendUvarint(buf, uint64(w.targets[i].requests))
-		buf = binary.AppendUvarint(buf, uint64(w.targets[i].failures))
+	buf = binary.AppendUvarint(buf, uint64(len(w.groups)))
+	for i := range w.groups {
+		buf = binary.AppendUvarint(buf, uint64(w.groups[i].requests))
+		buf = binary.AppendUvarint(buf, uint64(w.groups[i].failed))
 	}
 	var packed []byte
 	for _, h := range w.histograms() {
@@ -133,12 +133,12 @@ func (w *window) addInterval(r *intervalReader, b *backends) error {
 			break
 		}
 	}
-	if n := r.count(maxNamedTargets); int(n) != len(w.targets) {
+	if n := r.count(maxNamedTargets + maxPhases); int(n) != len(w.groups) {
 		r.fail()
 	}
-	for i := range w.targets {
-		w.targets[i].requests += r.count(maxCount)
-		w.targets[i].failures += r.count(maxCount)
+	for i := range w.groups {
+		w.groups[i].requests += r.count(maxCount)
+		w.groups[i].failed += r.count(maxCount)
 	}
 	for _, h := range w.histograms() {
 		packed := r.bytes()

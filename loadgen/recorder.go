@@ -18,6 +18,19 @@ type span struct {
 	end atomic.Int64
 	// halt is when requests in flight are given up.
 	halt atomic.Int64
+	// phases are the ends of the phases that have figures of their own.
+	phases []int64
+}
+
+// phase returns 1 + the number of the group of the phase in which t lies, where
+// those of phases follow so many others; 0 where there are none.
+func (s *span) phase(t int64, others int) int32 {
+	for i, end := range s.phases {
+		if t < end {
+			return int32(others + i + 1)
+		}
+	}
+	return int32(min(len(s.phases), 1)) * int32(others+len(s.phases)) // due at the very end
 }
 
 // index returns the second of the measured window in which t lies, negative in
@@ -37,7 +50,7 @@ func (s *span) index(t int64) int64 {
 // collector once a second. It belongs to one goroutine.
 type recorder struct {
 	worker  int
-	targets int
+	targets int // that have groups; those of phases follow
 	span    *span
 	out     chan<- *window
 	free    <-chan *window
@@ -54,6 +67,8 @@ func (r *recorder) record(s *sample) bool {
 		r.unfinished(s.intended)
 		return false
 	}
+	s.named = int(s.target) < r.targets
+	s.phase = r.span.phase(s.intended, r.targets)
 	r.current.add(s, s.intended >= r.span.from)
 	return true
 }
@@ -79,7 +94,7 @@ func (r *recorder) open(now int64) {
 	select {
 	case r.current = <-r.free:
 	default:
-		r.current = newWindow(r.worker, r.targets)
+		r.current = newWindow(r.worker, r.targets+len(r.span.phases))
 	}
 	r.current.worker = r.worker
 	r.current.index = r.span.index(now)

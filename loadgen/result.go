@@ -66,6 +66,7 @@ type Result struct {
 	// Connections is how many were opened, warm-up included.
 	Connections  int64          `json:"connections"`
 	Targets      []TargetResult `json:"targets,omitempty"` // where there are several
+	Phases       []PhaseResult  `json:"phases,omitempty"`  // where there are stages
 	Capacity     *Capacity      `json:"capacity,omitempty"`
 	WorkloadHash string         `json:"workload_hash"`
 	Generator    Generator      `json:"generator"`
@@ -128,6 +129,12 @@ type Second struct {
 	P99       float64 `json:"p99"`
 	Max       float64 `json:"max"`
 	Scheduled int64   `json:"scheduled"`
+	// The 99th percentiles of the successes' service time, of all requests'
+	// lateness and of the failures' response time; 0 without any, and in the
+	// warm-up.
+	ServiceP99  float64 `json:"service_p99,omitempty"`
+	LatenessP99 float64 `json:"lateness_p99,omitempty"`
+	FailuresP99 float64 `json:"failures_p99,omitempty"`
 }
 
 // A TargetResult is the part of a run that one target had.
@@ -136,6 +143,19 @@ type TargetResult struct {
 	Requests     int64         `json:"requests"`
 	Failures     int64         `json:"failures"`
 	ResponseTime stats.Summary `json:"response_time"`
+	// ServiceTime, Lateness and FailureTime, the response time of failures, are
+	// nil where there are more than 16 targets and phases.
+	ServiceTime *stats.Summary `json:"service_time,omitempty"`
+	Lateness    *stats.Summary `json:"lateness,omitempty"`
+	FailureTime *stats.Summary `json:"failure_time,omitempty"`
+}
+
+// A PhaseResult is the part of a run that was due in one phase of its stages, or
+// in the warm-up before them. Times are seconds.
+type PhaseResult struct {
+	From   float64 `json:"from"` // from the start of the measured window; negative in the warm-up
+	Length float64 `json:"length"`
+	TargetResult
 }
 
 // Capacity is the highest rate that held a service level.

@@ -103,6 +103,7 @@ func newRun(cfg *Config, opts *Options) (*run, error) {
 	}
 	r.checksStatus, r.checkFailures = hasStatus(r.checks), make([]atomic.Int64, len(r.checks))
 	r.stages = stagesOf(cfg)
+	r.span.phases = r.phaseEnds()
 	r.workers = opts.Workers
 	if r.workers <= 0 {
 		r.workers = runtime.GOMAXPROCS(0)
@@ -196,7 +197,7 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 		recorders[i] = &recorder{worker: i, targets: named, span: &r.span, out: r.windows, free: r.free}
 		recorders[i].open(0)
 	}
-	c := newCollector(&r.span, r.workers, named, &r.backends)
+	c := newCollector(&r.span, r.workers, named+len(r.span.phases), &r.backends)
 	c.free, c.schedule, c.onSecond, c.onInterval = r.free, r.schedule(0, 1), r.opts.OnSecond, r.opts.OnInterval
 	var collecting sync.WaitGroup
 	collecting.Go(func() { c.run(r.windows) })

@@ -27,7 +27,7 @@ func (r *run) result(c *collector, engine string, used Generator) *Result {
 		WorkloadHash: r.workloadHash(),
 		Generator:    used,
 		StartedAt:    r.started, Seconds: c.series,
-		Histograms: &Histograms{Response: t.response, Service: t.service, Lateness: t.lateness, Failures: t.failures},
+		Histograms: t.times.result(),
 	}
 	if length > 0 {
 		res.Rate, res.Throughput = float64(c.finished)/length, float64(c.succeeded)/length
@@ -57,10 +57,11 @@ func (r *run) result(c *collector, engine string, used Generator) *Result {
 			res.Backends[r.backends.names[i]] = n
 		}
 	}
-	for i := range t.targets {
-		tw := &t.targets[i]
-		res.Targets = append(res.Targets, TargetResult{Name: r.targets[i].Name, Requests: tw.requests, Failures: tw.failures, ResponseTime: tw.response.Summary()})
+	named := r.named()
+	for i := range named {
+		res.Targets = append(res.Targets, t.groups[i].result(r.targets[i].Name))
 	}
+	res.Phases = r.phaseResults(t.groups[named:])
 	res.Validity, res.ValidityReason = r.judge(res, t, used)
 	if warning := unsteady(c.series); warning != "" && len(r.cfg.Stages) == 0 {
 		res.Warnings = append(res.Warnings, warning)

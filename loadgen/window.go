@@ -24,45 +24,30 @@ type window struct {
 	status              [1000]int64
 	errors              [kinds]int64
 	backends            []int64
-	targets             []targetWindow
-	response            *stats.Histogram
-	service             *stats.Histogram
-	lateness            *stats.Histogram
-	failures            *stats.Histogram
-}
+	times
 
-type targetWindow struct {
-	requests, failures int64
-	response           *stats.Histogram
+	// groups are parts of the requests: those of each named target, and behind
+	// them those due in each phase, the warm-up's too.
+	groups []group
 }
 
 // drained is the index of what ends after the measured window.
 const drained = math.MaxInt64 / 2
 
-func newWindow(worker, targets int) *window {
-	w := &window{
-		worker:   worker,
-		targets:  make([]targetWindow, targets),
-		response: stats.NewHistogram(),
-		service:  stats.NewHistogram(),
-		lateness: stats.NewHistogram(),
-		failures: stats.NewHistogram(),
-	}
-	for i := range w.targets {
-		w.targets[i].response = stats.NewHistogram()
+func newWindow(worker, groups int) *window {
+	w := &window{worker: worker, times: newTimes(), groups: make([]group, groups)}
+	for i := range w.groups {
+		w.groups[i] = newGroup(groups <= maxFullGroups)
 	}
 	return w
 }
 
 // reset forgets all but the worker and the memory.
 func (w *window) reset() {
-	kept := window{
-		worker: w.worker, backends: w.backends, targets: w.targets,
-		response: w.response, service: w.service, lateness: w.lateness, failures: w.failures,
-	}
+	kept := window{worker: w.worker, backends: w.backends, times: w.times, groups: w.groups}
 	clear(kept.backends)
-	for i := range kept.targets {
-		kept.targets[i].requests, kept.targets[i].failures = 0, 0
+	for i := range kept.groups {
+		kept.groups[i].requests, kept.groups[i].failed = 0, 0
 	}
 	for _, h := range kept.histograms() {
 		h.Reset()
@@ -76,6 +61,9 @@ func (w *window) add(s *sample, measured bool) {
 	if s.kind == kindNone {
 		w.succeeded++
 	}
+	if s.phase > 0 {
+		w.groups[s.phase-1].add(s)
+	}
 	if !measured {
 		if w.index < 0 && s.kind == kindNone {
 			w.response.RecordNanos(s.end - s.intended) // for OnSecond alone
@@ -85,7 +73,7 @@ func (w *window) add(s *sample, measured bool) {
 	w.requests++
 	w.bytesIn += s.bytesIn
 	w.bytesOut += s.bytesOut
-	w.lateness.RecordNanos(s.sent - s.intended)
+	w.times.add(s)
 	if s.starved {
 		w.starved++
 	}
@@ -100,24 +88,12 @@ func (w *window) add(s *sample, measured bool) {
 	}
 	if s.kind == kindNone {
 		w.successes++
-		w.response.RecordNanos(s.end - s.intended)
-		w.service.RecordNanos(s.end - s.sent)
 	} else {
 		w.errors[s.kind]++
-		w.failures.RecordNanos(s.end - s.intended)
 	}
-	if int(s.target) < len(w.targets) {
-		w.targets[s.target].add(s)
+	if s.named {
+		w.groups[s.target].add(s)
 	}
-}
-
-func (t *targetWindow) add(s *sample) {
-	t.requests++
-	if s.kind != kindNone {
-		t.failures++
-		return
-	}
-	t.response.RecordNanos(s.end - s.intended)
 }
 
 // merge adds all that o counted to w.
@@ -142,21 +118,24 @@ func (w *window) merge(o *window) {
 	for i, n := range o.backends {
 		w.backends[i] += n
 	}
-	for i := range o.targets {
-		w.targets[i].requests += o.targets[i].requests
-		w.targets[i].failures += o.targets[i].failures
+	for i, h := range w.times.histograms() {
+		h.Merge(o.times.histograms()[i])
 	}
-	others := o.histograms()
-	for i, h := range w.histograms() {
-		h.Merge(others[i])
+	w.mergeGroups(o)
+}
+
+// mergeGroups adds the groups of o alone.
+func (w *window) mergeGroups(o *window) {
+	for i := range o.groups {
+		w.groups[i].merge(&o.groups[i])
 	}
 }
 
 // histograms lists those of w, in an order that does not change.
 func (w *window) histograms() []*stats.Histogram {
-	list := []*stats.Histogram{w.response, w.service, w.lateness, w.failures}
-	for i := range w.targets {
-		list = append(list, w.targets[i].response)
+	list := w.times.histograms()
+	for i := range w.groups {
+		list = append(list, w.groups[i].histograms()...)
 	}
 	return list
 }

@@ -114,17 +114,25 @@ func (t *terminal) quantiles(name string, s stats.Summary) {
 func (t *terminal) loadPlaces(r *loadgen.Result) {
 	t.printf("\n")
 	for _, target := range r.Targets {
-		p99 := ""
-		if target.Failures < target.Requests {
-			p99 = ", p99 " + unit.Format(target.ResponseTime.P99, unit.Seconds)
-		}
-		t.printf("  %-14s %s requests, %s failed%s: %s\n", "target", unit.Format(float64(target.Requests), unit.Count),
-			unit.Format(float64(target.Failures), unit.Count), p99, plain(target.Name))
+		t.loadPart("target", target)
+	}
+	for _, phase := range r.Phases {
+		t.loadPart("phase", phase.TargetResult)
 	}
 	if len(r.Backends) > 0 {
 		t.printf("  %-14s %s\n", "backends", counts(r.Backends))
 	}
 	t.printf("  %-14s %s, %s connections\n", "engine", r.Engine, unit.Format(float64(r.Connections), unit.Count))
+}
+
+// loadPart is a line for what one target or one phase had.
+func (t *terminal) loadPart(what string, part loadgen.TargetResult) {
+	p99 := ""
+	if part.Failures < part.Requests {
+		p99 = ", p99 " + unit.Format(part.ResponseTime.P99, unit.Seconds)
+	}
+	t.printf("  %-14s %s requests, %s failed%s: %s\n", what, unit.Format(float64(part.Requests), unit.Count),
+		unit.Format(float64(part.Failures), unit.Count), p99, plain(part.Name))
 }
 
 // maxCounts is the most counts of one line.
