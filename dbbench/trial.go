@@ -203,9 +203,10 @@ func (s *side) inTransaction(ctx context.Context, run func() error) error {
 	if err != nil {
 		return fmt.Errorf("beginning a transaction on %s: %w", s.node.Name, err)
 	}
-	// What is left of the budget bounds the statement too.
+	// What is left of the budget bounds the statement too, rounded up: a statement
+	// that the server ends for it must find the budget spent.
 	if left := time.Until(s.deadline); !s.deadline.IsZero() && left < statementTimeout(s.config) {
-		_, err = s.conn.PgConn().Exec(ctx, "SET LOCAL statement_timeout = "+milliseconds(max(left, time.Millisecond))).ReadAll()
+		_, err = s.conn.PgConn().Exec(ctx, "SET LOCAL statement_timeout = "+milliseconds(max(left, 0)+time.Millisecond)).ReadAll()
 	}
 	if err == nil {
 		err = run()
