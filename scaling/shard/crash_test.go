@@ -121,8 +121,10 @@ func TestEachPhaseSurvivesBeingKilled(t *testing.T) {
 			s := newPlainStage(t, 2_000)
 			c := s.plainConfig(mode, 5, 20)
 			j := s.job(c)
+			// The fence of a killed process goes with its session, which the server
+			// ends as soon as it sees that nobody is there.
 			write := func(node string) {
-				s.exec(node, "UPDATE incidents SET state = state || 'x' WHERE organization_id = 9 AND id % 50 = 0; INSERT INTO incidents (organization_id, title, state) VALUES (10, 'written', 'new')")
+				s.awaitWrite(node, "UPDATE incidents SET state = state || 'x' WHERE organization_id = 9 AND id % 50 = 0; INSERT INTO incidents (organization_id, title, state) VALUES (10, 'written', 'new')")
 			}
 			moments := []string{"making 3 tables", "making indexes"}
 			if mode == Online {
@@ -161,6 +163,20 @@ func TestEachPhaseSurvivesBeingKilled(t *testing.T) {
 			}
 			must[*CleanupResult](t)(j.Cleanup(t.Context()))
 		})
+	}
+}
+
+// awaitWrite runs statements that a fence may still refuse.
+func (s *stage) awaitWrite(node, sql string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		err := s.try(node, sql)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatal(err)
+		}
 	}
 }
 
