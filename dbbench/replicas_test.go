@@ -53,7 +53,8 @@ func ownServer(t *testing.T) *testpg.Server {
 	return server
 }
 
-// lagOf returns the bytes that the worst of two standbys lacks; -1 where not both
+// lagOf returns the bytes, those included that are not written yet, that the worst of
+// two standbys lacks; -1 where not both
 // stream yet.
 func lagOf(t *testing.T, primary Node) float64 {
 	t.Helper()
@@ -64,7 +65,7 @@ func lagOf(t *testing.T, primary Node) float64 {
 	defer conn.Close(context.Background())
 	var n int
 	var bytes *float64
-	if err := conn.QueryRow(t.Context(), "SELECT count(*), max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))::float8 FROM pg_stat_replication").Scan(&n, &bytes); err != nil {
+	if err := conn.QueryRow(t.Context(), "SELECT count(*), max(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), replay_lsn))::float8 FROM pg_stat_replication").Scan(&n, &bytes); err != nil {
 		t.Fatal(err)
 	}
 	if n < 2 || bytes == nil {
