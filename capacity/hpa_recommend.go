@@ -11,31 +11,18 @@ import (
 	"scaleproof/internal/unit"
 )
 
-// An HPAComparison is one manifest on a trace.
-type HPAComparison struct {
-	Name     string       `json:"name"`
-	Timeline *HPATimeline `json:"timeline"`
-}
-
-// CompareHPA simulates manifests, by name, on the same trace, and returns them in
-// the order of unmet demand, then of cost.
-func CompareHPA(manifests map[string]*HPA, trace Series, w Workload) ([]HPAComparison, error) {
-	var all []HPAComparison
-	for name, h := range manifests {
-		t, err := SimulateHPA(h, trace, w)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		all = append(all, HPAComparison{name, t})
+// RankHPA returns the indices of timelines of the same trace in the order of their
+// unmet demand, then of their cost: the best first.
+func RankHPA(timelines []*HPATimeline) []int {
+	order := make([]int, len(timelines))
+	for i := range order {
+		order[i] = i
 	}
-	slices.SortFunc(all, func(a, b HPAComparison) int {
-		return cmp.Or(
-			cmp.Compare(a.Timeline.Summary.UnmetFraction, b.Timeline.Summary.UnmetFraction),
-			cmp.Compare(a.Timeline.Summary.ReplicaHours, b.Timeline.Summary.ReplicaHours),
-			cmp.Compare(a.Name, b.Name),
-		)
+	slices.SortStableFunc(order, func(i, j int) int {
+		a, b := timelines[i].Summary, timelines[j].Summary
+		return cmp.Or(cmp.Compare(a.UnmetFraction, b.UnmetFraction), cmp.Compare(a.ReplicaHours, b.ReplicaHours))
 	})
-	return all, nil
+	return order
 }
 
 // An HPAObjective is what an HPA is to reach at the least cost.

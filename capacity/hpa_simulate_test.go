@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -146,18 +147,20 @@ func TestSimulateHPARefuses(t *testing.T) {
 	}
 }
 
-func TestCompareHPA(t *testing.T) {
+func TestRankHPA(t *testing.T) {
 	trace := loadTrace(120, func(minute int) float64 { return 100 + 900*float64(minute/60) })
-	got, err := CompareHPA(map[string]*HPA{
-		"tight": hpaOf(t, "  maxReplicas: 5\n"+cpu50),
-		"wide":  hpaOf(t, "  minReplicas: 20\n  maxReplicas: 40\n"+cpu50),
-		"good":  hpaOf(t, "  minReplicas: 2\n  maxReplicas: 40\n"+cpu50),
-	}, trace, Workload{CapacityPerReplica: 100})
-	if err != nil {
-		t.Fatal(err)
+	var timelines []*HPATimeline
+	for _, spec := range []string{"  maxReplicas: 5\n", "  minReplicas: 20\n  maxReplicas: 40\n", "  minReplicas: 30\n  maxReplicas: 40\n", "  minReplicas: 2\n  maxReplicas: 40\n"} {
+		timeline, err := SimulateHPA(hpaOf(t, spec+cpu50), trace, Workload{CapacityPerReplica: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		timelines = append(timelines, timeline)
 	}
-	if got[0].Name != "wide" || got[1].Name != "good" || got[2].Name != "tight" {
-		t.Errorf("%s, %s, %s", got[0].Name, got[1].Name, got[2].Name)
+	// Of two that leave nothing unmet the cheaper one is better; then the one that
+	// has to scale first, and the one that can't.
+	if got := RankHPA(timelines); !slices.Equal(got, []int{1, 2, 3, 0}) {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -44,6 +44,22 @@ func (t *terminal) hpaSummary(s capacity.HPASummary) {
 	}
 }
 
+// WriteHPARanking writes several HPAs on the same trace side by side for a terminal,
+// in an order that names the best first; nothing of a single one.
+func WriteHPARanking(w io.Writer, names []string, timelines []*capacity.HPATimeline, order []int, style TerminalStyle) error {
+	if len(order) < 2 {
+		return nil
+	}
+	t := newTerminal(w, style)
+	t.heading("Compared, the best first")
+	t.printf("  %10s %14s %14s  %s\n", "unmet", "replica hours", "replicas most", "manifest")
+	for _, i := range order {
+		s := timelines[i].Summary
+		t.printf("  %10s %14s %14d  %s\n", unit.Format(s.UnmetFraction, unit.Ratio), unit.Format(s.ReplicaHours, unit.Count), s.PeakReplicas, plain(names[i]))
+	}
+	return t.out.Flush()
+}
+
 // thinned returns a value of the steps, the highest of each stretch.
 func thinned(steps []capacity.HPAStep, value func(capacity.HPAStep) float64) []float64 {
 	n := min(len(steps), sparkSteps)

@@ -94,6 +94,8 @@ type hpaRun struct {
 // hpaView is one simulated manifest as JSON.
 type hpaView struct {
 	Manifest string `json:"manifest"`
+	// Rank is 1 for the manifest that leaves the least unmet, at the least cost.
+	Rank int `json:"rank"`
 	*capacity.HPATimeline
 	Recommendation *capacity.HPARecommendation `json:"recommendation,omitempty"`
 }
@@ -123,6 +125,7 @@ func (a *app) simulateHPA(cmd *cobra.Command, output string, run hpaRun) error {
 		return err
 	}
 	var views []hpaView
+	var timelines []*capacity.HPATimeline
 	for i, h := range hpas {
 		timeline, err := capacity.SimulateHPA(h, run.trace, run.workload)
 		if err != nil {
@@ -134,7 +137,11 @@ func (a *app) simulateHPA(cmd *cobra.Command, output string, run hpaRun) error {
 				return &usageError{fmt.Errorf("%s: %w", names[i], err)}
 			}
 		}
-		views = append(views, view)
+		views, timelines = append(views, view), append(timelines, timeline)
+	}
+	order := capacity.RankHPA(timelines)
+	for place, i := range order {
+		views[i].Rank = place + 1
 	}
 	var data any = views
 	if len(views) == 1 {
@@ -145,6 +152,9 @@ func (a *app) simulateHPA(cmd *cobra.Command, output string, run hpaRun) error {
 			if err := reports.WriteHPA(w, v.Manifest, v.HPATimeline, live.Sparkline, style); err != nil {
 				return err
 			}
+		}
+		if err := reports.WriteHPARanking(w, names, timelines, order, style); err != nil {
+			return err
 		}
 		if r := views[0].Recommendation; r != nil {
 			return reports.WriteHPARecommendation(w, r, style)

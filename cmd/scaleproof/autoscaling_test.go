@@ -42,12 +42,22 @@ func TestHPASimulate(t *testing.T) {
 	small, large := writeFile(t, "small.yaml", fmt.Sprintf(hpaManifest, 4)), writeFile(t, "large.yaml", fmt.Sprintf(hpaManifest, 20))
 	trace := burst(t)
 	got := runCommand(t, nil, "hpa", "simulate", "--hpa", small, "--hpa", large, "--trace", trace, "--capacity-per-replica", "100", "--output", "json")
-	var views []struct{ Summary capacity.HPASummary }
+	var views []struct {
+		Rank    int
+		Summary capacity.HPASummary
+	}
 	if err := json.Unmarshal([]byte(got.out), &views); err != nil || len(views) != 2 {
 		t.Fatalf("%v %+v", err, got)
 	}
 	if a, b := views[0].Summary, views[1].Summary; a.PeakReplicas != 4 || a.UnmetFraction < .3 || b.PeakReplicas != 15 || b.UnmetFraction > .1 || b.UnmetFraction <= 0 {
 		t.Errorf("small %+v\nlarge %+v", a, b)
+	}
+	if views[0].Rank != 2 || views[1].Rank != 1 {
+		t.Errorf("ranks %+v", views)
+	}
+	ranked := runCommand(t, nil, "hpa", "simulate", "--hpa", small, "--hpa", large, "--trace", trace, "--capacity-per-replica", "100")
+	if _, table, _ := strings.Cut(ranked.out, "the best first"); ranked.code != 0 || strings.Index(table, large) > strings.Index(table, small) || !strings.Contains(table, small) {
+		t.Errorf("%+v", ranked)
 	}
 	text := runCommand(t, nil, "hpa", "simulate", "--hpa", small, "--trace", trace, "--capacity-per-replica", "100", "--recommend", "--unmet", "5%")
 	if text.code != 0 || !strings.Contains(text.out, "at the max") || !strings.Contains(text.out, "kind: HorizontalPodAutoscaler") {
