@@ -22,7 +22,7 @@ test-postgres-versions: ## the database tests on PostgreSQL 13 to 18, from npm
 
 test-cluster: ## the tests on a real Kubernetes cluster, which they start (root on Debian; builds it once)
 	@scripts/install-cluster.sh
-	go test -race -p 1 -count=1 -tags cluster -parallel 4 -timeout 10m ./internal/testcluster ./internal/clustertest
+	go test -race -p 1 -count=1 -tags cluster -parallel 4 -timeout 20m ./internal/testcluster ./internal/clustertest
 
 test-image: ## the program of the image, and the GitHub action's script, which build it anew
 	go test -count=1 -tags image -run 'Image|Script' ./cmd/scaleproof
