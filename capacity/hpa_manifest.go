@@ -157,8 +157,8 @@ func ReadHPA(r io.Reader) (*HPA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the HPA manifest: %w", err)
 	}
-	h, err := decodeHPA(data)
-	if err != nil {
+	var h *HPA
+	if err := invalid.YAML(func() (err error) { h, err = decodeHPA(data); return err }); err != nil {
 		return nil, fmt.Errorf("reading the HPA manifest: %w", err)
 	}
 	if err := h.Validate(); err != nil {
@@ -168,14 +168,8 @@ func ReadHPA(r io.Reader) (*HPA, error) {
 	return h, nil
 }
 
-// decodeHPA finds the document. The YAML library panics on some tags that no
-// manifest has, which must not end the program.
-func decodeHPA(data []byte) (h *HPA, err error) {
-	defer func() {
-		if fault := recover(); fault != nil {
-			h, err = nil, fmt.Errorf("the YAML cannot be decoded: %v", fault)
-		}
-	}()
+// decodeHPA finds the document.
+func decodeHPA(data []byte) (*HPA, error) {
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		return nil, err
@@ -187,7 +181,7 @@ func decodeHPA(data []byte) (h *HPA, err error) {
 		if doc.Body == nil || yaml.NodeToValue(doc.Body, &head) != nil || head.Kind != "HorizontalPodAutoscaler" {
 			continue
 		}
-		h = &HPA{}
+		h := &HPA{}
 		return h, yaml.NodeToValue(doc.Body, h, yaml.Strict())
 	}
 	return nil, errors.New("there is no HorizontalPodAutoscaler in it")

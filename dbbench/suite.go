@@ -59,7 +59,7 @@ func loadSuite(path string) ([]Query, error) {
 		return parseSQL(string(data))
 	}
 	var suite suiteFile
-	if err := yaml.UnmarshalWithOptions(data, &suite, yaml.Strict()); err != nil {
+	if err := invalid.YAML(func() error { return yaml.UnmarshalWithOptions(data, &suite, yaml.Strict()) }); err != nil {
 		return nil, err
 	}
 	return suite.Queries, validateQueries(suite.Queries)

@@ -32,7 +32,7 @@ func readManifest(path string) ([]kubectl.Object, error) {
 			continue
 		}
 		var content map[string]any
-		if err := yaml.NodeToValue(doc.Body, &content); err != nil {
+		if err := invalid.YAML(func() error { return yaml.NodeToValue(doc.Body, &content) }); err != nil {
 			return nil, fmt.Errorf("reading document %d of the manifest %s: %w", i+1, path, err)
 		}
 		o, err := objectOf(content)

@@ -242,6 +242,7 @@ func TestEveryExampleIsValid(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add(minimal)
 	f.Add("version: 1\nname: ${X}\n")
+	f.Add("measure:\n load:\n    - targets: !00\n0") // at which the YAML library panics
 	f.Fuzz(func(t *testing.T, text string) {
 		if _, err := Read("plan.yaml", []byte(text), environ); err != nil {
 			var fault *Error

@@ -77,7 +77,7 @@ func Read(path string, data []byte, lookup func(string) (string, bool)) (*Plan, 
 		return nil, &Error{path, problems}
 	}
 	p.Secrets = secrets
-	if err := yaml.NodeToValue(body, p, yaml.Strict()); err != nil {
+	if err := invalid.YAML(func() error { return yaml.NodeToValue(body, p, yaml.Strict()) }); err != nil {
 		return nil, &Error{path, []Problem{positioned(err)}}
 	}
 	for _, node := range p.Environment.Postgres.All() {
