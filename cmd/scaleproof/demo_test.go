@@ -79,6 +79,7 @@ func exitCodeOf(t *testing.T, err error) int {
 }
 
 func TestDemoBreakIsUndoneAndVerified(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("runs a whole demo")
 	}
@@ -121,6 +122,7 @@ func TestDemoBreakIsUndoneAndVerified(t *testing.T) {
 }
 
 func TestInterruptedDemoLeavesNothing(t *testing.T) {
+	t.Parallel()
 	for name, kill := range map[string]syscall.Signal{"Ctrl-C": syscall.SIGINT, "killed": syscall.SIGKILL} {
 		t.Run(name, func(t *testing.T) {
 			cmd, temp, _ := demoCommand(t)

@@ -26,6 +26,7 @@ func gone(pid int) bool {
 // as they like, undoes what was done, and says what a second one does; a second one
 // leaves at once.
 func TestCtrlCStopsAndUndoes(t *testing.T) {
+	t.Parallel()
 	binary := program(t)
 	for name, c := range map[string]struct {
 		trap   string // what the step's shell does with SIGTERM

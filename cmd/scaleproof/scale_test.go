@@ -274,6 +274,7 @@ measure: {load: [{name: api, targets: ["http://127.0.0.1:1/"], duration: 1s}]}
 // kill -9 within the action of a run, and then resume: each step was made once or,
 // if it had begun, again, and the report is whole.
 func TestAKilledRunIsResumed(t *testing.T) {
+	t.Parallel()
 	binary := program(t)
 	url := service(t)
 	for slow := range 3 {

@@ -74,6 +74,7 @@ func databaseOf(t *testing.T) (address string) {
 // header, in a body and as a webhook, and its steps print, read and fail with them.
 // They are in no file of the run, no output, no argument of a child.
 func TestSecretsAreSeenNowhere(t *testing.T) {
+	t.Parallel()
 	address := databaseOf(t)
 	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/health" {
