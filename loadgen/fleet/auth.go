@@ -9,7 +9,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -156,7 +155,8 @@ func writeMessage(conn net.Conn, k kind, message any) error {
 }
 
 // admit is the coordinator's side of the handshake. refuse says why a worker with
-// the secret is not wanted, or returns "".
+// the secret is not wanted, or returns "". The worker is not told of a refusal,
+// which is a *RefusedError: that is the caller's to do.
 func admit(conn *tls.Conn, secret []byte, refuse func(hello) string) (h hello, err error) {
 	if err := conn.Handshake(); err != nil {
 		return h, fmt.Errorf("encrypting the connection: %w", err)
@@ -170,7 +170,7 @@ func admit(conn *tls.Conn, secret []byte, refuse func(hello) string) (h hello, e
 	}
 	if h.Version != version {
 		reason := fmt.Sprintf("the worker speaks version %d of the protocol (%s), the coordinator version %d: give both the same scaleproof", h.Version, h.Build, version)
-		return h, errors.Join(&RefusedError{reason}, writeMessage(conn, kindRefusal, refusal{reason}))
+		return h, &RefusedError{reason}
 	}
 	shake := handshake{secret, binding, h.Index, h.Nonce, randomBytes(32)}
 	if err := writeMessage(conn, kindChallenge, challenge{shake.challenges, shake.proof(coordinatorSide)}); err != nil {
@@ -187,7 +187,7 @@ func admit(conn *tls.Conn, secret []byte, refuse func(hello) string) (h hello, e
 		reason = refuse(h)
 	}
 	if reason != "" {
-		return h, errors.Join(&RefusedError{reason}, writeMessage(conn, kindRefusal, refusal{reason}))
+		return h, &RefusedError{reason}
 	}
 	return h, writeMessage(conn, kindWelcome, struct{}{})
 }

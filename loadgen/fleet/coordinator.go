@@ -113,6 +113,8 @@ func (c *Coordinator) welcome(raw net.Conn) error {
 			c.mu.Lock()
 			c.refused = refused.Reason
 			c.mu.Unlock()
+			// After it is noted: whoever hears of it finds it told by Await, too.
+			return errors.Join(err, writeMessage(m.conn, kindRefusal, refusal{refused.Reason}))
 		}
 		return err
 	}
@@ -163,7 +165,7 @@ func (c *Coordinator) deliver(run int64, e event) {
 func (c *Coordinator) Await(ctx context.Context) error {
 	for {
 		c.mu.Lock()
-		joined, missing, refused := c.joined, c.missing(), c.refused
+		joined, missing := c.joined, c.missing()
 		c.mu.Unlock()
 		if missing == "" {
 			return nil
@@ -171,6 +173,9 @@ func (c *Coordinator) Await(ctx context.Context) error {
 		select {
 		case <-joined:
 		case <-ctx.Done():
+			c.mu.Lock()
+			refused := c.refused // perhaps since the wait began
+			c.mu.Unlock()
 			if refused != "" {
 				missing += " (one was refused: " + refused + ")"
 			}
