@@ -44,7 +44,13 @@ func Compare(before, after *snapshot.Snapshot, c Criteria) Comparison {
 	for _, pair := range pairMetrics(before, after) {
 		comparison.Rows = append(comparison.Rows, pair.row(c))
 	}
-	correctGates(comparison.Rows)
+	gates := correctGates(comparison.Rows)
+	for i := range comparison.Rows {
+		comparison.Rows[i].tell(gates)
+	}
+	if warning := c.Powerless(before.Trials, after.Trials); warning != "" {
+		comparison.Warnings = append(comparison.Warnings, warning)
+	}
 	return comparison
 }
 
@@ -154,8 +160,8 @@ func (c Criteria) minChange(metric string) float64 {
 }
 
 // correctGates takes back the changes of gates that do not survive the
-// correction for the number of gates that were looked at.
-func correctGates(rows []Row) {
+// correction for the number of gates that were looked at, which it returns.
+func correctGates(rows []Row) int {
 	var gates []int
 	var ps []float64
 	for i, row := range rows {
@@ -172,6 +178,7 @@ func correctGates(rows []Row) {
 			row.Reason += fmt.Sprintf("; but with %d gates looked at, chance gives as much (adjusted p %.3f)", len(gates), adjusted)
 		}
 	}
+	return len(gates)
 }
 
 // logs returns the logarithms of positive values, or false.

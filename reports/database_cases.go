@@ -88,8 +88,8 @@ func firstOf(texts ...string) string {
 // plan alone, db.<case>.result and db.<case>.plan. ok is false where the gate is on
 // something else.
 func judgeCase(r *Report, metric string) (result ConditionResult, ok bool) {
-	name, part, _ := strings.Cut(strings.TrimPrefix(metric, "db."), ".")
-	if !strings.HasPrefix(metric, "db.") || part != "" && part != "result" && part != "plan" {
+	name, part := caseGate(metric)
+	if name == "" || part != "" && part != "result" && part != "plan" {
 		return result, false
 	}
 	result = ConditionResult{Kind: Gate, Text: metric, Outcome: Unsure, Reason: "it was not measured"}
@@ -156,8 +156,8 @@ func judgeSteps(steps []caseStep) (outcome Word, reason string) {
 // withSameResult takes back a pass on a query's figures where the query gave other
 // rows: what does less is faster.
 func withSameResult(r *Report, metric string, result ConditionResult) ConditionResult {
-	name, _, _ := strings.Cut(strings.TrimPrefix(metric, "db."), ".")
-	if result.Outcome != Pass || !strings.HasPrefix(metric, "db.") {
+	name, _ := caseGate(metric)
+	if result.Outcome != Pass || name == "" {
 		return result
 	}
 	before, after := caseOf(r.Before, name), caseOf(r.After, name)

@@ -151,8 +151,8 @@ func (a *app) calibrateCommand() *cobra.Command {
 		Use:   "calibrate -f PLAN",
 		Short: "A against A: the noise, and the smallest change that can be seen",
 		Long: `calibrate measures the same thing twice and changes nothing. What differs is noise:
-for each metric it tells the smallest change that the plan's trials can show, and
-how many trials the plan's gates need. It writes a file that a plan names under
+for each metric it tells the smallest change that the verdict on the plan's trials
+finds four times of five, and how many trials find one of twice min_change. It writes a file that a plan names under
 calibration, so that a run warns of gates that can't see what they look for.`,
 		Args: cobra.NoArgs,
 	}

@@ -111,10 +111,15 @@ func Calibrate(ctx context.Context, p *plan.Plan, opts Options) (*reports.Calibr
 	return reports.Calibrate(first, second, r.criteria()), nil
 }
 
-// calibrationWarnings says which gates of the plan can't see what they look for.
-func (r *runner) calibrationWarnings() ([]string, error) {
+// sightWarnings says which gates of the plan can't see what they look for: by the
+// number of trials and gates and, where the plan names one, by the calibration.
+func (r *runner) sightWarnings() (warnings []string, err error) {
+	before, after := r.sides()
+	if warning := r.criteria().Powerless(before, after); warning != "" {
+		warnings = append(warnings, warning)
+	}
 	if r.plan.Calibration == "" {
-		return nil, nil
+		return warnings, nil
 	}
 	data, err := os.ReadFile(r.plan.Calibration)
 	if err != nil {
@@ -124,7 +129,7 @@ func (r *runner) calibrationWarnings() ([]string, error) {
 	if err := json.Unmarshal(data, &c); err != nil || c.SchemaVersion != reports.SchemaVersion {
 		return nil, fmt.Errorf("reading the calibration: %s is none that this version has written: run scaleproof calibrate again", r.plan.Calibration)
 	}
-	warnings := c.Blind(r.plan.Gates, orDefault(float64(r.plan.MinChange), reports.DefaultMinChange), orDefault(r.plan.Measure.Trials, defaultTrials))
+	warnings = append(warnings, c.Blind(r.criteria(), before, after)...)
 	if c.WorkloadHash != workloadHash(r.plan.Measure) {
 		warnings = append(warnings, "the calibration is of another workload: run scaleproof calibrate again")
 	}
