@@ -119,7 +119,7 @@ func (p pair) row(c Criteria) Row {
 	}
 	row := Row{
 		Metric: p.name, Unit: known.Unit, Better: known.Better,
-		Before: side(p.before), After: side(p.after), MinChange: c.minChange(p.name),
+		Before: side(p.before), After: side(p.after), MinChange: c.SmallestChange(p.name),
 	}
 	named := func(g GateSpec) bool { return g.looksAt(p.name) }
 	row.Gate, row.Control = slices.ContainsFunc(c.Gates, named), slices.ContainsFunc(c.Controls, named)
@@ -146,8 +146,8 @@ func missing(row Row) string {
 	return "it was not measured after"
 }
 
-// minChange returns the smallest change of a metric that matters.
-func (c Criteria) minChange(metric string) float64 {
+// SmallestChange returns the smallest change of a metric that matters, a fraction.
+func (c Criteria) SmallestChange(metric string) float64 {
 	for _, g := range slices.Concat(c.Gates, c.Controls) {
 		if (g.Metric == metric || g.coversCase(metric)) && g.MinChange > 0 {
 			return float64(g.MinChange)

@@ -84,12 +84,20 @@ func firstOf(texts ...string) string {
 	return ""
 }
 
+// CaseGate splits a gate on a query as a whole, db.<case>, or on its result or plan
+// alone, db.<case>.result and db.<case>.plan. ok is false for other metrics.
+func CaseGate(metric string) (name, part string, ok bool) {
+	rest, ok := strings.CutPrefix(metric, "db.")
+	name, part, _ = strings.Cut(rest, ".")
+	return name, part, ok && (part == "" || part == "result" || part == "plan")
+}
+
 // judgeCase judges a gate on a query as a whole, db.<case>, or on its result or
 // plan alone, db.<case>.result and db.<case>.plan. ok is false where the gate is on
 // something else.
 func judgeCase(r *Report, metric string) (result ConditionResult, ok bool) {
-	name, part := caseGate(metric)
-	if name == "" || part != "" && part != "result" && part != "plan" {
+	name, part, ok := CaseGate(metric)
+	if !ok {
 		return result, false
 	}
 	result = ConditionResult{Kind: Gate, Text: metric, Outcome: Unsure, Reason: "it was not measured"}
@@ -156,8 +164,8 @@ func judgeSteps(steps []caseStep) (outcome Word, reason string) {
 // withSameResult takes back a pass on a query's figures where the query gave other
 // rows: what does less is faster.
 func withSameResult(r *Report, metric string, result ConditionResult) ConditionResult {
-	name, _ := caseGate(metric)
-	if result.Outcome != Pass || name == "" {
+	name, _, _ := strings.Cut(strings.TrimPrefix(metric, "db."), ".")
+	if result.Outcome != Pass || !strings.HasPrefix(metric, "db.") {
 		return result
 	}
 	before, after := caseOf(r.Before, name), caseOf(r.After, name)

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"sort"
-	"strings"
 
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/stats"
@@ -64,7 +63,7 @@ func trialsText(trials int) string {
 
 // sightOf is that of a metric with these criteria.
 func (c Criteria) sightOf(metric string, before, after int) sight {
-	s := sight{before: before, after: after, minChange: c.minChange(metric)}
+	s := sight{before: before, after: after, minChange: c.SmallestChange(metric)}
 	if slices.ContainsFunc(c.Gates, func(g GateSpec) bool { return g.looksAt(metric) }) {
 		s.gates = len(c.tested())
 	}
@@ -75,7 +74,7 @@ func (c Criteria) sightOf(metric string, before, after int) sight {
 // their number.
 func (c Criteria) tested() (gates []GateSpec) {
 	for _, g := range c.Gates {
-		if _, part := caseGate(g.Metric); part != "result" && part != "plan" {
+		if _, part, ok := CaseGate(g.Metric); !ok || part == "" {
 			gates = append(gates, g)
 		}
 	}
@@ -169,15 +168,4 @@ func Foresee(first *snapshot.Snapshot, c Criteria, before, after int) (warnings 
 		}
 	}
 	return warnings
-}
-
-// caseGate splits a gate on a query, db.<case>[.<part>]; the name is empty for
-// others.
-func caseGate(metric string) (name, part string) {
-	rest, ok := strings.CutPrefix(metric, "db.")
-	if !ok {
-		return "", ""
-	}
-	name, part, _ = strings.Cut(rest, ".")
-	return name, part
 }
