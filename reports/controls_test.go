@@ -81,6 +81,14 @@ func TestPerformanceDone(t *testing.T) {
 			t.Errorf("%v is %s: %s", changes, state, evidence)
 		}
 	}
+	// An objective is of its metric however it is written.
+	for _, text := range []string{"load.api.response.p99<=0.5x", "load.api.p99 < 80ms"} {
+		r := &Report{Conditions: []ConditionResult{{Kind: Objective, Text: text}}}
+		r.Comparison.Rows = []Row{{Metric: "load.api.response.p99", Change: Improved}}
+		if state, evidence := r.performanceDone(); state != ItemDone {
+			t.Errorf("%s: %s, %s", text, state, evidence)
+		}
+	}
 	if state, _ := (&Report{}).performanceDone(); state != ItemUnknown {
 		t.Errorf("nothing judged is %s", state)
 	}

@@ -124,8 +124,8 @@ func TestBlindGatesAreFound(t *testing.T) {
 	}
 	quiet := []float64{1, 1.01, .99, 1, 1.02}
 	s := &snapshot.Snapshot{Trials: 5, Metrics: []snapshot.Metric{
-		metric("host.quiet", quiet...), metric("host.other", quiet...), metric("host.noisy", 1, 3, .3, 2, .7), metric("host.zero", 0, 0, 0, 0, 0),
-		metric("host.four", quiet[:4]...), metric("host.five", quiet[:4]...), metric("db.q.time.p50", quiet...),
+		metric("scrape.quiet", quiet...), metric("scrape.other", quiet...), metric("scrape.noisy", 1, 3, .3, 2, .7), metric("scrape.zero", 0, 0, 0, 0, 0),
+		metric("scrape.four", quiet[:4]...), metric("scrape.five", quiet[:4]...), metric("db.q.time.p50", quiet...),
 	}}
 	if err := s.PutSection("db", dbbench.Result{Cases: []dbbench.CaseResult{{Name: "q", ResultHash: "x", PlanResult: dbbench.PlanResult{Fingerprint: "y"}}, {Name: "failed"}}}); err != nil {
 		t.Fatal(err)
@@ -134,16 +134,16 @@ func TestBlindGatesAreFound(t *testing.T) {
 		conditions string
 		blind      []string
 	}{
-		"those that see":       {"gates: [{metric: host.quiet}, {metric: host.other}, {metric: host.zero}, {metric: db.q}, {metric: db.q.result}, {metric: db.q.plan}]", nil},
-		"noise":                {"gates: [{metric: host.quiet}, {metric: host.noisy}]", []string{"gate host.noisy"}},
-		"too few trials":       {"gates: [{metric: host.four}]", nil},
-		"many gates":           {"gates: [{metric: host.four}, {metric: host.five}]", []string{"gate host.four", "gate host.five"}},
-		"nothing measured":     {"gates: [{metric: host.absent}]", []string{"gate host.absent"}},
+		"those that see":       {"gates: [{metric: scrape.quiet}, {metric: scrape.other}, {metric: scrape.zero}, {metric: db.q}, {metric: db.q.result}, {metric: db.q.plan}]", nil},
+		"noise":                {"gates: [{metric: scrape.quiet}, {metric: scrape.noisy}]", []string{"gate scrape.noisy"}},
+		"too few trials":       {"gates: [{metric: scrape.four}]", nil},
+		"many gates":           {"gates: [{metric: scrape.four}, {metric: scrape.five}]", []string{"gate scrape.four", "gate scrape.five"}},
+		"nothing measured":     {"gates: [{metric: scrape.absent}]", []string{"gate scrape.absent"}},
 		"a query that failed":  {"gates: [{metric: db.failed.result}, {metric: db.failed.plan}]", []string{"gate db.failed.result", "gate db.failed.plan"}},
-		"objectives":           {"objectives: [host.quiet < 2s, host.quiet <= 1.5x, host.quiet >= 10ms]", nil},
-		"an unknown objective": {"objectives: [host.quiet < 2s, host.absent < 2s]", []string{"objective host.absent < 2s"}},
+		"objectives":           {"objectives: [scrape.quiet < 2s, scrape.quiet <= 1.5x, scrape.quiet >= 10ms]", nil},
+		"an unknown objective": {"objectives: [scrape.quiet < 2s, scrape.absent < 2s]", []string{"objective scrape.absent < 2s"}},
 	} {
-		plan := writeFile(t, "plan.yaml", "version: 1\nname: x\nenvironment: {postgres: {primary: {dsn: \"postgres://127.0.0.1:1/x\"}}}\nmeasure: {resources: {host: true}, database: {queries: [{name: q, sql: SELECT 1}, {name: failed, sql: SELECT 1}]}}\n"+c.conditions+"\n")
+		plan := writeFile(t, "plan.yaml", "version: 1\nname: x\nenvironment: {postgres: {primary: {dsn: \"postgres://127.0.0.1:1/x\"}}}\nmeasure: {scrape: [{url: \"http://127.0.0.1:1/\"}], database: {queries: [{name: q, sql: SELECT 1}, {name: failed, sql: SELECT 1}]}}\n"+c.conditions+"\n")
 		p, err := (&app{}).readPlan(plan)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
