@@ -152,7 +152,7 @@ func markdownTable(b *bytes.Buffer, rows []Row) {
 		if r.Change == Regressed {
 			change = "**regressed**"
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s | %s |\n", code(r.Metric), sideText(r.Before, r.Unit), sideText(r.After, r.Unit), ratioText(r.Ratio), change, md(r.Reason))
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s | %s |\n", code(r.Metric), sideText(r.Before, r.Unit), sideText(r.After, r.Unit), ratioText(r.Shown()), change, md(r.Reason))
 	}
 }
 

@@ -96,7 +96,7 @@ func (c Criteria) Powerless(before, after int) string {
 	needed := sight{}.fewest(func(n sight) bool { return stats.SmallestP(n.before, n.after) <= bound })
 	switch {
 	case min(before, after) < leastTrials:
-		return fmt.Sprintf("with %s nothing can be found but by counts, such as errors: it takes %s", trials, trialsText(needed))
+		return fmt.Sprintf("with %s nothing can be found: it takes %s", trials, trialsText(needed))
 	case least > bound:
 		return fmt.Sprintf("with %d gates and %s a regression of one gate alone can't be found but by counts, such as errors: the smallest p of its exact test is %.2g, and %d gates need %.2g: it takes %s, or fewer gates",
 			gates, trials, least, gates, bound, trialsText(needed))

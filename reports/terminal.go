@@ -180,7 +180,7 @@ func (t *terminal) rows(rows []Row) {
 	t.heading("What changed")
 	table := [][]string{{"metric", "before", "after", "ratio", ""}}
 	for _, r := range shown {
-		table = append(table, []string{plain(r.Metric), sideText(r.Before, r.Unit), sideText(r.After, r.Unit), ratioText(r.Ratio), string(r.Change)})
+		table = append(table, []string{plain(r.Metric), sideText(r.Before, r.Unit), sideText(r.After, r.Unit), ratioText(r.Shown()), string(r.Change)})
 	}
 	t.table(table)
 	if hidden := len(rows) - len(shown); hidden > 0 {
