@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
+	"scaleproof/dbbench"
 	"scaleproof/internal/invalid"
 )
 
@@ -152,7 +154,7 @@ func (p *Plan) resolvePaths(dir string) {
 			resolve(path)
 		}
 	}
-	if p.Measure.Database != nil {
+	if p.Measure.Database != nil && !slices.Contains(dbbench.BuiltInSuites(), p.Measure.Database.Suite) {
 		resolve(&p.Measure.Database.Suite)
 	}
 	if p.Shard != nil {
