@@ -132,9 +132,15 @@ func compressed(value any) (string, error) {
 	var b bytes.Buffer
 	text := base64.NewEncoder(base64.RawURLEncoding, &b) // which no escaping of the template changes
 	zipped := gzip.NewWriter(text)
-	encoder := json.NewEncoder(zipped)
-	encoder.SetIndent("", " ")
-	if err := encoder.Encode(value); err != nil {
+	write := func() error {
+		encoder := json.NewEncoder(zipped)
+		encoder.SetIndent("", " ")
+		return encoder.Encode(value)
+	}
+	if r, ok := value.(*Report); ok {
+		write = func() error { return WriteJSON(zipped, r) } // the bytes that were signed
+	}
+	if err := write(); err != nil {
 		return "", err
 	}
 	if err := errors.Join(zipped.Close(), text.Close()); err != nil {
@@ -176,13 +182,4 @@ func escapeInvisible(data []byte) string {
 		}
 	}
 	return b.String()
-}
-
-// plainLines is plain for a text of many lines.
-func plainLines(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		lines[i] = plain(line)
-	}
-	return strings.Join(lines, "\n")
 }

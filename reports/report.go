@@ -45,6 +45,8 @@ type Report struct {
 	Warnings  []string        `json:"warnings,omitempty"`
 	// Signatures stand beside report.json, which they sign, and not in it.
 	Signatures []Signature `json:"-"`
+	// file is report.json as it was read, nil for a report that is being made.
+	file []byte
 
 	Before *snapshot.Snapshot `json:"before,omitempty"`
 	After  *snapshot.Snapshot `json:"after,omitempty"`

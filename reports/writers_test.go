@@ -242,3 +242,22 @@ var errFull = errors.New("no space left on device")
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, errFull }
+
+// Evidence and queries are shown to their end, line by line on the page, and without
+// what would move a terminal's cursor.
+func TestLongTextsAreShownToTheirEnd(t *testing.T) {
+	r := fixture(t)
+	r.Checklist = []ChecklistItem{{ID: "team", Text: "Team", State: ItemFailed, Evidence: strings.Repeat("long ", 200) + "\nthe\x1b[31m end"}}
+	for name, write := range map[string]func(io.Writer, *Report) error{"page": WriteHTML, "terminal": terminalOf(TerminalStyle{Width: 90}), "markdown": WriteMarkdown} {
+		text := string(written(t, write, r))
+		if !strings.Contains(text, "the\uFFFD[31m end") && !strings.Contains(text, "the\uFFFD\\[31m end") || strings.Contains(text, "\x1b") {
+			t.Errorf("%s: the end is missing, or not harmless", name)
+		}
+		if name == "page" && !strings.Contains(text, "long \nthe") {
+			t.Error("the page joins the lines")
+		}
+	}
+	if got := plainLines("a\n" + strings.Repeat("x", 1000)); len(got) != 1002 {
+		t.Errorf("a line of a query was cut to %d", len(got))
+	}
+}
