@@ -43,11 +43,14 @@ func newRatioBar(r Row) *ratioBar {
 	return &ratioBar{Low: low, Width: max(high-low, 0.8), Value: place(i.Value), ZoneLow: zone, ZoneWidth: place(1+r.MinChange) - zone}
 }
 
+// databaseTitle is that of the metrics from the database's own views.
+const databaseTitle = "Counted through the trials"
+
 // groupMetrics sorts rows by the first part of their names, in the order in
 // which the parts appear.
 func groupMetrics(rows []Row) []metricGroup {
 	titles := map[string]string{
-		"load": "Load", "db": "Queries", "pg": "Database", "host": "Host", "proc": "Processes", "k8s": "Kubernetes", "scrape": "Application",
+		"load": "Load", "db": "Queries", "pg": databaseTitle, "host": "Host", "proc": "Processes", "k8s": "Kubernetes", "scrape": "Application",
 	}
 	var groups []metricGroup
 	index := map[string]int{}

@@ -54,6 +54,15 @@ type Report struct {
 	Return *snapshot.Snapshot `json:"return,omitempty"`
 }
 
+// took is how long the run was, empty where nothing ran, as in a comparison of files.
+func (r *Report) took() string {
+	took := r.FinishedAt.Sub(r.StartedAt).Round(100 * time.Millisecond)
+	if took <= 0 {
+		return ""
+	}
+	return took.String()
+}
+
 // Design says how a comparison guards against other causes than the action.
 type Design string
 

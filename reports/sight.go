@@ -122,8 +122,8 @@ func (s sight) blind(metric string, deviation float64) string {
 // tell sets what the trials of a row could have shown and, where they showed nothing,
 // says it. gates is how many there are.
 func (row *Row) tell(gates int) {
-	if row.Spread == nil {
-		return // too few trials, or values without a ratio
+	if row.Spread == nil || row.P == nil {
+		return // too few trials, values without a ratio, or what is not compared
 	}
 	s := sight{before: len(row.Before.Values.Observed()), after: len(row.After.Values.Observed()), minChange: row.MinChange}
 	if row.Gate {

@@ -21,10 +21,7 @@ type TerminalStyle struct {
 // WriteTerminal writes the summary of a report for a terminal: the verdict, then
 // why, then what was done and what changed.
 func WriteTerminal(w io.Writer, r *Report, style TerminalStyle) error {
-	if style.Width <= 0 {
-		style.Width = 100
-	}
-	t := &terminal{out: bufio.NewWriter(w), style: style}
+	t := newTerminal(w, style)
 	t.verdict(r)
 	t.conditions(r.Conditions)
 	t.action(r.Action)
@@ -73,7 +70,10 @@ func colorOf(w Word) string {
 
 func (t *terminal) verdict(r *Report) {
 	t.printf("%s  %s\n", t.paint(bold+";"+colorOf(r.Verdict.Word), strings.ToUpper(string(r.Verdict.Word))), plain(r.Verdict.Headline))
-	about := plain(r.Plan.Name) + ", " + r.FinishedAt.Sub(r.StartedAt).Round(1e8).String()
+	about := plain(r.Plan.Name)
+	if took := r.took(); took != "" {
+		about += ", " + took
+	}
 	if r.Design != "" {
 		about += ", " + r.Design.Label()
 	}
