@@ -31,12 +31,15 @@ func caseMetrics() []struct{ question, metric string } {
 	}
 }
 
+// notMeasured is what is said of a figure that there is none of.
+const notMeasured = "it was not measured"
+
 // caseSteps asks of a query, from the surest to the least sure: is its result the
 // same, is its plan, and did it touch, read, spill, estimate and take as much.
 func caseSteps(c *Comparison, before, after *dbbench.CaseResult) []caseStep {
 	steps := []caseStep{resultStep(before, after), planStep(before, after)}
 	for _, m := range caseMetrics() {
-		step := caseStep{m.question, Inconclusive, "it was not measured"}
+		step := caseStep{m.question, Inconclusive, notMeasured}
 		if row := c.row("db." + before.Name + "." + m.metric); row != nil {
 			step.Change, step.Words = row.Change, row.Reason
 		}
