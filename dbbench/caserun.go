@@ -18,6 +18,7 @@ import (
 // A caseRun gathers the executions of one case.
 type caseRun struct {
 	benchCase
+	bench     *Bench
 	statement string // the name of the prepared statement
 	result    CaseResult
 	plans     []*planRun
@@ -39,13 +40,10 @@ type planRun struct {
 
 // newCaseRun makes the case at place i of the suite ready to run.
 func (b *Bench) newCaseRun(i int, c benchCase) *caseRun {
-	r := &caseRun{benchCase: c, statement: fmt.Sprintf("scaleproof_%d", i), result: CaseResult{Name: c.name, SQL: c.sql}}
-	for _, a := range c.args {
-		text := "NULL"
-		if a != nil {
-			text = string(a)
-		}
-		r.result.Args = append(r.result.Args, text)
+	r := &caseRun{benchCase: c, bench: b, statement: fmt.Sprintf("scaleproof_%d", i), result: CaseResult{Name: c.name, SQL: c.sql, Query: c.query}}
+	r.result.setArguments(c.args)
+	if c.fault != nil {
+		r.result.Error = c.fault.Error()
 	}
 	for _, kind := range b.config.planModes(len(c.args) > 0) {
 		r.plans = append(r.plans, &planRun{caseRun: r, mode: kind, version: b.versionNum, result: PlanResult{Histogram: stats.NewHistogram()}, fingerprints: map[string]bool{}})
@@ -162,8 +160,9 @@ func (p *Plan) withoutSerialization() float64 {
 	return p.ExecutionTime - p.Serialization.Time
 }
 
+// choosePlan makes the transaction ready for the next statement.
 func (p *planRun) choosePlan(ctx context.Context, conn *pgconn.PgConn) error {
-	_, err := conn.Exec(ctx, "SET LOCAL "+planCacheMode+" = "+p.mode).ReadAll()
+	_, err := conn.Exec(ctx, "SET LOCAL "+planCacheMode+" = "+p.mode+"; "+p.bench.setTimeout()).ReadAll()
 	return err
 }
 

@@ -25,8 +25,12 @@ type Result struct {
 type CaseResult struct {
 	Name string `json:"name"` // part of metric names: db.<name>.time.p50
 	SQL  string `json:"sql"`
-	// Args are the values of the parameters as text; NULL is "NULL".
-	Args []string `json:"args,omitempty"`
+	// Query is the suite's query that it is a case of.
+	Query string `json:"query,omitempty"`
+	// Args are the values of the parameters as text; NULL is "NULL", and Nulls
+	// are the places, from 0, of those that are NULL rather than this text.
+	Args  []string `json:"args,omitempty"`
+	Nulls []int    `json:"nulls,omitempty"`
 	// Error is why the case has no figures: it failed, timed out or was
 	// cancelled. The suite goes on.
 	Error      string  `json:"error,omitempty"`

@@ -4,8 +4,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"scaleproof/internal/unit"
 )
 
 // skewed has 19,900 rows of one organisation and one of each of 100 others, so
@@ -137,5 +140,46 @@ func TestATrialLeavesNoPreparedStatement(t *testing.T) {
 	var left int
 	if err := b.conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'scaleproof%'").Scan(&left); err != nil || left != 0 {
 		t.Errorf("%d left, %v", left, err)
+	}
+}
+
+// Each statement is bounded by what is left of the budget when it begins, not when
+// its transaction did.
+func TestTheBudgetBoundsEachStatement(t *testing.T) {
+	b := open(t, database(t), Config{Queries: []Query{byOrganization}, Budget: unit.Duration(time.Minute), StatementTimeout: unit.Duration(time.Hour)})
+	s, err := b.begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bounds [2]float64
+	p := b.newCaseRun(0, b.cases[0]).plans[0]
+	if err := b.inTransaction(t.Context(), func() error {
+		for i := range bounds {
+			if err := p.choosePlan(t.Context(), s.conn.PgConn()); err != nil {
+				return err
+			}
+			// The second has 50 ms less than the first.
+			if err := s.conn.QueryRow(t.Context(), "SELECT extract(epoch FROM current_setting('statement_timeout')::interval)::float8 FROM pg_sleep(0.05)").Scan(&bounds[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if bounds[0] > 60 || bounds[1] > bounds[0]-.049 {
+		t.Errorf("the statements had %v s", bounds)
+	}
+}
+
+// What scaleproof itself asks is not bound by the suite's timeout.
+func TestAShortTimeoutIsTheQuerysAlone(t *testing.T) {
+	b := open(t, database(t), Config{Queries: []Query{{Name: "slow", SQL: "SELECT pg_sleep(60)"}}, StatementTimeout: unit.Duration(time.Microsecond)})
+	if r := trial(t, b); !strings.Contains(r.Cases[0].Error, "statement timeout") || r.ClockCost <= 0 {
+		t.Errorf("%+v", r)
+	}
+	var timeout string
+	if err := b.conn.QueryRow(t.Context(), "SHOW statement_timeout").Scan(&timeout); err != nil || timeout != "1min" {
+		t.Errorf("the session's timeout is %s, %v", timeout, err)
 	}
 }

@@ -125,6 +125,11 @@ func WriteDatabaseLoad(w io.Writer, r *dbbench.LoadResult, style TerminalStyle) 
 	if len(r.Errors) > 0 {
 		t.printf("  %-14s %s\n  %-14s %s\n", "errors", t.paint(red, counts(r.Errors)), "", plain(r.FirstError))
 	}
+	for _, c := range r.Cases {
+		if c.Fault != "" {
+			t.printf("  %-14s %s, %s of the mix, can't run: %s\n", "", plain(c.Name), unit.Format(c.Share, unit.Ratio), plain(c.Fault))
+		}
+	}
 	if r.Unsent > 0 {
 		t.printf("  %-14s %s were due, and no client was free\n", "unsent", unit.Format(float64(r.Unsent), unit.Count))
 	}
