@@ -38,7 +38,7 @@ func Open(ctx context.Context, node Node, config Config) (*Bench, error) {
 // that both are of the same work though the data have changed. Queries that it
 // lacks, or had no arguments for, are drawn anew; nil draws all.
 func OpenLike(ctx context.Context, node Node, config Config, earlier *Result) (*Bench, error) {
-	queries, err := config.queries()
+	queries, err := config.AllQueries()
 	if err != nil {
 		return nil, err
 	}

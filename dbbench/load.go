@@ -96,7 +96,9 @@ func (b *Bench) Load(ctx context.Context, load LoadConfig) (*LoadResult, error) 
 	if err := context.Cause(ctx); err != nil {
 		return nil, fmt.Errorf("running the load: %w", err)
 	}
-	return r.result(), nil
+	result := r.result()
+	result.Version = b.version
+	return result, nil
 }
 
 // canRun tells whether any case can. Where none can, each is counted as failed once.

@@ -18,6 +18,7 @@ import (
 // A LoadResult is what a load measured in its window. Times are seconds.
 type LoadResult struct {
 	Node      string    `json:"node"`
+	Version   string    `json:"version"`
 	StartedAt time.Time `json:"started_at"` // of the window
 	Clients   int       `json:"clients"`
 	// OfferedRate is of transactions per second; 0 is as fast as it goes.

@@ -19,6 +19,8 @@ type Result struct {
 	// Above 100 ns, times of nodes say more of the clock than of the query.
 	ClockCost float64  `json:"clock_cost"`
 	Warnings  []string `json:"warnings,omitempty"`
+
+	notes []string // those of Warnings that the figures do not tell
 }
 
 // A CaseResult is one query with one set of parameters.
@@ -36,6 +38,12 @@ type CaseResult struct {
 	Error      string  `json:"error,omitempty"`
 	Rows       float64 `json:"rows"`
 	ResultHash string  `json:"result_hash,omitempty"` // of the rows, in any order
+	// ResultHashes are those of all trials, sorted, where they differ.
+	ResultHashes []string `json:"result_hashes,omitempty"`
+	// Cut says that the budget was spent before the last repetition; Unstable
+	// that the number of rows differed within a trial.
+	Cut      bool `json:"cut,omitempty"`
+	Unstable bool `json:"unstable,omitempty"`
 	// PlanResult is of the plan made for the arguments, or where only generic
 	// plans are asked for, of that. Generic is of the plan made for any
 	// arguments; nil where the query has none or it was not asked for.
@@ -56,8 +64,10 @@ type PlanResult struct {
 	// parallel workers were launched than planned.
 	LackedWorkers int    `json:"lacked_workers,omitempty"`
 	Fingerprint   string `json:"fingerprint,omitempty"` // of the plan's shape
-	Shape         string `json:"shape,omitempty"`       // the shape in words
-	Figures              // of the last run without timing of the nodes
+	// Fingerprints are those of all runs, sorted, where they differ.
+	Fingerprints []string `json:"fingerprints,omitempty"`
+	Shape        string   `json:"shape,omitempty"` // the shape in words
+	Figures               // of the last run without timing of the nodes
 	// TimingOverhead is how many times as long the execution took with the
 	// clock at the nodes; 0 where it is not known.
 	TimingOverhead float64 `json:"timing_overhead,omitempty"`

@@ -48,9 +48,10 @@ func TrialABBA(ctx context.Context, a, b *Bench) (onA, onB *Result, err error) {
 	}
 	for i, c := range results[0].Cases {
 		if other := results[1].Cases[i]; !slices.Equal(c.Args, other.Args) {
-			results[1].Warnings = append(results[1].Warnings, fmt.Sprintf("%s has other arguments on %s (%v) than on %s (%v): their data differ", c.Name, b.node.Name, other.Args, a.node.Name, c.Args))
+			results[1].note("%s has other arguments on %s (%v) than on %s (%v): their data differ", c.Name, b.node.Name, other.Args, a.node.Name, c.Args)
 		}
 	}
+	results[1].warn()
 	return results[0], results[1], nil
 }
 
@@ -78,7 +79,7 @@ func trials(ctx context.Context, benches ...*Bench) ([]*Result, error) {
 		for _, r := range s.runs {
 			s.result.Cases = append(s.result.Cases, r.finish())
 		}
-		s.result.warn(s.runs)
+		s.result.warn()
 		results = append(results, s.result)
 	}
 	return results, nil
@@ -95,7 +96,7 @@ func (b *Bench) begin(ctx context.Context) (*side, error) {
 	var fault *pgconn.PgError
 	switch s.result.ClockCost, err = measureClock(ctx, b.conn.PgConn()); {
 	case ctx.Err() == nil && errors.As(err, &fault) && !b.conn.IsClosed():
-		s.result.Warnings = append(s.result.Warnings, fmt.Sprintf("the cost of the clock of %s is unknown: %v", b.node.Name, err))
+		s.result.note("the cost of the clock of %s is unknown: %v", b.node.Name, err)
 	case err != nil:
 		return nil, errors.Join(context.Cause(ctx), err)
 	}
@@ -172,11 +173,11 @@ func pass(ctx context.Context, sides []*side, repetitions int, run func(*planRun
 // again; so does one that breaks the connection, which is then made anew. Only
 // where that fails, or ctx ends, an error is returned.
 func (s *side) attempt(ctx context.Context, r *caseRun, run func(context.Context, *pgx.Conn) error) error {
-	if r.result.Error != "" || r.cut {
+	if r.result.Error != "" || r.result.Cut {
 		return nil
 	}
 	if s.spent() {
-		r.cut = true
+		r.result.Cut = true
 		return nil
 	}
 	err := s.inTransaction(ctx, func() error { return run(ctx, s.conn) })
@@ -187,7 +188,7 @@ func (s *side) attempt(ctx context.Context, r *caseRun, run func(context.Context
 	case ctx.Err() != nil:
 		return fmt.Errorf("query %s: %w", r.result.Name, errors.Join(context.Cause(ctx), err))
 	case errors.As(err, &fault) && fault.Code == queryCanceled && s.spent():
-		r.cut = true
+		r.result.Cut = true
 	default:
 		r.result.Error = err.Error()
 	}

@@ -183,3 +183,38 @@ func TestAShortTimeoutIsTheQuerysAlone(t *testing.T) {
 		t.Errorf("the session's timeout is %s, %v", timeout, err)
 	}
 }
+
+// What became apart in any trial is kept, and said once.
+func TestTrialsAreMerged(t *testing.T) {
+	node := database(t)
+	b := open(t, node, Config{Repetitions: 2, Queries: []Query{
+		byOrganization,
+		{Name: "size", SQL: "SELECT count(*) FROM incidents"},
+		{Name: "random", SQL: "SELECT generate_series(1, (1000000 * random())::int)"},
+		{Name: "breaks", SQL: "SELECT 1 / count(*) FROM pg_class WHERE relname = 'breaker'"},
+	}})
+	var trials []*Result
+	for _, between := range []string{"CREATE INDEX ix ON incidents (organization_id)", "CREATE TABLE breaker ()", "DELETE FROM incidents WHERE id = 1500", "SELECT 1"} {
+		trials = append(trials, trial(t, b))
+		execute(t, node, between)
+	}
+	m := MergeTrials(trials)
+	org, size, broken := m.Cases[0], m.Cases[1], m.Cases[3]
+	if len(org.Shapes()) < 2 || len(org.Results()) != 2 || org.Fingerprint != trials[3].Cases[0].Fingerprint || org.Error != "" || len(org.ServerTime) != 2 {
+		t.Errorf("shapes %v, results %v: %+v", org.Shapes(), org.Results(), org)
+	}
+	if len(size.Results()) != 2 || len(size.Shapes()) != 1 {
+		t.Errorf("%+v", size)
+	}
+	if !strings.HasPrefix(broken.Error, "in 2 of 4 trials: ") || broken.Plan == nil || len(broken.Results()) != 1 {
+		t.Errorf("%+v", broken)
+	}
+	for _, want := range []string{"random gave different numbers of rows within one trial", "size gave 2 different results in the trials", "org had 2 shapes of plan, made for any arguments"} {
+		if n := strings.Count(strings.Join(m.Warnings, "\n"), want); n != 1 {
+			t.Errorf("%q is said %d times in %q", want, n, m.Warnings)
+		}
+	}
+	if one := MergeTrials(trials[:1]); len(one.Cases[0].Fingerprints) != 0 || len(one.Cases[0].ResultHashes) != 0 || one.Cases[3].Error != trials[0].Cases[3].Error {
+		t.Errorf("one trial: %+v", one.Cases)
+	}
+}
