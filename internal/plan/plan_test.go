@@ -110,6 +110,8 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		"wait's target":       {onKubernetes("wait: {for: converged, target: a}"), ":13:50:", "kind/name"},
 		"checklist":           {minimal + "checklist: [{id: a, text: b, evidence: {step: none}}]\n", ":12:47:", `"none"`},
 		"two evidences":       {minimal + "checklist: [{id: a, text: b, evidence: {link: \"http://a/\", signed: me}}]\n", ":12:", "of one kind"},
+		"no such suite":       {minimal + "  database: {suite: runbok}\n", ":12:21:", "no suite of that name is built in (runbook)"},
+		"a query twice":       {minimal + "  database: {suite: runbook, queries: [{name: org_incidents, sql: SELECT 1}]}\n", ":12:21:", `"org_incidents" stands twice`},
 		"no prometheus":       {minimal + "checklist: [{id: a, text: b, evidence: {rule: Slow}}]\n", ":12:", "environment.prometheus"},
 		"link":                {minimal + "checklist: [{id: a, text: b, evidence: {link: wiki}}]\n", ":12:", "http or https"},
 		"an item twice":       {minimal + "checklist: [{id: team}, {id: team}]\n", ":12:", "stands twice"},
@@ -133,6 +135,25 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		}
 		if strings.Contains(err.Error(), "sentinel") {
 			t.Errorf("%s: the error tells a secret: %v", name, err)
+		}
+	}
+}
+
+// A suite that is built in is found from wherever the plan lies, and a file beside
+// the plan.
+func TestSuitesOfAPlan(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "own.sql"), []byte("-- name: one\nSELECT 1;\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for suite, queries := range map[string]int{"runbook": 6, "own.sql": 1} {
+		p, err := Read(filepath.Join(dir, "plan.yaml"), []byte(minimal+"  database: {suite: "+suite+"}\n"), environ)
+		if err != nil {
+			t.Errorf("%s: %v", suite, err)
+			continue
+		}
+		if all, err := p.Measure.Database.AllQueries(); err != nil || len(all) != queries {
+			t.Errorf("%s: %d queries, %v", suite, len(all), err)
 		}
 	}
 }

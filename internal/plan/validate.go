@@ -99,6 +99,11 @@ func (m Measure) validate() error {
 	}
 	if m.Database != nil {
 		faults = append(faults, invalid.In("database", m.Database.Validate()))
+		if m.Database.Suite != "" {
+			if _, err := m.Database.AllQueries(); err != nil {
+				faults = append(faults, invalid.Field("database.suite", "%v", err))
+			}
+		}
 	}
 	for i, s := range m.Scrape {
 		if !strings.HasPrefix(s.URL, "http://") && !strings.HasPrefix(s.URL, "https://") {

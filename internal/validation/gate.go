@@ -104,6 +104,7 @@ func Calibrate(ctx context.Context, p *plan.Plan, opts Options) (*reports.Calibr
 	if err != nil {
 		return nil, err
 	}
+	r.before = first
 	second, err := r.measure(ctx, After)
 	if err != nil {
 		return nil, err

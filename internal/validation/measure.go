@@ -22,7 +22,7 @@ type measurement struct {
 	phase   Phase
 	builder snapshot.Builder
 	loads   map[string][]*loadgen.Result // by name, one per trial
-	cases   *dbbench.Result              // of the last trial
+	suites  []*dbbench.Result            // one per trial
 	usage   *capacity.Usage              // of the last trial
 	// databaseLoad is of the last trial; nil where the plan has none.
 	databaseLoad *dbbench.LoadResult
@@ -87,7 +87,14 @@ func (m *measurement) openDatabase(ctx context.Context) (*dbbench.Bench, error) 
 	if len(nodes) == 0 {
 		return nil, errors.New("measure.database needs environment.postgres.primary")
 	}
-	bench, err := dbbench.Open(ctx, nodes[0], *config)
+	// What is measured again is measured with the same arguments.
+	var earlier dbbench.Result
+	if m.before != nil {
+		if _, err := m.before.Section("db", &earlier); err != nil {
+			return nil, err
+		}
+	}
+	bench, err := dbbench.OpenLike(ctx, nodes[0], *config, &earlier)
 	if err != nil {
 		return nil, &EnvironmentError{fmt.Errorf("opening the database benchmark: %w", err)}
 	}
@@ -120,15 +127,11 @@ func (m *measurement) trial(ctx context.Context, bench *dbbench.Bench) error {
 	}
 	samples = append(samples, m.stopPods(ctx, pods)...)
 	if bench != nil {
-		if m.cases, err = bench.Trial(ctx); err != nil {
-			return &EnvironmentError{fmt.Errorf("database suite: %w", err)}
-		}
-		samples = append(samples, m.cases.Samples()...)
-		loaded, err := m.loadDatabase(ctx)
+		measured, err := m.databaseTrial(ctx, bench)
 		if err != nil {
 			return err
 		}
-		samples = append(samples, loaded...)
+		samples = append(samples, measured...)
 	}
 	samples = append(samples, m.trialActivity()...)
 	if client := m.kubernetes(); client != nil && m.plan.Measure.Resources.Pods {
@@ -151,18 +154,32 @@ func (m *measurement) trial(ctx context.Context, bench *dbbench.Bench) error {
 	return m.builder.AddTrial(samples)
 }
 
-// loadDatabase loads the database with many clients, where the plan asks for it.
-func (m *measurement) loadDatabase(ctx context.Context) ([]snapshot.Sample, error) {
-	config := m.plan.Measure.Database
-	if config.Load == nil {
-		return nil, nil
+// databaseTrial runs the suite once, and then loads the database with many clients
+// where the plan asks for it.
+func (m *measurement) databaseTrial(ctx context.Context, bench *dbbench.Bench) ([]snapshot.Sample, error) {
+	var samples []snapshot.Sample
+	if !m.loadOnly {
+		suite, err := bench.Trial(ctx)
+		if err != nil {
+			return nil, &EnvironmentError{fmt.Errorf("database suite: %w", err)}
+		}
+		m.suites = append(m.suites, suite)
+		samples = suite.Samples()
 	}
-	result, err := dbbench.RunLoad(ctx, m.plan.Environment.Postgres.All()[0], *config, *config.Load)
-	if err != nil {
+	load := m.plan.Measure.Database.Load
+	if load == nil {
+		return samples, nil
+	}
+	var err error
+	if m.databaseLoad, err = bench.Load(ctx, *load); err != nil {
 		return nil, &EnvironmentError{fmt.Errorf("load of the database: %w", err)}
 	}
-	m.databaseLoad = result
-	return result.Samples(), nil
+	for _, c := range m.databaseLoad.Cases {
+		if c.Fault != "" {
+			m.warn("load of the database: %s, %.0f %% of the mix, can't run: %s", c.Name, 100*c.Share, c.Fault)
+		}
+	}
+	return append(samples, m.databaseLoad.Samples()...), nil
 }
 
 // runLoad runs one load once. What its workers did not complete is no trial.
@@ -214,16 +231,21 @@ func (m *measurement) addSections() error {
 			return err
 		}
 	}
-	if m.cases != nil {
-		if err := m.snap.PutSection("db", m.cases); err != nil {
+	if len(m.suites) > 0 {
+		suite := dbbench.MergeTrials(m.suites)
+		for _, warning := range suite.Warnings {
+			m.warn("database suite: %s", warning)
+		}
+		if err := m.snap.PutSection("db", suite); err != nil {
 			return err
 		}
-		m.snap.Environment.Facts["postgres.primary.version"] = m.cases.Version
+		m.snap.Environment.Facts["postgres.primary.version"] = suite.Version
 	}
 	if m.databaseLoad != nil {
 		if err := m.snap.PutSection("db.load", m.databaseLoad); err != nil {
 			return err
 		}
+		m.snap.Environment.Facts["postgres.primary.version"] = m.databaseLoad.Version
 	}
 	if m.usage != nil {
 		return m.snap.PutSection("resources", m.usage)

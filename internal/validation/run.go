@@ -50,8 +50,11 @@ type runner struct {
 	began time.Time
 	// probeFor bounds the probe of the service after a rollback.
 	probeFor time.Duration
-	// before is what the service was like before the action, once it is measured.
+	// before is what the service was like before the action, once it is measured;
+	// what is measured later is measured with the same arguments of queries.
 	before *snapshot.Snapshot
+	// loadOnly leaves the database suite out of its load.
+	loadOnly bool
 	// events are what it has told, for the report; steps may tell at the same time.
 	events  []reports.Event
 	telling sync.Mutex
@@ -82,6 +85,18 @@ func Measure(ctx context.Context, p *plan.Plan, opts Options) (*snapshot.Snapsho
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
+	return r.measure(ctx, Before)
+}
+
+// MeasureDatabaseLoad is Measure of a plan that loads its database by many clients,
+// without the suite query by query.
+func MeasureDatabaseLoad(ctx context.Context, p *plan.Plan, opts Options) (*snapshot.Snapshot, error) {
+	r := newRunner(p, opts)
+	defer r.endWorkers()
+	if err := r.preflight(ctx); err != nil {
+		return nil, err
+	}
+	r.loadOnly = true
 	return r.measure(ctx, Before)
 }
 

@@ -324,41 +324,6 @@ measure:
 	}
 }
 
-func TestTheDatabaseOfAPlanIsMeasured(t *testing.T) {
-	p, err := plan.Read("test.yaml", []byte(`version: 1
-name: test
-environment: {postgres: {primary: {dsn: "${DSN}"}}}
-measure:
-  trials: 2
-  database:
-    queries: [{name: one, sql: "SELECT count(*) FROM pg_class"}]
-    repetitions: 1
-    statistics: all
-    load: {clients: 2, duration: 200ms}
-`), func(string) (string, bool) { return testpg.ForTest(t).NewDatabase(t), true })
-	if err != nil {
-		t.Fatal(err)
-	}
-	opts, _ := options(t)
-	s, err := Measure(t.Context(), p, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"db.one.time.p50", "db.one.blocks", "pg.primary.database.cache_hit", "pg.primary.activity.active", "db.load.throughput", "db.load.response.p99"} {
-		if m := s.Metric(name); m == nil || len(m.Values.Observed()) == 0 {
-			t.Errorf("%s is %+v; warnings %v", name, m, s.Warnings)
-		}
-	}
-	for _, section := range []string{"db", "db.load", "pg", "pg.delta", "pg.activity"} {
-		if len(s.Sections[section]) == 0 {
-			t.Errorf("section %s is missing", section)
-		}
-	}
-	if s.Environment.Facts["postgres.primary.version"] == "" {
-		t.Error("the version is missing")
-	}
-}
-
 func TestGuardrailsBreakOnlyWhenAllSecondsDo(t *testing.T) {
 	conditions := func(text string) *guard {
 		read, err := plan.Read("g.yaml", []byte("version: 1\nname: g\nmeasure: {load: [{name: api, targets: [\"GET http://h/\"], connections: 1, duration: 1s}]}\naction: {load_through: api}\nguardrails: ["+text+"]\n"), os.LookupEnv)
