@@ -58,22 +58,31 @@ END $$`
 
 // triggerFunction is the function of a table's trigger.
 func (f *fence) triggerFunction(name string, t *Table) string {
-	mine := func(row string) string { return strings.ReplaceAll(f.catalog.where(t, row), "$", "") }
-	return fmt.Sprintf(`
-CREATE OR REPLACE FUNCTION scaleproof.%s() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $fence$
+	mine := func(row string) string { return f.catalog.where(t, row) }
+	return "CREATE OR REPLACE FUNCTION scaleproof." + name + `() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS ` + dollarQuote(fmt.Sprintf(`
 DECLARE mine boolean := false;
 BEGIN
 	IF TG_OP = 'TRUNCATE' THEN
-		PERFORM scaleproof.refuse(%[2]s, %[3]d);
+		PERFORM scaleproof.refuse(%[1]s, %[2]d);
 		RETURN NULL;
 	END IF;
-	IF TG_OP <> 'INSERT' THEN mine := %[4]s; END IF;
-	IF mine IS NOT TRUE AND TG_OP <> 'DELETE' THEN mine := %[5]s; END IF;
-	IF mine THEN PERFORM scaleproof.refuse(%[2]s, %[3]d); END IF;
+	IF TG_OP <> 'INSERT' THEN mine := %[3]s; END IF;
+	IF mine IS NOT TRUE AND TG_OP <> 'DELETE' THEN mine := %[4]s; END IF;
+	IF mine THEN PERFORM scaleproof.refuse(%[1]s, %[2]d); END IF;
 	IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
 	RETURN NEW;
-END $fence$`, name, quote(f.job.config.Name), f.key(), mine("OLD"), mine("NEW"))
+END `, quote(f.job.config.Name), f.key(), mine("OLD"), mine("NEW")))
+}
+
+// dollarQuote quotes a function's body by a tag that does not occur in it: names
+// and keys may have any characters.
+func dollarQuote(body string) string {
+	tag := "$body$"
+	for i := 0; strings.Contains(body, tag); i++ {
+		tag = fmt.Sprintf("$body%d$", i)
+	}
+	return tag + body + tag
 }
 
 func (f *fence) key() int64 { return f.job.lockKey("fence") }
