@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -76,7 +77,16 @@ func (j *Job) mayClean(ctx context.Context, c *Catalog, s State) error {
 	if len(faults) > 0 {
 		return &FaultsError{faults}
 	}
-	return j.target.with(ctx, func(conn *pgx.Conn) error { return j.setPhase(ctx, conn, Moved, "verified_at = now()") })
+	return j.target.with(ctx, func(conn *pgx.Conn) error {
+		faults, err := sequenceFaults(ctx, conn, c)
+		if err == nil && len(faults) > 0 {
+			err = &FaultsError{faults}
+		}
+		if err != nil {
+			return err
+		}
+		return j.setPhase(ctx, conn, Moved, "verified_at = now()")
+	})
 }
 
 func (j *Job) cleanup(ctx context.Context, c *Catalog, r *CleanupResult) error {
@@ -85,6 +95,9 @@ func (j *Job) cleanup(ctx context.Context, c *Catalog, r *CleanupResult) error {
 		return err
 	}
 	if err := j.source.with(ctx, func(conn *pgx.Conn) error { return staying(ctx, conn, c) }); err != nil {
+		return err
+	}
+	if err := j.lost(ctx, c); err != nil {
 		return err
 	}
 	if err := j.target.with(ctx, func(conn *pgx.Conn) error { return j.setPhase(ctx, conn, Cleaning, "") }); err != nil {
@@ -96,6 +109,9 @@ func (j *Job) cleanup(ctx context.Context, c *Catalog, r *CleanupResult) error {
 		return err
 	}
 	if err := j.fence(c, j.source, j.target.Name).lift(ctx); err != nil {
+		return err
+	}
+	if err := (recorder{j, c}).remove(ctx); err != nil {
 		return err
 	}
 	return j.target.with(ctx, func(conn *pgx.Conn) error {
@@ -203,7 +219,7 @@ func (j *Job) Abandon(ctx context.Context) error {
 		if err := j.forgetRows(ctx, c, s); err != nil {
 			return err
 		}
-		if err := j.fence(c, j.target, j.source.Name).lift(ctx); err != nil {
+		if err := errors.Join(j.fence(c, j.target, j.source.Name).lift(ctx), recorder{j, c}.remove(ctx)); err != nil {
 			return err
 		}
 		return j.target.with(ctx, func(conn *pgx.Conn) error {

@@ -122,6 +122,14 @@ func (j *Job) passOver(ctx context.Context, c *Catalog, p passage, r *CutoverRes
 	if len(faults) > 0 {
 		return &FaultsError{faults}
 	}
+	if p.toTarget {
+		err = recorder{j, c}.install(ctx)
+	} else {
+		err = j.lost(ctx, c) // else going back would delete the only copy
+	}
+	if err != nil {
+		return err
+	}
 	if r.Phase == Following {
 		if err := j.catchUp(ctx); err != nil {
 			return err
@@ -252,6 +260,11 @@ func (j *Job) settle(ctx context.Context, c *Catalog, p passage, routes Routes, 
 	r.Epoch = routes.Epoch
 	if err := j.fence(c, p.to, p.from.Name).lift(ctx); err != nil {
 		return err
+	}
+	if !p.toTarget {
+		if err := (recorder{j, c}).remove(ctx); err != nil {
+			return err
+		}
 	}
 	return j.target.with(ctx, func(conn *pgx.Conn) error {
 		set := fmt.Sprintf("fence_seconds = %g, cut_at = now(), verified_at = NULL", seconds)

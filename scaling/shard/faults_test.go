@@ -52,6 +52,47 @@ func TestATargetThatIsOccupiedOrDiffersIsRefused(t *testing.T) {
 	}
 }
 
+// What was deleted on the target during the soak may go from the source. What has
+// gone from the target by itself may not, neither by a clean-up nor by going back.
+func TestTheOnlyCopyIsKept(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 40, 2_000)
+	s.exec("source", "CREATE TABLE visits (organization_id bigint NOT NULL REFERENCES organizations, at timestamptz, n int); INSERT INTO visits SELECT 1 + i % 40, '2025-01-01', i % 3 FROM generate_series(1, 200) i")
+	j := s.job(s.config(5, 20))
+	must[*MoveResult](t)(j.Move(t.Context()))
+	must[*CutoverResult](t)(j.Cutover(t.Context()))
+	s.exec("target", `SET TimeZone = 'Asia/Tokyo'; DELETE FROM badges WHERE id % 7 = 0; UPDATE badges SET id = -id WHERE id % 5 = 0; DELETE FROM visits WHERE n = 1; UPDATE visits SET n = 7, at = now() WHERE n = 2;
+		UPDATE incidents SET title = 'changed'; UPDATE audit SET day = day + 100 WHERE org = 7; INSERT INTO badges VALUES (1000000, 30, 'new')`)
+	c := must[*Catalog](t)(j.catalog(t.Context()))
+	if err := j.lost(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	incidents := s.count("source", "SELECT count(*) FROM incidents")
+	s.exec("target", "TRUNCATE incidents; SET session_replication_role = replica; DELETE FROM visits WHERE organization_id = 9")
+	for name, phase := range map[string]func() error{
+		"cleanup": func() error { _, err := j.Cleanup(t.Context()); return err },
+		"back":    func() error { _, err := j.Back(t.Context()); return err },
+	} {
+		err := phase()
+		if err == nil || !strings.Contains(err.Error(), "of public.incidents are on primary alone, such as (") || !strings.Contains(err.Error(), "of public.visits") || strings.Contains(err.Error(), "badges") || strings.Contains(err.Error(), "audit") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := s.count("source", "SELECT count(*) FROM incidents"); n != incidents {
+		t.Errorf("%d incidents are left on the source of %d", n, incidents)
+	}
+	s.exec("target", "SELECT setval('users_id_seq', 30)")
+	if _, err := j.Cleanup(t.Context()); err == nil || !strings.Contains(err.Error(), "the sequence public.users_id_seq would give 31 next") {
+		t.Errorf("%v", err)
+	}
+	s.exec("target", "SELECT setval('users_id_seq', 1000000)")
+	s.exec("source", "SET session_replication_role = replica; DELETE FROM incidents WHERE organization_id BETWEEN 5 AND 20; DELETE FROM visits WHERE organization_id = 9")
+	must[*CleanupResult](t)(j.Cleanup(t.Context()))
+	if n := s.count("target", "SELECT (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'scaleproof%') + (SELECT count(*) FROM scaleproof.gone)"); n != 0 {
+		t.Errorf("%d triggers and notes were left behind", n)
+	}
+}
+
 // A second range goes to a shard that has one already.
 func TestTwoRangesToOneShard(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"strings"
 	"time"
 
@@ -57,9 +58,9 @@ BEGIN
 END $$`
 
 // triggerFunction is the function of a table's trigger.
-func (f *fence) triggerFunction(name string, t *Table) string {
+func (f *fence) triggerFunction(t *Table) string {
 	mine := func(row string) string { return f.catalog.where(t, row) }
-	return "CREATE OR REPLACE FUNCTION scaleproof." + name + `() RETURNS trigger LANGUAGE plpgsql
+	return "CREATE OR REPLACE FUNCTION " + f.job.function("fence", t) + `() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS ` + dollarQuote(fmt.Sprintf(`
 DECLARE mine boolean := false;
 BEGIN
@@ -85,6 +86,14 @@ func dollarQuote(body string) string {
 	return tag + body + tag
 }
 
+// function names the function of a table's trigger: by the table, since its place
+// among others changes as tables come and go.
+func (j *Job) function(what string, t *Table) string {
+	h := fnv.New32a()
+	h.Write([]byte(t.String()))
+	return ident("scaleproof", fmt.Sprintf("%s_%s_%08x", what, j.config.Name, h.Sum32()))
+}
+
 func (f *fence) key() int64 { return f.job.lockKey("fence") }
 
 func (f *fence) rowTrigger() string  { return "scaleproof_fence_" + f.job.config.Name }
@@ -93,9 +102,8 @@ func (f *fence) bulkTrigger() string { return "scaleproof_empty_" + f.job.config
 // install makes the triggers where they are not there, table by table, each of
 // which waits until its writers have ended.
 func (f *fence) install(ctx context.Context, conn *pgx.Conn) error {
-	for i, t := range f.catalog.owned() {
-		name := ident(fmt.Sprintf("fence_%s_%d", f.job.config.Name, i))
-		statements := []string{f.triggerFunction(name, t)}
+	for _, t := range f.catalog.owned() {
+		statements := []string{f.triggerFunction(t)}
 		for trigger, when := range map[string]string{
 			f.rowTrigger():  "BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW",
 			f.bulkTrigger(): "BEFORE TRUNCATE ON %s FOR EACH STATEMENT",
@@ -105,7 +113,7 @@ func (f *fence) install(ctx context.Context, conn *pgx.Conn) error {
 				return fmt.Errorf("looking for the fence of %s: %w", t, err)
 			}
 			if !there {
-				statements = append(statements, "CREATE TRIGGER "+ident(trigger)+" "+fmt.Sprintf(when, t.sql())+" EXECUTE FUNCTION scaleproof."+name+"()")
+				statements = append(statements, "CREATE TRIGGER "+ident(trigger)+" "+fmt.Sprintf(when, t.sql())+" EXECUTE FUNCTION "+f.job.function("fence", t)+"()")
 			}
 		}
 		if err := patiently(ctx, conn, statements...); err != nil {
@@ -165,8 +173,8 @@ func (f *fence) shut(ctx context.Context) error {
 // closed reports whether the fence is closed.
 func (f *fence) closed(ctx context.Context) (closed bool, err error) {
 	err = f.node.with(ctx, func(conn *pgx.Conn) error {
-		var there bool
-		if err := conn.QueryRow(ctx, "SELECT to_regclass('scaleproof.fence') IS NOT NULL").Scan(&there); err != nil || !there {
+		there, err := exists(ctx, conn, "scaleproof.fence")
+		if err != nil || !there {
 			return err
 		}
 		return conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM scaleproof.fence WHERE move = $1 AND state = 'closed')", f.job.config.Name).Scan(&closed)
@@ -181,21 +189,21 @@ func (f *fence) closed(ctx context.Context) (closed bool, err error) {
 // triggers go.
 func (f *fence) lift(ctx context.Context) error {
 	return f.node.with(ctx, func(conn *pgx.Conn) error {
-		var there bool
-		if err := conn.QueryRow(ctx, "SELECT to_regclass('scaleproof.fence') IS NOT NULL").Scan(&there); err != nil || !there {
+		there, err := exists(ctx, conn, "scaleproof.fence")
+		if err != nil || !there {
 			return err
 		}
 		if _, err := conn.Exec(ctx, "UPDATE scaleproof.fence SET state = 'open' WHERE move = $1", f.job.config.Name); err != nil {
 			return fmt.Errorf("opening the fence of %s: %w", f.node.Name, err)
 		}
-		for i, t := range f.catalog.owned() {
+		for _, t := range f.catalog.owned() {
 			if err := patiently(ctx, conn,
 				"DROP TRIGGER IF EXISTS "+ident(f.rowTrigger())+" ON "+t.sql(), "DROP TRIGGER IF EXISTS "+ident(f.bulkTrigger())+" ON "+t.sql(),
-				"DROP FUNCTION IF EXISTS scaleproof."+ident(fmt.Sprintf("fence_%s_%d", f.job.config.Name, i))+"()"); err != nil {
+				"DROP FUNCTION IF EXISTS "+f.job.function("fence", t)+"()"); err != nil {
 				return fmt.Errorf("taking the fence of %s away: %w", t, err)
 			}
 		}
-		_, err := conn.Exec(ctx, "DELETE FROM scaleproof.fence WHERE move = $1", f.job.config.Name)
+		_, err = conn.Exec(ctx, "DELETE FROM scaleproof.fence WHERE move = $1", f.job.config.Name)
 		return err
 	})
 }

@@ -40,13 +40,13 @@ func orphans(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) 
 // its ledger knows, where its tables were made by a move: then nobody else has
 // put rows there.
 func outOfRange(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) {
-	var ledger bool
-	if err := conn.QueryRow(ctx, "SELECT to_regclass('scaleproof.move') IS NOT NULL").Scan(&ledger); err != nil || !ledger {
+	ledger, err := exists(ctx, conn, "scaleproof.move")
+	if err != nil || !ledger {
 		return nil, err
 	}
 	var all []byte
 	var made bool
-	err := conn.QueryRow(ctx, "SELECT coalesce(jsonb_agg(predicates), '[]'), coalesce(bool_or(schema_made), false) FROM scaleproof.move").Scan(&all, &made)
+	err = conn.QueryRow(ctx, "SELECT coalesce(jsonb_agg(predicates), '[]'), coalesce(bool_or(schema_made), false) FROM scaleproof.move").Scan(&all, &made)
 	if err != nil || !made {
 		return nil, err
 	}

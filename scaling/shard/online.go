@@ -233,8 +233,8 @@ func (j *Job) dropSlot(ctx context.Context, conn *pgx.Conn) error {
 
 // restoreSettings undoes what publish has set.
 func (j *Job) restoreSettings(ctx context.Context, conn *pgx.Conn) error {
-	var there bool
-	if err := conn.QueryRow(ctx, "SELECT to_regclass('scaleproof.setting') IS NOT NULL").Scan(&there); err != nil || !there {
+	there, err := exists(ctx, conn, "scaleproof.setting")
+	if err != nil || !there {
 		return err
 	}
 	rows, err := conn.Query(ctx, "SELECT statement FROM scaleproof.setting WHERE move = $1", j.config.Name)

@@ -73,15 +73,15 @@ func (j *Job) raiseSequences(ctx context.Context, c *Catalog, from, to Node, ahe
 }
 
 func raiseSequence(ctx context.Context, a, b *pgx.Conn, s sequence, ahead int64) error {
-	var there bool
-	if err := a.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", s.sql()).Scan(&there); err != nil || !there {
+	there, err := exists(ctx, a, s.sql())
+	if err != nil || !there {
 		return err
 	}
 	var next int64 // the value that the source would give next
 	if err := a.QueryRow(ctx, "SELECT last_value + CASE WHEN is_called THEN 1 ELSE 0 END FROM "+s.sql()).Scan(&next); err != nil {
 		return err
 	}
-	_, err := b.Exec(ctx, fmt.Sprintf(`SELECT setval($1::text::regclass, v + least($3, (q.seqmax - v) / 8), false)
+	_, err = b.Exec(ctx, fmt.Sprintf(`SELECT setval($1::text::regclass, v + least($3, (q.seqmax - v) / 8), false)
 		FROM (SELECT greatest($2::bigint, last_value + CASE WHEN is_called THEN 1 ELSE 0 END) AS v FROM %s) s, pg_sequence q
 		WHERE q.seqrelid = $1::text::regclass AND ($3 > 0 OR v > (SELECT last_value FROM %[1]s))`, s.sql()), s.sql(), next, ahead)
 	return err
