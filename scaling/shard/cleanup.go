@@ -75,12 +75,12 @@ func (j *Job) mayClean(ctx context.Context, c *Catalog, s State) error {
 		return err
 	}
 	if len(faults) > 0 {
-		return &FaultsError{faults}
+		return &FaultsError{j.target.Name, faults}
 	}
 	return j.target.with(ctx, func(conn *pgx.Conn) error {
 		faults, err := sequenceFaults(ctx, conn, c)
 		if err == nil && len(faults) > 0 {
-			err = &FaultsError{faults}
+			err = &FaultsError{j.target.Name, faults}
 		}
 		if err != nil {
 			return err
@@ -108,10 +108,7 @@ func (j *Job) cleanup(ctx context.Context, c *Catalog, r *CleanupResult) error {
 	if err != nil {
 		return err
 	}
-	if err := j.fence(c, j.source, j.target.Name).lift(ctx); err != nil {
-		return err
-	}
-	if err := (recorder{j, c}).remove(ctx); err != nil {
+	if err := errors.Join(j.fence(c, j.source, j.target.Name).lift(ctx), j.fence(c, j.target, j.source.Name).lift(ctx), recorder{j, c}.remove(ctx)); err != nil {
 		return err
 	}
 	return j.target.with(ctx, func(conn *pgx.Conn) error {
@@ -181,6 +178,7 @@ func (j *Job) deleteRows(ctx context.Context, node Node, c *Catalog) (deleted in
 		if err != nil {
 			return m.rows.Load(), err
 		}
+		j.say("deleting from %s on %s", t, node.Name)
 		for _, p := range parts {
 			if err := g.pass(ctx); err != nil {
 				return m.rows.Load(), err

@@ -149,7 +149,9 @@ func TestEachPhaseSurvivesBeingKilled(t *testing.T) {
 			}
 			s.killed(c, "cutover", "after routing")
 			write("target") // applications have read the new routing
-			must[*CutoverResult](t)(j.Cutover(t.Context()))
+			if r := must[*CutoverResult](t)(j.Cutover(t.Context())); r.FenceSeconds <= 0 {
+				t.Error("the fence of a process that was killed is not told")
+			}
 			write("target")
 			for _, at := range []string{"the fence is up", "before routing", "after routing"} {
 				s.killed(c, "back", at)
@@ -161,7 +163,11 @@ func TestEachPhaseSurvivesBeingKilled(t *testing.T) {
 			if n, want := s.count("target", "SELECT count(*) FROM incidents WHERE title = 'written'"), int64(len(moments)+1+2+1); n != want {
 				t.Errorf("%d written rows came over, want %d", n, want)
 			}
-			must[*CleanupResult](t)(j.Cleanup(t.Context()))
+			s.killed(c, "cleanup", "deleting from public.incidents")
+			left := s.count("source", "SELECT count(*) FROM incidents WHERE organization_id BETWEEN 5 AND 20")
+			if r := must[*CleanupResult](t)(j.Cleanup(t.Context())); left == 0 || r.Deleted < left || s.count("source", "SELECT count(*) FROM organizations WHERE id BETWEEN 5 AND 20") != 0 {
+				t.Errorf("clean-up went on with %d incidents: %+v", left, r)
+			}
 		})
 	}
 }

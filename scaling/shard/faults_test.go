@@ -93,10 +93,12 @@ func TestTheOnlyCopyIsKept(t *testing.T) {
 	}
 }
 
-// A second range goes to a shard that has one already.
-func TestTwoRangesToOneShard(t *testing.T) {
+// A second range goes to a shard that has one already, and a third to another shard
+// while the first soaks. The range of a shard goes on to another.
+func TestRangesToTwoShards(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 60, 3_000)
+	s.addTarget("second")
 	first := s.job(s.config(5, 20))
 	must[*MoveResult](t)(first.Move(t.Context()))
 	must[*CutoverResult](t)(first.Cutover(t.Context()))
@@ -108,8 +110,8 @@ func TestTwoRangesToOneShard(t *testing.T) {
 	if r := must[*CutoverResult](t)(second.Cutover(t.Context())); r.Epoch != 2 {
 		t.Errorf("epoch %d", r.Epoch)
 	}
-	routes := must[Routes](t)(second.opts.Routing.Read(t.Context()))
-	if len(routes.Shards["target"]) != 2 {
+	read := func() Routes { return must[Routes](t)(first.opts.Routing.Read(t.Context())) }
+	if routes := read(); len(routes.Shards["target"]) != 2 {
 		t.Errorf("%+v", routes)
 	}
 	s.assertEqual(first)
@@ -120,7 +122,105 @@ func TestTwoRangesToOneShard(t *testing.T) {
 	if n := s.count("target", "SELECT count(*) FROM organizations"); n != 16 {
 		t.Errorf("%d organisations are on the target, want those of the first move", n)
 	}
+	// The other shard is empty: its tables are made from a source that is fenced.
+	c = s.config(41, 50)
+	c.Name, c.Target = "third", "second"
+	third := s.job(c)
+	must[*MoveResult](t)(third.Move(t.Context()))
+	must[*CutoverResult](t)(third.Cutover(t.Context()))
+	s.assertEqual(third)
 	must[*CleanupResult](t)(first.Cleanup(t.Context()))
+	c = s.config(5, 20)
+	c.Name, c.Source, c.Target, c.Tables = "onwards", "target", "second", c.Tables[:2] // what was omitted is not there
+	onwards := s.job(c)
+	must[*MoveResult](t)(onwards.Move(t.Context()))
+	for range 2 {
+		must[*CutoverResult](t)(onwards.Cutover(t.Context()))
+		if routes := read(); len(routes.Shards["target"]) != 0 || !routes.has("second", c.Organizations) {
+			t.Errorf("after a move from shard to shard: %+v", routes)
+		}
+		must[*CutoverResult](t)(onwards.Back(t.Context()))
+		if routes := read(); !routes.has("target", c.Organizations) || routes.has("second", c.Organizations) {
+			t.Errorf("after going back to a shard: %+v", routes)
+		}
+	}
+	if err := onwards.Abandon(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.Name, c.Organizations.To = "part", "10"
+	part := s.job(c)
+	must[*MoveResult](t)(part.Move(t.Context()))
+	if _, err := part.Cutover(t.Context()); err == nil || !strings.Contains(err.Error(), "an entry of their own") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A row that refers to a shared one which came after the copy is no orphan on the
+// target: the cut-over waits for who brings it.
+func TestASharedRowThatCameLater(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 20, 500)
+	j := s.job(s.config(5, 9))
+	must[*MoveResult](t)(j.Move(t.Context()))
+	s.exec("source", "INSERT INTO countries VALUES ('at', 'Austria'); UPDATE organizations SET country = 'at' WHERE id = 7")
+	refused := func() {
+		t.Helper()
+		_, err := j.Cutover(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "1 rows of public.organizations refer by organizations_country_fkey to rows of public.countries that are not there, which is shared by all") {
+			t.Fatalf("%v", err)
+		}
+		s.exec("source", "UPDATE organizations SET name = name || '!' WHERE id = 7")
+	}
+	refused()
+	s.exec("target", "INSERT INTO countries VALUES ('at', 'Austria')")
+	say := j.opts.OnEvent
+	j.opts.OnEvent = func(text string) {
+		if say(text); strings.Contains(text, "the fence is up") {
+			s.exec("target", "SET session_replication_role = replica; DELETE FROM countries WHERE code = 'at'")
+		}
+	}
+	refused()
+	j.opts.OnEvent = say
+	s.exec("target", "INSERT INTO countries VALUES ('at', 'Austria')")
+	must[*CutoverResult](t)(j.Cutover(t.Context()))
+}
+
+// Sessions that read for long keep no cut-over from its end, nor the fence up; what
+// needs their tables alone is taken away once they have ended.
+func TestALongReader(t *testing.T) {
+	t.Parallel()
+	s := newPlainStage(t, 500)
+	j := s.job(s.plainConfig(Online, 5, 20))
+	j.config.Fence = unit.Duration(15 * time.Second)
+	must[*MoveResult](t)(j.Move(t.Context()))
+	readers := map[string]*pgx.Conn{"source": s.conn("source"), "target": s.conn("target")}
+	for _, reader := range readers {
+		for _, sql := range []string{"BEGIN", "SELECT count(*) FROM incidents"} {
+			if _, err := reader.Exec(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	r := must[*CutoverResult](t)(j.Cutover(t.Context()))
+	if r.Phase != Moved || r.FenceSeconds > 15 {
+		t.Errorf("%+v", r)
+	}
+	if left := Leftovers(t.Context(), []Node{j.source, j.target}); len(left) != 0 {
+		t.Errorf("%+v", left)
+	}
+	s.exec("target", "UPDATE incidents SET state = 'goes on' WHERE organization_id = 7")
+	for _, reader := range readers {
+		if _, err := reader.Exec(t.Context(), "COMMIT"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must[*CutoverResult](t)(j.Cutover(t.Context()))
+	if n := s.count("source", "SELECT count(*) FROM pg_class WHERE relreplident = 'f'"); n != 0 {
+		t.Errorf("%d replica identities are not restored", n)
+	}
+	if n := s.count("target", "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'scaleproof_fence%'"); n != 0 {
+		t.Errorf("%d triggers of the fence are left", n)
+	}
 }
 
 // An abort lifts the fence whatever made it fail, and the source goes on.

@@ -108,19 +108,30 @@ func (f *fence) install(ctx context.Context, conn *pgx.Conn) error {
 			f.rowTrigger():  "BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW",
 			f.bulkTrigger(): "BEFORE TRUNCATE ON %s FOR EACH STATEMENT",
 		} {
-			var there bool
-			if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = $1::text::regclass AND tgname = $2)", t.sql(), trigger).Scan(&there); err != nil {
-				return fmt.Errorf("looking for the fence of %s: %w", t, err)
+			make, err := triggerSQL(ctx, conn, t, trigger, fmt.Sprintf(when, t.sql())+" EXECUTE FUNCTION "+f.job.function("fence", t)+"()")
+			if err != nil {
+				return err
 			}
-			if !there {
-				statements = append(statements, "CREATE TRIGGER "+ident(trigger)+" "+fmt.Sprintf(when, t.sql())+" EXECUTE FUNCTION "+f.job.function("fence", t)+"()")
-			}
+			statements = append(statements, make...)
 		}
 		if err := patiently(ctx, conn, statements...); err != nil {
 			return fmt.Errorf("fencing %s on %s: %w", t, f.node.Name, err)
 		}
 	}
 	return nil
+}
+
+// triggerSQL makes a trigger where it is not there: one that is would have to wait
+// for readers to be made again.
+func triggerSQL(ctx context.Context, conn *pgx.Conn, t *Table, trigger, does string) ([]string, error) {
+	var there bool
+	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = $1::text::regclass AND tgname = $2)", t.sql(), trigger).Scan(&there); err != nil {
+		return nil, fmt.Errorf("looking for the trigger %s of %s: %w", trigger, t, err)
+	}
+	if there {
+		return nil, nil
+	}
+	return []string{"CREATE TRIGGER " + ident(trigger) + " " + does}, nil
 }
 
 // patiently runs statements in one transaction, and again while they can't get
@@ -185,9 +196,8 @@ func (f *fence) closed(ctx context.Context) (closed bool, err error) {
 	return closed, nil
 }
 
-// lift takes the fence away: writes pass once its state says so, and then the
-// triggers go.
-func (f *fence) lift(ctx context.Context) error {
+// open lets writes pass. The triggers stay.
+func (f *fence) open(ctx context.Context) error {
 	return f.node.with(ctx, func(conn *pgx.Conn) error {
 		there, err := exists(ctx, conn, "scaleproof.fence")
 		if err != nil || !there {
@@ -196,7 +206,29 @@ func (f *fence) lift(ctx context.Context) error {
 		if _, err := conn.Exec(ctx, "UPDATE scaleproof.fence SET state = 'open' WHERE move = $1", f.job.config.Name); err != nil {
 			return fmt.Errorf("opening the fence of %s: %w", f.node.Name, err)
 		}
+		return nil
+	})
+}
+
+// lift opens the fence and takes its triggers away, for which it waits until
+// nobody reads the tables.
+func (f *fence) lift(ctx context.Context) error {
+	if err := f.open(ctx); err != nil {
+		return err
+	}
+	return f.node.with(ctx, func(conn *pgx.Conn) error {
+		there, err := exists(ctx, conn, "scaleproof.fence")
+		if err != nil || !there {
+			return err
+		}
 		for _, t := range f.catalog.owned() {
+			on, err := exists(ctx, conn, t.sql())
+			if err != nil {
+				return err
+			}
+			if !on {
+				continue // the target's tables were never made
+			}
 			if err := patiently(ctx, conn,
 				"DROP TRIGGER IF EXISTS "+ident(f.rowTrigger())+" ON "+t.sql(), "DROP TRIGGER IF EXISTS "+ident(f.bulkTrigger())+" ON "+t.sql(),
 				"DROP FUNCTION IF EXISTS "+f.job.function("fence", t)+"()"); err != nil {

@@ -18,7 +18,7 @@ type recorder struct {
 }
 
 func (r recorder) trigger(event string) string {
-	return ident("scaleproof_" + event + "_" + r.job.config.Name)
+	return "scaleproof_" + event + "_" + r.job.config.Name
 }
 
 // keyTexts writes a row's identity as an array of texts.
@@ -48,23 +48,22 @@ func (r recorder) install(ctx context.Context) error {
 			return err
 		}
 		for _, t := range r.catalog.owned() {
-			execute := " FOR EACH ROW %sEXECUTE FUNCTION " + r.job.function("gone", t) + "()"
-			if err := patiently(ctx, conn, append(r.dropSQL(t), r.functionSQL(t),
-				"CREATE TRIGGER "+r.trigger("gone")+" AFTER DELETE ON "+t.sql()+fmt.Sprintf(execute, ""),
-				"CREATE TRIGGER "+r.trigger("rekeyed")+" AFTER UPDATE ON "+t.sql()+
-					fmt.Sprintf(execute, "WHEN ("+t.keyTexts("OLD")+" IS DISTINCT FROM "+t.keyTexts("NEW")+") "))...); err != nil {
+			execute := "EXECUTE FUNCTION " + r.job.function("gone", t) + "()"
+			gone, err := triggerSQL(ctx, conn, t, r.trigger("gone"), "AFTER DELETE ON "+t.sql()+" FOR EACH ROW "+execute)
+			if err != nil {
+				return err
+			}
+			rekeyed, err := triggerSQL(ctx, conn, t, r.trigger("rekeyed"), "AFTER UPDATE ON "+t.sql()+
+				" FOR EACH ROW WHEN ("+t.keyTexts("OLD")+" IS DISTINCT FROM "+t.keyTexts("NEW")+") "+execute)
+			if err != nil {
+				return err
+			}
+			if err := patiently(ctx, conn, append(append([]string{r.functionSQL(t)}, gone...), rekeyed...)...); err != nil {
 				return fmt.Errorf("recording what is deleted from %s on %s: %w", t, r.job.target.Name, err)
 			}
 		}
 		return r.forget(ctx, conn)
 	})
-}
-
-func (r recorder) dropSQL(t *Table) []string {
-	return []string{
-		"DROP TRIGGER IF EXISTS " + r.trigger("gone") + " ON " + t.sql(), "DROP TRIGGER IF EXISTS " + r.trigger("rekeyed") + " ON " + t.sql(),
-		"DROP FUNCTION IF EXISTS " + r.job.function("gone", t) + "()",
-	}
 }
 
 func (r recorder) forget(ctx context.Context, conn *pgx.Conn) error {
@@ -89,7 +88,8 @@ func (r recorder) remove(ctx context.Context) error {
 			if !on {
 				continue // the target's tables were never made
 			}
-			if err := patiently(ctx, conn, r.dropSQL(t)...); err != nil {
+			if err := patiently(ctx, conn, "DROP TRIGGER IF EXISTS "+ident(r.trigger("gone"))+" ON "+t.sql(), "DROP TRIGGER IF EXISTS "+ident(r.trigger("rekeyed"))+" ON "+t.sql(),
+				"DROP FUNCTION IF EXISTS "+r.job.function("gone", t)+"()"); err != nil {
 				return fmt.Errorf("ending the record of what is deleted from %s on %s: %w", t, r.job.target.Name, err)
 			}
 		}

@@ -42,8 +42,14 @@ type State struct {
 	StartedAt     *time.Time `json:"started_at,omitempty"`
 	CutAt         *time.Time `json:"cut_at,omitempty"`
 	VerifiedAt    *time.Time `json:"verified_at,omitempty"` // since the cut-over
-	// FenceSeconds is how long writes of the range were refused at the cut-over.
+	// FenceSeconds is how long writes of the range were refused at the cut-over; of
+	// one whose process was killed, at most.
 	FenceSeconds float64 `json:"fence_seconds,omitempty"`
+	// FencedAt is from when on the last fence refused writes.
+	FencedAt *time.Time `json:"fenced_at,omitempty"`
+	// Routed is that the routing named the source as the one that had the range,
+	// before the cut-over.
+	Routed bool `json:"routed,omitempty"`
 }
 
 // ledgerDDL makes the ledger. It may run again.
@@ -52,7 +58,8 @@ CREATE SCHEMA IF NOT EXISTS scaleproof;
 CREATE TABLE IF NOT EXISTS scaleproof.move (
 	name text PRIMARY KEY, phase text NOT NULL, organizations text NOT NULL, predicates jsonb NOT NULL DEFAULT '{}', mode text NOT NULL,
 	schema_made boolean NOT NULL DEFAULT false, snapshots int NOT NULL DEFAULT 0, started_at timestamptz NOT NULL DEFAULT now(),
-	cut_at timestamptz, verified_at timestamptz, fence_seconds float8 NOT NULL DEFAULT 0);
+	cut_at timestamptz, verified_at timestamptz, fence_seconds float8 NOT NULL DEFAULT 0,
+	fenced_at timestamptz, routed boolean NOT NULL DEFAULT false);
 CREATE TABLE IF NOT EXISTS scaleproof.chunk (
 	move text NOT NULL, tbl text NOT NULL, chunk int NOT NULL, leaf text NOT NULL, condition text NOT NULL,
 	estimate float8 NOT NULL, rows bigint, done_at timestamptz, PRIMARY KEY (move, tbl, chunk));
@@ -79,7 +86,7 @@ func makeLedger(ctx context.Context, conn *pgx.Conn) error {
 }
 
 const stateSQL = `
-SELECT name, phase, organizations, mode, schema_made, snapshots, started_at, cut_at, verified_at, fence_seconds,
+SELECT name, phase, organizations, mode, schema_made, snapshots, started_at, cut_at, verified_at, fence_seconds, fenced_at, routed,
 	(SELECT coalesce(sum(greatest(rows, 0)), 0)::bigint FROM scaleproof.chunk c WHERE c.move = m.name),
 	(SELECT count(done_at) FROM scaleproof.chunk c WHERE c.move = m.name), (SELECT count(*) FROM scaleproof.chunk c WHERE c.move = m.name)
 FROM scaleproof.move m WHERE name = $1`
@@ -89,7 +96,7 @@ FROM scaleproof.move m WHERE name = $1`
 func readState(ctx context.Context, conn *pgx.Conn, name string) (State, error) {
 	s := State{}
 	err := conn.QueryRow(ctx, stateSQL, name).Scan(&s.Name, &s.Phase, &s.Organizations, &s.Mode, &s.SchemaMade, &s.Snapshots,
-		&s.StartedAt, &s.CutAt, &s.VerifiedAt, &s.FenceSeconds, &s.Rows, &s.ChunksDone, &s.Chunks)
+		&s.StartedAt, &s.CutAt, &s.VerifiedAt, &s.FenceSeconds, &s.FencedAt, &s.Routed, &s.Rows, &s.ChunksDone, &s.Chunks)
 	var fault *pgconn.PgError
 	switch {
 	case errors.Is(err, pgx.ErrNoRows), errors.As(err, &fault) && (fault.Code == "42P01" || fault.Code == "3F000"): // no such table, or schema

@@ -97,8 +97,8 @@ func (j *Job) identify(ctx context.Context, conn *pgx.Conn, t *Table, l leaf) er
 
 // subscribe lets the target follow the slot.
 func (j *Job) subscribe(ctx context.Context, target *pgx.Conn) error {
-	var there bool
-	if err := target.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_subscription WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()))", j.slot()).Scan(&there); err != nil || there {
+	there, err := j.following(ctx)
+	if err != nil || there {
 		return err
 	}
 	j.say("following the writes by the subscription %s", j.slot())
@@ -185,8 +185,8 @@ func (j *Job) lagOf(ctx context.Context, source *pgx.Conn) (int64, error) {
 // there is left out.
 func (j *Job) dropReplication(ctx context.Context) error {
 	if err := j.target.with(ctx, func(conn *pgx.Conn) error {
-		var there bool
-		if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_subscription WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()))", j.slot()).Scan(&there); err != nil || !there {
+		there, err := j.following(ctx)
+		if err != nil || !there {
 			return err
 		}
 		name := ident(j.slot())

@@ -65,7 +65,7 @@ func (j *Job) raiseSequences(ctx context.Context, c *Catalog, from, to Node, ahe
 			}
 			faults, err := sequenceFaults(ctx, b, c)
 			if err == nil && len(faults) > 0 {
-				err = &FaultsError{faults}
+				err = &FaultsError{to.Name, faults}
 			}
 			return err
 		})
