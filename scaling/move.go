@@ -56,7 +56,8 @@ func NewJob(env Environment, onProgress func(shard.Progress), onEvent func(strin
 		if err != nil {
 			return nil, err
 		}
-		opts.Routing = shard.TableRouting{Node: shard.Node{Name: name, DSN: dsn}, Table: r.Table}
+		schema, table := env.Move.RoutingTable()
+		opts.Routing = shard.TableRouting{Node: shard.Node{Name: name, DSN: dsn}, Schema: schema, Table: table}
 	}
 	return shard.New(*env.Move, env.DSNs, opts)
 }

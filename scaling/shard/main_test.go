@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) int {
 	server, err := testpg.Start(context.Background(), testpg.Options{
 		BinDir:   os.Getenv("SCALEPROOF_POSTGRES_BIN"),
-		Settings: map[string]string{"wal_level": "logical", "max_replication_slots": "20", "max_wal_senders": "20", "max_logical_replication_workers": "10", "max_worker_processes": "20", "wal_receiver_status_interval": "1"},
+		Settings: map[string]string{"wal_level": "logical", "max_replication_slots": "20", "max_wal_senders": "20", "max_logical_replication_workers": "10", "max_worker_processes": "20", "wal_receiver_status_interval": "1", "wal_retrieve_retry_interval": "200"},
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -209,8 +209,12 @@ func (s *stage) job(c Config) *Job {
 	if err := c.Validate(); err != nil {
 		s.t.Fatal(err)
 	}
+	var routing Routing = FileRouting{c.Routing.File}
+	if schema, name := c.RoutingTable(); name != "" {
+		routing = TableRouting{Node{Name: "primary", DSN: s.nodes["primary"]}, schema, name}
+	}
 	j, err := New(c, s.nodes, Options{
-		Environ: os.Environ(), Now: time.Now, Routing: FileRouting{c.Routing.File},
+		Environ: os.Environ(), Now: time.Now, Routing: routing,
 		OnEvent: func(text string) { s.t.Log(text) },
 	})
 	if err != nil {

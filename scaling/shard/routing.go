@@ -132,16 +132,25 @@ func (f FileRouting) Write(ctx context.Context, next Routes) error {
 // TableRouting keeps the routes in a table of one row, epoch and routes (JSON),
 // which it makes.
 type TableRouting struct {
-	Node  Node
-	Table string
+	Node          Node
+	Schema, Table string
 }
 
-func (r TableRouting) sql() string { return ident(r.Table) }
+func (r TableRouting) sql() string { return ident(r.Schema, r.Table) }
 
 func (r TableRouting) with(ctx context.Context, f func(*pgx.Conn) error) error {
 	return r.Node.with(ctx, func(conn *pgx.Conn) error {
-		if err := execAll(ctx, conn, "CREATE TABLE IF NOT EXISTS "+r.sql()+" (one boolean PRIMARY KEY DEFAULT true CHECK (one), epoch bigint NOT NULL, routes jsonb NOT NULL)",
-			"INSERT INTO "+r.sql()+` (epoch, routes) VALUES (0, '{"epoch": 0}') ON CONFLICT DO NOTHING`); err != nil {
+		there, err := exists(ctx, conn, r.sql())
+		if err != nil {
+			return err
+		}
+		if there {
+			return f(conn)
+		}
+		if err := inTx(ctx, conn, func(tx pgx.Tx) error {
+			return execAll(ctx, tx.Conn(), "CREATE TABLE IF NOT EXISTS "+r.sql()+" (one boolean PRIMARY KEY DEFAULT true CHECK (one), epoch bigint NOT NULL, routes jsonb NOT NULL)",
+				"INSERT INTO "+r.sql()+` (epoch, routes) VALUES (0, '{"epoch": 0}') ON CONFLICT DO NOTHING`)
+		}); err != nil {
 			return fmt.Errorf("making the routing: %w", err)
 		}
 		return f(conn)

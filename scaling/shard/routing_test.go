@@ -12,9 +12,10 @@ import (
 func TestRoutesAreReplacedByEpoch(t *testing.T) {
 	t.Parallel()
 	s := emptyStage(t)
+	s.exec("source", "CREATE SCHEMA ops")
 	for name, routing := range map[string]Routing{
 		"file":  FileRouting{filepath.Join(t.TempDir(), "routes.json")},
-		"table": TableRouting{Node{Name: "primary", DSN: s.nodes["primary"]}, "shard_routing"},
+		"table": TableRouting{Node{Name: "primary", DSN: s.nodes["primary"]}, "ops", "shard_routing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			first := must[Routes](t)(routing.Read(t.Context()))

@@ -26,6 +26,9 @@ func (j *Job) dump(ctx context.Context, c *Catalog, section string) (string, err
 		"--dbname=" + dsn, "--section=" + section, "--schema-only", "--no-publications", "--no-subscriptions",
 		"--no-password", "--exclude-schema=scaleproof",
 	}
+	if schema, name := j.config.RoutingTable(); name != "" {
+		args = append(args, "--exclude-table="+ident(schema, name))
+	}
 	for _, t := range c.Tables {
 		if t.Class == Omitted {
 			args = append(args, "--exclude-table="+t.sql())
