@@ -44,6 +44,12 @@ func TestTablesAreClassified(t *testing.T) {
 			t.Errorf("%s comes after %s, which refers to it", pair[0], pair[1])
 		}
 	}
+	online := s.config(1, 5)
+	online.Mode = Online
+	faults, _, err := s.job(online).Check(t.Context())
+	if all := strings.Join(faults, "\n"); err != nil || !strings.Contains(all, "public.badges is unlogged") || !strings.Contains(all, "public.badges reaches organisations by a foreign key alone") {
+		t.Errorf("%v, %q", err, faults)
+	}
 	if columns := c.table("public.users").stored(); strings.Join(columns, ",") != "id,organization_id,team_id,email" {
 		t.Errorf("the generated column is copied: %v", columns)
 	}

@@ -32,6 +32,11 @@ func TestAViolatedConstraintOnTheTarget(t *testing.T) {
 	s.exec("target", "ALTER TABLE incidents DROP CONSTRAINT titled")
 	must[*MoveResult](t)(j.Move(t.Context()))
 	s.assertEqual(j)
+	// The tables were empty, whoever made them: nobody else has rows here.
+	s.exec("target", "INSERT INTO organizations VALUES (49, 'stranger')")
+	if v := must[*Verification](t)(j.Verify(t.Context())); v.Equal || !strings.Contains(v.Summary(), "1 rows of public.organizations belong to organisations that were never moved here") {
+		t.Errorf("%s", v.Summary())
+	}
 }
 
 func TestATargetThatIsOccupiedOrDiffersIsRefused(t *testing.T) {

@@ -47,17 +47,17 @@ func orphans(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) 
 }
 
 // outOfRange counts the rows of the target that belong to none of the moves that
-// its ledger knows, where its tables were made by a move: then nobody else has
-// put rows there.
+// its ledger knows, where its tables were empty before the first: then nobody else
+// has put rows there.
 func outOfRange(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) {
 	ledger, err := exists(ctx, conn, "scaleproof.move")
 	if err != nil || !ledger {
 		return nil, err
 	}
 	var all []byte
-	var made bool
-	err = conn.QueryRow(ctx, "SELECT coalesce(jsonb_agg(predicates), '[]'), coalesce(bool_or(schema_made), false) FROM scaleproof.move").Scan(&all, &made)
-	if err != nil || !made {
+	var empty bool
+	err = conn.QueryRow(ctx, "SELECT coalesce(jsonb_agg(predicates), '[]'), coalesce(bool_or(empty), false) FROM scaleproof.move").Scan(&all, &empty)
+	if err != nil || !empty {
 		return nil, err
 	}
 	var moves []map[string]string

@@ -57,7 +57,7 @@ const ledgerDDL = `
 CREATE SCHEMA IF NOT EXISTS scaleproof;
 CREATE TABLE IF NOT EXISTS scaleproof.move (
 	name text PRIMARY KEY, phase text NOT NULL, organizations text NOT NULL, predicates jsonb NOT NULL DEFAULT '{}', mode text NOT NULL,
-	schema_made boolean NOT NULL DEFAULT false, snapshots int NOT NULL DEFAULT 0, started_at timestamptz NOT NULL DEFAULT now(),
+	schema_made boolean NOT NULL DEFAULT false, empty boolean NOT NULL DEFAULT false, snapshots int NOT NULL DEFAULT 0, started_at timestamptz NOT NULL DEFAULT now(),
 	cut_at timestamptz, verified_at timestamptz, fence_seconds float8 NOT NULL DEFAULT 0,
 	fenced_at timestamptz, routed boolean NOT NULL DEFAULT false);
 CREATE TABLE IF NOT EXISTS scaleproof.chunk (
@@ -164,8 +164,12 @@ func (j *Job) begin(ctx context.Context, conn *pgx.Conn, c *Catalog) (State, err
 		if err != nil {
 			return s, fmt.Errorf("writing the ledger: %w", err)
 		}
-		if _, err := conn.Exec(ctx, "INSERT INTO scaleproof.move (name, phase, organizations, predicates, mode) VALUES ($1, $2, $3, $4, $5)",
-			j.config.Name, string(Copying), c.organizations.String(), string(predicates), string(j.config.mode())); err != nil {
+		empty, err := emptyTables(ctx, conn, c)
+		if err != nil {
+			return s, err
+		}
+		if _, err := conn.Exec(ctx, "INSERT INTO scaleproof.move (name, phase, organizations, predicates, mode, empty) VALUES ($1, $2, $3, $4, $5, $6)",
+			j.config.Name, string(Copying), c.organizations.String(), string(predicates), string(j.config.mode()), empty); err != nil {
 			return s, fmt.Errorf("writing the ledger: %w", err)
 		}
 		return readState(ctx, conn, j.config.Name)
@@ -175,6 +179,24 @@ func (j *Job) begin(ctx context.Context, conn *pgx.Conn, c *Catalog) (State, err
 			j.target.Name, s.Name, s.Organizations, s.Mode, c.organizations, j.config.mode())
 	}
 	return s, nil
+}
+
+// emptyTables reports whether a target had nobody's rows before a move.
+func emptyTables(ctx context.Context, conn *pgx.Conn, c *Catalog) (bool, error) {
+	for _, t := range c.owned() {
+		there, err := exists(ctx, conn, t.sql())
+		if err != nil {
+			return false, err
+		}
+		var filled bool
+		if there {
+			err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+t.from()+")").Scan(&filled)
+		}
+		if err != nil || filled {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // predicates are the conditions of each table's rows, which stay in the ledger to

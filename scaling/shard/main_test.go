@@ -47,8 +47,11 @@ const schemaSQL = `
 CREATE TYPE severity AS ENUM ('low', 'high');
 CREATE TABLE countries (code text PRIMARY KEY, name text NOT NULL);
 INSERT INTO countries VALUES ('de', 'Germany'), ('fr', 'France');
+CREATE SEQUENCE refs;
+CREATE SEQUENCE tickets START 77;
 CREATE TABLE organizations (id bigserial PRIMARY KEY, name text NOT NULL, country text NOT NULL REFERENCES countries);
-CREATE TABLE teams (id bigserial PRIMARY KEY, organization_id bigint NOT NULL REFERENCES organizations, parent_id bigint REFERENCES teams, name text NOT NULL);
+CREATE TABLE teams (id bigserial PRIMARY KEY, organization_id bigint NOT NULL REFERENCES organizations, parent_id bigint REFERENCES teams, name text NOT NULL,
+	ref text NOT NULL DEFAULT 'T-' || nextval('refs'));
 CREATE TABLE users (id bigserial PRIMARY KEY, organization_id bigint NOT NULL REFERENCES organizations, team_id bigint NOT NULL REFERENCES teams,
 	email text NOT NULL UNIQUE, domain text GENERATED ALWAYS AS (split_part(email, '@', 2)) STORED);
 CREATE TABLE incidents (id bigint GENERATED ALWAYS AS IDENTITY, organization_id bigint NOT NULL REFERENCES organizations, reporter_id bigint NOT NULL REFERENCES users,
@@ -57,7 +60,7 @@ CREATE TABLE incidents_2024 PARTITION OF incidents FOR VALUES FROM ('2024-01-01'
 CREATE TABLE incidents_2025 PARTITION OF incidents FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
 CREATE INDEX incidents_organization ON incidents (organization_id);
 CREATE TABLE audit (org bigint NOT NULL, day date NOT NULL, n int NOT NULL, PRIMARY KEY (org, day));
-CREATE TABLE badges (id int PRIMARY KEY, user_id bigint NOT NULL REFERENCES users, label text);
+CREATE UNLOGGED TABLE badges (id int PRIMARY KEY, user_id bigint NOT NULL REFERENCES users, label text);
 CREATE TABLE scratch (x int);
 ALTER TABLE teams ENABLE ROW LEVEL SECURITY;
 CREATE POLICY nobody ON teams USING (false);
