@@ -59,7 +59,7 @@ func Outlook(ctx context.Context, entries []history.Entry, o OutlookOptions) (*r
 		switch d := (&reports.Dated{Projection: p, History: recent(jobs[i].Series)}); {
 		case p == nil:
 		case p.Status == capacity.InsufficientHistory:
-			result.Unknown = append(result.Unknown, p)
+			result.Unknown = append(result.Unknown, &reports.Undated{Projection: p, LimitValue: jobs[i].Options.Limit})
 		case p.Limit != nil:
 			result.Limits = append(result.Limits, d)
 		default:
