@@ -127,6 +127,8 @@ func Project(series Series, opts ProjectOptions) (*Projection, error) {
 			p.EnoughAt = &enough
 		}
 		return p, nil
+	case !opts.Scenario.applies(series.Kind):
+		return nil, fmt.Errorf("projecting %s: a retention is of what accumulates, a %s, and this is a %s", series.Name, Size, p.Kind)
 	case opts.Scenario.retains() && int(opts.Scenario.Retention.Std()/h.step) > len(h.values):
 		return nil, fmt.Errorf("projecting %s: a retention of %s takes a history as long, and there are %s", series.Name, opts.Scenario.Retention, count(len(h.values), "step", "steps"))
 	case h.constant():

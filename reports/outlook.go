@@ -63,11 +63,11 @@ type Recommendation struct {
 	Resource string    `json:"resource"`
 	Unit     unit.Base `json:"unit,omitempty"`
 	Now      float64   `json:"now"`
-	Limit    float64   `json:"limit"`
+	Limit    *float64  `json:"limit"` // nil: there is none, and should be
 	// Needed is the limit that would hold to the horizon in nine of ten futures;
-	// nil for a limit that nobody can raise.
+	// nil for a limit that nobody can raise, or that is missing.
 	Needed *float64 `json:"needed"`
-	// By is when the limit is reached.
+	// By is when the limit is reached; nil where there is none.
 	By         *capacity.Passage   `json:"by"`
 	Confidence capacity.Confidence `json:"confidence"`
 	Why        string              `json:"why"`

@@ -74,7 +74,7 @@ func outlookFixture(t *testing.T) *Outlook {
 	first.Scenarios = append(first.Scenarios, twice)
 	needed := 320.0 * gib
 	o.Recommendations = []Recommendation{{
-		Resource: first.Series, Unit: first.Unit, Now: first.Last, Limit: first.Limit.Limit, Needed: &needed, By: first.Limit, Confidence: first.Confidence,
+		Resource: first.Series, Unit: first.Unit, Now: first.Last, Limit: &first.Limit.Limit, Needed: &needed, By: first.Limit, Confidence: first.Confidence,
 		Why: "grows by 2 GiB a day", Action: "give the file system 320 GiB", File: "capacity-disk.yaml", Plan: "version: 1\n# </script> ```\nname: disk\n",
 	}}
 	condition, err := expr.Parse("disk.p90 < 30d")

@@ -125,7 +125,7 @@ func (t *terminal) recommendations(all []Recommendation) {
 	}
 	for _, r := range all {
 		t.printf("  %s  now %s of %s, needed %s; %s, %s confidence\n", t.paint(bold, plain(r.Resource)),
-			unit.Format(r.Now, r.Unit), unit.Format(r.Limit, r.Unit), neededText(r), r.By, r.Confidence)
+			unit.Format(r.Now, r.Unit), amountText(r.Limit, r.Unit), amountText(r.Needed, r.Unit), r.when(), r.Confidence)
 		t.wrapped(plain(r.Action), 6)
 		if r.File != "" {
 			t.printf("      plan: %s\n", plain(r.File))
@@ -133,11 +133,20 @@ func (t *terminal) recommendations(all []Recommendation) {
 	}
 }
 
-func neededText(r Recommendation) string {
-	if r.Needed == nil {
+// when says by when a recommendation is due.
+func (r Recommendation) when() string {
+	if r.By == nil {
+		return "at any time"
+	}
+	return r.By.String()
+}
+
+// amountText prints an amount that may be missing.
+func amountText(v *float64, base unit.Base) string {
+	if v == nil {
 		return "–"
 	}
-	return unit.Format(*r.Needed, r.Unit)
+	return unit.Format(*v, base)
 }
 
 func rangeText(r capacity.Range, base unit.Base) string {
@@ -204,7 +213,7 @@ func WriteOutlookMarkdown(w io.Writer, o *Outlook) error {
 	m.more(rest, "limits that are not reached")
 	for i, r := range o.Recommendations {
 		m.head(i, "What to do", "| resource | now | of | needed | by | sure | why | how |\n|---|--:|--:|--:|---|---|---|---|")
-		fmt.Fprintf(m, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", code(r.Resource), unit.Format(r.Now, r.Unit), unit.Format(r.Limit, r.Unit), neededText(r), md(r.By.String()), r.Confidence, md(r.Why), md(r.Action))
+		fmt.Fprintf(m, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", code(r.Resource), unit.Format(r.Now, r.Unit), amountText(r.Limit, r.Unit), amountText(r.Needed, r.Unit), md(r.when()), r.Confidence, md(r.Why), md(r.Action))
 	}
 	for _, r := range o.Recommendations {
 		if r.Plan != "" {
