@@ -52,6 +52,23 @@ type Report struct {
 	Return *snapshot.Snapshot `json:"return,omitempty"`
 }
 
+// Standing returns what was measured of the state in which the run has left things:
+// after the action where that stands, else without it. It is nil where that was not
+// measured, or where nobody knows the state.
+func (r *Report) Standing() *snapshot.Snapshot {
+	switch {
+	case r.Action == nil && r.After == nil:
+		return r.Before
+	case r.Action == nil || r.Action.Status == scaling.Applied:
+		return r.After
+	case r.Action.Status != scaling.RolledBack:
+		return nil
+	case r.Return != nil:
+		return r.Return
+	}
+	return r.Before
+}
+
 // Design says how a comparison guards against other causes than the action.
 type Design string
 
