@@ -153,12 +153,20 @@ func firstOf(texts ...string) string {
 	return ""
 }
 
+// CaseGate splits a gate on a query as a whole, db.<case>, or on its result or plan
+// alone, db.<case>.result and db.<case>.plan. ok is false for other metrics.
+func CaseGate(metric string) (name, part string, ok bool) {
+	rest, ok := strings.CutPrefix(metric, "db.")
+	name, part, _ = strings.Cut(rest, ".")
+	return name, part, ok && (part == "" || part == "result" || part == "plan")
+}
+
 // judgeCase judges a gate on a query as a whole, db.<case>, or on its result or
 // plan alone, db.<case>.result and db.<case>.plan. ok is false where the gate is on
 // something else.
 func judgeCase(r *Report, metric string) (result ConditionResult, ok bool) {
-	name, part, _ := strings.Cut(strings.TrimPrefix(metric, "db."), ".")
-	if !strings.HasPrefix(metric, "db.") || part != "" && part != "result" && part != "plan" {
+	name, part, ok := CaseGate(metric)
+	if !ok {
 		return result, false
 	}
 	result = ConditionResult{Kind: Gate, Text: metric, Outcome: Unsure, Reason: "it was not measured"}

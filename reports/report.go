@@ -225,7 +225,9 @@ type Row struct {
 	P         *float64 `json:"p,omitempty"`
 	PAdjusted *float64 `json:"p_adjusted,omitempty"`
 	MinChange float64  `json:"min_change"` // the smallest change that matters, a fraction
-	// Detectable is the smallest change that these trials could show.
+	// Detectable is the smallest true change, a fraction, that so many trials with
+	// this noise call improved or regressed four times of five; nil where they
+	// never do.
 	Detectable *float64 `json:"detectable,omitempty"`
 	// Spread is how much it varies from trial to trial; nil where that can't be
 	// told. It informs and never gates.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,17 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		"no such load":        {minimal + "action: {load_through: web}\n", ":12:24:", `named "web"`},
 		"unknown node":        {minimal + "action: {steps: [{name: x, sql: {node: far, up: [SELECT 1], down: [SELECT 1]}}]}\n", ":12:", `no node "far"`},
 		"rollback":            {minimal + "rollback: {when: perhaps}\n", ":12:18:", "perhaps"},
+		"unknown figure":      {minimal + "objectives:\n  - load.api.response.p98 < 80ms\n", ":13:5:", "did you mean load.api.response.p90?"},
+		"unknown gate":        {minimal + "gates: [{metric: load.api.eror}]\n", ":12:18:", "did you mean load.api.errors?"},
+		"a quantile too many": {minimal + "gates: [{metric: load.api.quickness}]\n", ":12:18:", "of load.api there is capacity, errors, response.mean"},
+		"no unit":             {minimal + "objectives: [load.api.response.p99 < 80]\n", ":12:14:", "is measured in seconds"},
+		"another unit":        {minimal + "objectives: [load.api.errors < 80ms]\n", ":12:14:", "is measured in ratio"},
+		"no capacity":         {minimal + "objectives: [load.api.capacity >= 1.8x]\n", ":12:14:", "find_capacity"},
+		"unknown host":        {minimal + "  resources: {host: true}\nobjectives: [host.cpus < 80%]\n", ":13:14:", "did you mean host.cpu?"},
+		"unknown case figure": {minimal + "  database: {queries: [{name: q, sql: SELECT 1}]}\nobjectives: [db.q.block <= 1x]\n", ":13:14:", "did you mean db.q.blocks?"},
+		"a case's verdict":    {minimal + "  database: {queries: [{name: q, sql: SELECT 1}]}\nobjectives: [db.q.result <= 1x]\n", ":13:14:", "there is none of that name"},
+		"guardrail's figure":  {minimal + "action: {load_through: api}\nguardrails: [load.api.service.p50 < 1s]\n", ":13:14:", "can't watch load.api.service.p50; did you mean load.api.service.p99?"},
+		"guardrail's unit":    {minimal + "action: {load_through: api}\nguardrails: [load.api.response.p99 < 80]\n", ":13:14:", "is measured in seconds"},
 		"relative guardrail":  {minimal + "action: {load_through: api}\nguardrails: [load.api.errors < 2x]\n", ":13:14:", "absolute"},
 		"two kinds":           {onKubernetes("scale: {target: deployment/a, replicas: 1}, restart: {target: deployment/a}"), ":13:18:", "does 2 things (scale, restart)"},
 		"no cluster":          {strings.Replace(onKubernetes("restart: {target: deployment/a}"), ", namespace: b", "", 1), ":13:18:", "lacks a context or a namespace"},
@@ -272,4 +284,16 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A response time may be named without its clock, wherever a metric is named.
+func TestShortNamesOfResponseTimes(t *testing.T) {
+	p, err := Read("plan.yaml", []byte(minimal+"action: {load_through: api}\nobjectives: [load.api.p99 < 80ms]\nguardrails: [load.api.max < 1s]\ngates: [{metric: load.api.p50}]\ncontrols: [{metric: load.api.mean}]\n"), environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{p.Objectives[0].Metric, p.Guardrails[0].Metric, p.Gates[0].Metric, p.Controls[0].Metric}
+	if want := []string{"load.api.response.p99", "load.api.response.max", "load.api.response.p50", "load.api.response.mean"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
 }

@@ -93,6 +93,7 @@ func Read(path string, data []byte, lookup func(string) (string, bool)) (*Plan, 
 		secrets.Add(token)
 	}
 	p.resolvePaths(filepath.Dir(path))
+	p.longNames()
 	if err := p.validate(); err != nil {
 		return nil, &Error{path, locate(file, err)}
 	}

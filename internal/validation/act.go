@@ -99,9 +99,9 @@ func (r *runner) actUnderLoad(ctx context.Context, a *action, load loadgen.Confi
 	stepCtx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	watch, tail := &guard{conditions: r.plan.Guardrails}, newSettling()
-	options := loadgen.Options{OnSecond: func(s loadgen.Second, _ *stats.Histogram) {
+	options := loadgen.Options{OnSecond: func(s loadgen.Second, response *stats.Histogram) {
 		tail.see(s)
-		if reason := watch.see(s); reason != "" {
+		if reason := watch.see(s, response); reason != "" {
 			stop(errGuardrail(reason))
 		}
 	}}

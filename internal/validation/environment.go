@@ -21,7 +21,7 @@ func (r *runner) preflight(ctx context.Context) error {
 	if err := r.guard(); err != nil {
 		return err
 	}
-	warnings, err := r.calibrationWarnings()
+	warnings, err := r.sightWarnings()
 	if err != nil {
 		return &EnvironmentError{err}
 	}

@@ -9,12 +9,26 @@ import (
 
 	"scaleproof/capacity"
 	"scaleproof/dbbench"
+	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
 	"scaleproof/loadgen"
 )
 
 // defaultTrials is how often everything is measured where the plan does not say.
 const defaultTrials = 6
+
+// trials are those of one snapshot.
+func (r *runner) trials() int { return orDefault(r.plan.Measure.Trials, defaultTrials) }
+
+// sides are how many trials will be compared: in the design A-B-A those before the
+// action and those after it was undone are one side.
+func (r *runner) sides() (before, after int) {
+	n := r.trials()
+	if r.plan.Measure.Design == plan.ABA {
+		return 2 * n, n
+	}
+	return n, n
+}
 
 // A measurement is the work of taking one snapshot.
 type measurement struct {
@@ -68,7 +82,7 @@ func (r *runner) measure(ctx context.Context, phase Phase) (*snapshot.Snapshot, 
 }
 
 func (m *measurement) runTrials(ctx context.Context, bench *dbbench.Bench) error {
-	trials := orDefault(m.plan.Measure.Trials, defaultTrials)
+	trials := m.trials()
 	for trial := range trials {
 		m.event(m.phase, "trial %d of %d", trial+1, trials)
 		if err := m.trial(ctx, bench); err != nil {

@@ -39,7 +39,7 @@ func MeasurePair(ctx context.Context, p *plan.Plan, other dbbench.Node, opts Opt
 			StartedAt: r.now(), WorkloadHash: workloadHash(p.Measure), Environment: environment(opts.Tool),
 		}}
 	}
-	trials := orDefault(p.Measure.Trials, defaultTrials)
+	trials := r.trials()
 	for trial := range trials {
 		r.event(Before, "trial %d of %d, on both in turns", trial+1, trials)
 		onFirst, onSecond, err := dbbench.TrialABBA(ctx, benches[0], benches[1])

@@ -150,7 +150,8 @@ func (r *runner) actAndJudge(ctx context.Context, report *reports.Report, journa
 // foresee warns, before anything is changed, of gates that can't see what they
 // look for.
 func (r *runner) foresee(report *reports.Report) {
-	for _, warning := range reports.Foresee(report.Before, r.criteria()) {
+	before, after := r.sides()
+	for _, warning := range reports.Foresee(report.Before, r.criteria(), before, after) {
 		r.event(Before, "warning: %s", warning)
 		report.Warnings = append(report.Warnings, warning)
 	}

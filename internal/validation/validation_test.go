@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"scaleproof/internal/plan"
+	"scaleproof/internal/stats"
 	"scaleproof/internal/testpg"
 	"scaleproof/loadgen"
 	"scaleproof/reports"
@@ -332,7 +333,15 @@ func TestGuardrailsBreakOnlyWhenAllSecondsDo(t *testing.T) {
 		}
 		return &guard{conditions: read.Guardrails}
 	}
-	good, bad := loadgen.Second{Requests: 100, P99: .01}, loadgen.Second{Requests: 100, Errors: 50, P99: .5}
+	good, bad := loadgen.Second{Length: 1, Requests: 100, P99: .01, ServiceP99: .009}, loadgen.Second{Length: 1, Requests: 100, Errors: 50, P99: .5, ServiceP99: .01}
+	dead := loadgen.Second{Length: 1, Requests: 100, Errors: 100}
+	times := map[float64]*stats.Histogram{}
+	for _, s := range []loadgen.Second{good, bad, dead} {
+		times[s.P99] = stats.NewHistogram()
+		if s.Requests > s.Errors {
+			times[s.P99].RecordNanos(int64(s.P99 * 1e9))
+		}
+	}
 	for name, c := range map[string]struct {
 		text    string
 		seconds []loadgen.Second
@@ -345,17 +354,21 @@ func TestGuardrailsBreakOnlyWhenAllSecondsDo(t *testing.T) {
 		"three slow seconds":  {"load.api.response.p99 < 100ms", []loadgen.Second{good, bad, bad, bad}, true},
 		"throughput":          {"load.api.throughput > 80/s", []loadgen.Second{bad, bad, bad}, true},
 		"throughput suffices": {"load.api.throughput > 80/s", []loadgen.Second{good, good, bad}, false},
+		"another quantile":    {"load.api.response.p95 < 100ms", []loadgen.Second{bad, bad, bad}, true},
+		"its short name":      {"load.api.p999 < 100ms", []loadgen.Second{bad, bad, bad}, true},
+		"another clock":       {"load.api.service.p99 < 100ms", []loadgen.Second{bad, bad, bad}, false},
+		"no latency":          {"load.api.response.p99 < 100ms", []loadgen.Second{dead, dead, dead}, false},
 	} {
 		g := conditions(c.text)
 		broken := false
 		for _, s := range c.seconds {
-			broken = g.see(s) != "" || broken
+			broken = g.see(s, times[s.P99]) != "" || broken
 		}
 		if broken != c.breaks {
 			t.Errorf("%s: broken %v", name, broken)
 		}
 		want := map[bool]reports.Word{true: reports.Fail, false: reports.Pass}[c.breaks]
-		if name == "too short" {
+		if name == "too short" || name == "no latency" {
 			want = reports.Unsure
 		}
 		if results := g.results(); len(results) != 1 || results[0].Outcome != want {
