@@ -92,8 +92,16 @@ type errGuardrail string
 
 func (e errGuardrail) Error() string { return string(e) }
 
-func (r *runner) actUnderLoad(ctx context.Context, a *action, load loadgen.Config, done []scaling.Record) {
+// held is a load that goes on without an end, as an action needs it: at its rate,
+// or at the highest of its stages.
+func held(load loadgen.Config) loadgen.Config {
+	load.Rate, load.Stages = load.PeakRate(), nil
 	load.Duration, load.Warmup, load.FindCapacity = 0, 0, false
+	return load
+}
+
+func (r *runner) actUnderLoad(ctx context.Context, a *action, load loadgen.Config, done []scaling.Record) {
+	load = held(load)
 	loadCtx, endLoad := context.WithCancel(context.WithoutCancel(ctx))
 	defer endLoad()
 	stepCtx, stop := context.WithCancelCause(ctx)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	"scaleproof/internal/plan"
 	"scaleproof/internal/testpg"
+	"scaleproof/internal/unit"
 	"scaleproof/loadgen"
 	"scaleproof/reports"
 	"scaleproof/scaling"
@@ -94,17 +96,17 @@ func options(t *testing.T) (Options, func() string) {
 	var mu sync.Mutex
 	var lines strings.Builder
 	return Options{
-		Tool: "test", HTTP: http.DefaultClient, Now: time.Now, Abandon: context.Background(),
-		OnEvent: func(e Event) {
+			Tool: "test", HTTP: http.DefaultClient, Now: time.Now, Abandon: context.Background(),
+			OnEvent: func(e Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				fmt.Fprintf(&lines, "%s %s\n", e.Phase, e.Text)
+			},
+		}, func() string {
 			mu.Lock()
 			defer mu.Unlock()
-			fmt.Fprintf(&lines, "%s %s\n", e.Phase, e.Text)
-		},
-	}, func() string {
-		mu.Lock()
-		defer mu.Unlock()
-		return lines.String()
-	}
+			return lines.String()
+		}
 }
 
 func TestAnImprovementPassesAndStays(t *testing.T) {
@@ -200,9 +202,15 @@ func TestAFailedStepIsUndoneWithoutMeasuringAgain(t *testing.T) {
 func TestTheTransitionUnderLoadIsTold(t *testing.T) {
 	s := newTarget(t)
 	opts, _ := options(t)
-	r, err := Run(t.Context(), planFor(t, s, 5, "  load_through: api\n"), opts)
+	p := planFor(t, s, 5, "  load_through: api\n")
+	load := &p.Measure.Load[0]
+	load.Duration, load.Stages = 0, []loadgen.Stage{{Rate: 20, Duration: unit.Duration(1e8)}, {Rate: 50, Duration: unit.Duration(1e8)}}
+	r, err := Run(t.Context(), p, opts)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if rate, length := r.Through.OfferedRate, r.Through.DurationSeconds; math.Abs(rate-50) > 1 || length < leadIn.Seconds() {
+		t.Errorf("%v/s for %v s: the stages' highest rate is to be kept", rate, length)
 	}
 	// How soon a busy machine is steady can't be told; loadgen tests the figures.
 	tr := r.Through.Transition
