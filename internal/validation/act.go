@@ -124,7 +124,10 @@ func (r *runner) actUnderLoad(ctx context.Context, a *action, load loadgen.Confi
 		loaded <- err
 	}()
 	r.event(Acting, "load %s is on", load.Name)
-	pause(stepCtx, leadIn)
+	if a.err = leadsIn(stepCtx, loaded); a.err != nil {
+		a.outcome, _ = a.executor.Recall(r.id, r.plan.Action.Steps, done)
+		return
+	}
 	began := r.now()
 	r.apply(stepCtx, a, done)
 	over := r.now()
@@ -139,10 +142,27 @@ func (r *runner) actUnderLoad(ctx context.Context, a *action, load loadgen.Confi
 	if cause := context.Cause(stepCtx); errors.As(cause, new(errGuardrail)) {
 		a.err = cause
 	}
-	a.guardrails = watch.results()
+	a.guardrails = watch.results(a.through)
 	if a.through != nil {
 		a.through.Transition = a.through.Through(began, over)
 	}
+}
+
+// leadsIn waits until the load has shown the state before the action. Its error is
+// why there is no load.
+func leadsIn(ctx context.Context, loaded <-chan error) error {
+	timer := time.NewTimer(leadIn)
+	defer timer.Stop()
+	select {
+	case err := <-loaded:
+		if err == nil {
+			err = errors.New("it ended before the action began")
+		}
+		return fmt.Errorf("load through the action: %w", err)
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return nil
 }
 
 // pause waits while load runs; it ends early with ctx.

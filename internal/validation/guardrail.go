@@ -42,8 +42,9 @@ func (g *guard) see(s loadgen.Second) (reason string) {
 	return ""
 }
 
-// results returns one result per guardrail.
-func (g *guard) results() []reports.ConditionResult {
+// results returns one result per guardrail, of a load that came to its end as
+// through, nil where there is none.
+func (g *guard) results(through *loadgen.Result) []reports.ConditionResult {
 	var all []reports.ConditionResult
 	for _, c := range g.conditions {
 		result := reports.ConditionResult{
@@ -51,6 +52,9 @@ func (g *guard) results() []reports.ConditionResult {
 		}
 		if len(g.window) < guardWindow {
 			result.Outcome, result.Reason = reports.Unsure, "the load through the action was too short to watch it"
+		}
+		if through != nil && reports.OfTheGenerator(through.Validity) && (figureOf(c) != "errors" || through.Validity == loadgen.Invalid) {
+			result.Outcome, result.Reason = reports.Unsure, fmt.Sprintf("the load through the action is %s: %s", through.Validity, through.ValidityReason)
 		}
 		for _, b := range g.broken {
 			if b.Text == c.Text {
@@ -62,14 +66,21 @@ func (g *guard) results() []reports.ConditionResult {
 	return all
 }
 
+// figureOf is the last part of a guardrail's metric.
+func figureOf(c expr.Condition) string { return c.Metric[strings.LastIndex(c.Metric, ".")+1:] }
+
 // measured returns the value of a guardrail's metric over a window: counts are
 // added up, and of quantiles the best second counts, so that a guardrail breaks
-// only where all seconds break it.
+// only where all seconds break it. Where the generator was late, only errors are
+// the target's.
 func measured(c expr.Condition, window []loadgen.Second) (value float64, base unit.Base, ok bool) {
-	name := c.Metric[strings.LastIndex(c.Metric, ".")+1:]
+	name := figureOf(c)
 	var requests, errors int64
 	best := 0.0
 	for i, s := range window {
+		if s.GeneratorLate() && name != "errors" {
+			return 0, "", false
+		}
 		requests, errors = requests+s.Requests, errors+s.Errors
 		x := map[string]float64{"p50": s.P50, "p99": s.P99, "max": s.Max}[name]
 		if i == 0 || c.Op.Upper() == (x < best) {

@@ -367,14 +367,17 @@ measure:
 	}
 }
 
-func TestGuardrailsBreakOnlyWhenAllSecondsDo(t *testing.T) {
-	conditions := func(text string) *guard {
-		read, err := plan.Read("g.yaml", []byte("version: 1\nname: g\nmeasure: {load: [{name: api, targets: [\"GET http://h/\"], connections: 1, duration: 1s}]}\naction: {load_through: api}\nguardrails: ["+text+"]\n"), os.LookupEnv)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &guard{conditions: read.Guardrails}
+// guardOf is a guard of one guardrail.
+func guardOf(t *testing.T, text string) *guard {
+	t.Helper()
+	read, err := plan.Read("g.yaml", []byte("version: 1\nname: g\nmeasure: {load: [{name: api, targets: [\"GET http://h/\"], connections: 1, duration: 1s}]}\naction: {load_through: api}\nguardrails: ["+text+"]\n"), os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return &guard{conditions: read.Guardrails}
+}
+
+func TestGuardrailsBreakOnlyWhenAllSecondsDo(t *testing.T) {
 	good, bad := loadgen.Second{Requests: 100, P99: .01}, loadgen.Second{Requests: 100, Errors: 50, P99: .5}
 	for name, c := range map[string]struct {
 		text    string
@@ -389,7 +392,7 @@ func TestGuardrailsBreakOnlyWhenAllSecondsDo(t *testing.T) {
 		"throughput":          {"load.api.throughput > 80/s", []loadgen.Second{bad, bad, bad}, true},
 		"throughput suffices": {"load.api.throughput > 80/s", []loadgen.Second{good, good, bad}, false},
 	} {
-		g := conditions(c.text)
+		g := guardOf(t, c.text)
 		broken := false
 		for _, s := range c.seconds {
 			broken = g.see(s) != "" || broken
@@ -401,7 +404,7 @@ func TestGuardrailsBreakOnlyWhenAllSecondsDo(t *testing.T) {
 		if name == "too short" {
 			want = reports.Unsure
 		}
-		if results := g.results(); len(results) != 1 || results[0].Outcome != want {
+		if results := g.results(nil); len(results) != 1 || results[0].Outcome != want {
 			t.Errorf("%s: %+v, want %s", name, results, want)
 		}
 	}
