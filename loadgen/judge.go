@@ -73,7 +73,7 @@ func (r *run) judgeOpen(res *Result, t *window, used Generator, cpu float64) (Va
 		fault = fmt.Sprintf("%.1f %% of the scheduled requests were never sent", 100*unsent)
 	}
 	if waited(t.starved, t.requests) {
-		return TargetLimited, fmt.Sprintf("%s, since all %d connections were waiting for answers: the target is slower than the schedule (its response times are right, those of the schedule were not reached), or more connections are needed", fault, r.limit)
+		return TargetLimited, fmt.Sprintf("%s, since they waited for a connection: all %d were waiting for answers, or hundreds to be accepted: the target is slower than the schedule (its response times are right, those of the schedule were not reached), or more connections are needed", fault, r.limit)
 	}
 	return GeneratorLimited, fmt.Sprintf("%s: the generator used %.2f of %d CPUs, and its garbage collector paused it for %s", fault, cpu, used.CPUs, round(used.GCPauseSeconds))
 }
