@@ -75,6 +75,23 @@ rollback: {when: always, timeout: 90s}
 	}
 }
 
+// A trial ends with its duration, its stages, or its search.
+func TestLoadsThatEndByThemselves(t *testing.T) {
+	for _, load := range []string{
+		"stages: [{rate: 100/s, duration: 1m}, {rate: 500/s, ramp: 30s, duration: 2m}]",
+		"find_capacity: true\n      slo: {p99: 80ms}",
+		"rate: 50/s\n      find_capacity: true\n      slo: {p99: 80ms}",
+	} {
+		text := strings.Replace(minimal, "rate: 100/s\n      duration: 10s", load, 1)
+		if !strings.Contains(load, "find") || strings.Contains(load, "rate:") {
+			text += "action: {load_through: api}\n"
+		}
+		if _, err := Read("plan.yaml", []byte(text), environ); err != nil {
+			t.Errorf("%s: %v", load, err)
+		}
+	}
+}
+
 func TestFaultsNameTheirPlace(t *testing.T) {
 	for name, c := range map[string]struct {
 		text, place, message string
@@ -91,6 +108,9 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		"condition":           {minimal + "objectives:\n  - load.api.response.p99 < fast\n", ":13:29:", "fast"},
 		"unknown load":        {minimal + "objectives:\n  - load.web.errors < 1%\n", ":13:5:", `named "web"`},
 		"unknown family":      {minimal + "gates:\n  - {metric: cpu}\n", ":13:14:", "names begin with"},
+		"no end":              {strings.Replace(minimal, "      duration: 10s\n", "", 1), ":8:11:", "a trial must end"},
+		"stages of nothing":   {strings.Replace(minimal, "rate: 100/s\n      duration: 10s", "stages: [{rate: 0, duration: 10s}]", 1), ":10:", "no stage has a rate"},
+		"a search through it": {strings.Replace(minimal, "rate: 100/s\n      duration: 10s", "find_capacity: true\n      slo: {p99: 1s}", 1) + "action: {load_through: api}\n", ":12:24:", "searches for its rate"},
 		"no such load":        {minimal + "action: {load_through: web}\n", ":12:24:", `named "web"`},
 		"unknown node":        {minimal + "action: {steps: [{name: x, sql: {node: far, up: [SELECT 1], down: [SELECT 1]}}]}\n", ":12:", `no node "far"`},
 		"rollback":            {minimal + "rollback: {when: perhaps}\n", ":12:18:", "perhaps"},

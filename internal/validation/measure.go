@@ -12,6 +12,7 @@ import (
 	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
 	"scaleproof/loadgen"
+	"scaleproof/reports"
 )
 
 // defaultTrials is how often everything is measured where the plan does not say.
@@ -41,6 +42,8 @@ type measurement struct {
 	// databaseLoad is of the last trial; nil where the plan has none.
 	databaseLoad *dbbench.LoadResult
 	snap         *snapshot.Snapshot
+	// limited are the loads that a generator could not make in one of the trials.
+	limited map[string]bool
 	// activity samples the database's sessions; nil where the plan does not ask.
 	activity *dbbench.ActivitySampler
 }
@@ -48,7 +51,7 @@ type measurement struct {
 // measure takes the snapshot of one phase. An error leaves no snapshot: one
 // that lacks a trial would compare with other weights.
 func (r *runner) measure(ctx context.Context, phase Phase) (*snapshot.Snapshot, error) {
-	m := &measurement{runner: r, phase: phase, loads: map[string][]*loadgen.Result{}}
+	m := &measurement{runner: r, phase: phase, loads: map[string][]*loadgen.Result{}, limited: map[string]bool{}}
 	m.snap = &snapshot.Snapshot{
 		ID: r.id + "-" + string(phase), Plan: r.plan.Name, Phase: string(phase),
 		StartedAt: r.now(), WorkloadHash: workloadHash(r.plan.Measure), Environment: environment(r.opts.Tool),
@@ -196,20 +199,43 @@ func (m *measurement) databaseTrial(ctx context.Context, bench *dbbench.Bench) (
 	return append(samples, m.databaseLoad.Samples()...), nil
 }
 
-// runLoad runs one load once. What its workers did not complete is no trial.
+// loadAttempts is how often a trial makes a load of which the generator was the
+// limit: one hiccup of its machine says nothing.
+const loadAttempts = 3
+
+// A generatorError is a load that could not be made: it says nothing of the target.
+type generatorError struct{ err error }
+
+func (e *generatorError) Error() string { return e.err.Error() }
+func (e *generatorError) Unwrap() error { return e.err }
+
+// runLoad makes one load. Where the generator was the limit it is made again, once
+// the attempts of one trial were not in vain. What its workers did not complete is
+// no trial, and a *generatorError.
 func (m *measurement) runLoad(ctx context.Context, config loadgen.Config) (*loadgen.Result, error) {
 	fleet, err := m.fleet(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	result, err := loadgen.Run(ctx, config, loadgen.Options{Fleet: fleet})
-	if err == nil && result.Validity == loadgen.Invalid {
-		err = fmt.Errorf("the run is invalid: %s", result.ValidityReason)
+	for attempt := 1; ; attempt++ {
+		result, err := loadgen.Run(ctx, config, loadgen.Options{Fleet: fleet})
+		if err != nil && fleet != nil || errors.Is(err, loadgen.ErrGenerator) {
+			err = &generatorError{err}
+		}
+		if err != nil {
+			return nil, &EnvironmentError{fmt.Errorf("load %s: %w", config.Name, err)}
+		}
+		limited := reports.OfTheGenerator(result.Validity)
+		if limited && attempt < loadAttempts && !m.limited[config.Name] && !config.FindCapacity && ctx.Err() == nil {
+			m.event(m.phase, "load %s is made again, since it was %s: %s", config.Name, result.Validity, result.ValidityReason)
+			continue
+		}
+		m.limited[config.Name] = m.limited[config.Name] || limited
+		if result.Validity == loadgen.Invalid {
+			return nil, &EnvironmentError{&generatorError{fmt.Errorf("load %s is invalid: %s", config.Name, result.ValidityReason)}}
+		}
+		return result, nil
 	}
-	if err != nil {
-		return nil, &EnvironmentError{fmt.Errorf("load %s: %w", config.Name, err)}
-	}
-	return result, nil
 }
 
 func (m *measurement) startSampler(ctx context.Context) (*capacity.Sampler, error) {

@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/workers"
+	"scaleproof/loadgen"
 	"scaleproof/reports"
 	"scaleproof/scaling"
 )
@@ -130,6 +132,9 @@ func Run(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, erro
 		return nil, err
 	}
 	r.before = report.Before
+	if faults := reports.GeneratorFaults(report.Before, r.criteria()); len(faults) > 0 {
+		return nil, &EnvironmentError{fmt.Errorf("nothing was changed, since what the plan judges by could not be measured: %s", strings.Join(faults, "; "))}
+	}
 	if err := r.keepBefore(report.Before); err != nil {
 		return nil, err
 	}
@@ -142,6 +147,9 @@ func (r *runner) actAndJudge(ctx context.Context, report *reports.Report, journa
 	r.foresee(report)
 	act := r.act(ctx, journal, done)
 	report.Action, report.Rehearsal, report.Through, report.Markers = act.outcome, act.rehearsal, act.through, act.markers
+	if t := act.through; t != nil && t.Validity != loadgen.Valid && t.Validity != loadgen.TargetLimited {
+		report.Warnings = append(report.Warnings, fmt.Sprintf("load %s through the action is %s: %s", t.Name, t.Validity, t.ValidityReason))
+	}
 	r.finish(ctx, report, act)
 	report.FinishedAt, report.Events = r.now(), r.events
 	return report
@@ -241,7 +249,7 @@ func (r *runner) rollbackReason(ctx context.Context, report *reports.Report, act
 		return act.err.Error()
 	case when == plan.Always:
 		return "the plan undoes its action in any case"
-	case fault != nil:
+	case fault != nil && !errors.As(fault, new(*generatorError)):
 		return "the second measurement failed: " + fault.Error()
 	case when == plan.ObjectiveFailed && report.Verdict.Word == reports.Fail:
 		return report.Verdict.Headline
