@@ -105,7 +105,7 @@ func (x *Executor) step(ctx context.Context, index int, o *StepOutcome) error {
 	o.Status = Applied
 	if err != nil {
 		o.Status, o.Error = Failed, x.clean(err.Error())
-		if o.Attempts == 0 {
+		if o.Attempts == 0 && !x.known[index] {
 			o.Status = Skipped // nothing was changed
 		}
 		err = fmt.Errorf("step %s: %w", o.Name, errors.Join(err, ctx.Err()))
@@ -123,17 +123,12 @@ func (x *Executor) step(ctx context.Context, index int, o *StepOutcome) error {
 func (x *Executor) begin(ctx context.Context, index int, c change, o *StepOutcome) error {
 	ctx, cancel := context.WithTimeout(ctx, x.steps[index].timeout())
 	defer cancel()
-	if x.known[index] {
-		// What is there now may be half of what this step does: the state that it
-		// is undone to is the one that the journal has.
-		if f, ok := c.(fielded); ok {
-			return f.recall(x.states[index].before)
-		}
-		return nil
-	}
-	was, err := capture(ctx, c)
+	was, err := x.prior(ctx, index, c)
 	if err != nil {
 		return fmt.Errorf("reading the state before: %w", err)
+	}
+	if x.known[index] && was == x.states[index] {
+		return nil // the journal has it
 	}
 	x.states[index] = was
 	o.Before = x.clean(was.before)
@@ -141,6 +136,20 @@ func (x *Executor) begin(ctx context.Context, index int, c change, o *StepOutcom
 		At: o.StartedAt, Event: eventBegin, Step: index, Name: o.Name, Before: o.Before,
 		Intended: x.clean(was.after), Undo: x.clean(c.undoes()), Secret: o.Before != was.before,
 	})
+}
+
+// prior returns the state that the step is undone to, and the one that it is to
+// make. Where another process had begun with the step, what is there now may be
+// half of what it does: the prior state is the one that the journal has.
+func (x *Executor) prior(ctx context.Context, index int, c change) (was states, err error) {
+	if !x.known[index] {
+		return capture(ctx, c)
+	}
+	was = x.states[index]
+	if f, ok := c.(fielded); ok {
+		was.before, was.after, err = f.resume(ctx, was.before, was.after)
+	}
+	return was, err
 }
 
 // capture returns the state before, and where the change can tell it, the state
