@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"scaleproof/internal/kubectl"
+	"scaleproof/internal/redact"
 	"scaleproof/internal/unit"
 )
 
@@ -301,6 +303,39 @@ func TestTheJournalHoldsWhatIsIntended(t *testing.T) {
 	}
 	if first.Before != `{"service/app":{"/spec/a":1}}` || first.Intended != `{"service/app":{"/spec/a":5}}` {
 		t.Errorf("before the write the journal held %+v", first)
+	}
+}
+
+// A secret that JSON escapes is in no state, summary or difference: they are JSON.
+func TestEscapedSecretsStayOutOfStates(t *testing.T) {
+	const secret = `pa"ss&1x`
+	f := newFakeAPI(t, service)
+	env := f.environment(t)
+	env.Secrets = &redact.Secrets{}
+	env.Secrets.Add(secret)
+	dir := t.TempDir()
+	journal, err := OpenJournal(dir, "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := patchSpec("a", 0)
+	step.Patch.Patch = map[string]any{"spec": map[string]any{"a": secret}}
+	var events strings.Builder
+	x := NewExecutor(env, journal, func(e Event) { fmt.Fprintln(&events, e) })
+	previews := x.Preview(t.Context(), []Step{step})
+	o, err := x.Apply(t.Context(), "id", []Step{step})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.set("service/app", "a", secret+"2")
+	r := x.Rollback(t.Context(), o, "a test") // whose conflict tells what is there
+	lines, err := os.ReadFile(journal.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := fmt.Sprint(previews, o, r, events.String(), string(lines))
+	if strings.Contains(all, "1x") || !strings.Contains(all, redact.Mask) {
+		t.Errorf("the secret is seen: %s", all)
 	}
 }
 

@@ -1,6 +1,10 @@
 package redact
 
 import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -40,6 +44,37 @@ func TestKnownSecretsGoEverywhere(t *testing.T) {
 			if strings.Contains(got, secret) {
 				t.Errorf("%q became %q", text, got)
 			}
+		}
+	}
+}
+
+// Nothing of a secret survives that JSON, quoting or HTML writes differently.
+func TestEscapedFormsGoToo(t *testing.T) {
+	const secret = `pa"ss&'1x\<z`
+	var s Secrets
+	s.Add(secret)
+	state, err := json.Marshal(map[string]string{"token": secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	journal, err := json.Marshal(map[string]string{"before": string(state)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plain strings.Builder
+	encoder := json.NewEncoder(&plain)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(secret); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"JSON": string(state), "JSON in JSON": string(journal), "JSON without HTML": plain.String(), "%q": fmt.Sprintf("%q", secret),
+		"%q of JSON": fmt.Sprintf("the state is %q", state), "HTML": html.EscapeString(secret),
+		"YAML": "'" + strings.ReplaceAll(secret, "'", "''") + "'", "shell": "'" + strings.ReplaceAll(secret, "'", `'\''`) + "'",
+		"URL": "/?" + url.QueryEscape(secret),
+	} {
+		if got := s.String(text); !strings.Contains(got, Mask) || strings.Contains(got, "1x") || strings.Contains(got, "pa") {
+			t.Errorf("%s: %s became %s", name, text, got)
 		}
 	}
 }
