@@ -25,6 +25,7 @@ type Executor struct {
 	steps   []Step
 	states  []states // of the steps, as they were read, secrets included
 	known   []bool   // which of the states before come from a journal
+	seals   []seals  // of those from a journal that hold a secret nobody knows
 }
 
 // states are what a step read before and after it acted.
@@ -55,6 +56,7 @@ func (x *Executor) Resume(ctx context.Context, o *Outcome) error {
 
 func (x *Executor) take(steps []Step) {
 	x.steps, x.states, x.known = steps, make([]states, len(steps)), make([]bool, len(steps))
+	x.seals = make([]seals, len(steps))
 }
 
 // run runs the steps of an outcome that have not worked yet, until one fails.
@@ -112,7 +114,9 @@ func (x *Executor) step(ctx context.Context, index int, o *StepOutcome) error {
 	}
 	record := Record{At: o.FinishedAt, Event: string(o.Status), Step: index, Name: o.Name, Error: o.Error}
 	if o.Status == Applied {
-		record.After = x.clean(x.states[index].after)
+		after := x.states[index].after
+		record.After = x.clean(after)
+		record.AfterSeal = sealed(after, record.After)
 	}
 	err = errors.Join(err, x.journal.write(record))
 	x.tell(o.Name, o.Status, o.Error)
@@ -132,10 +136,12 @@ func (x *Executor) begin(ctx context.Context, index int, c change, o *StepOutcom
 	}
 	x.states[index] = was
 	o.Before = x.clean(was.before)
-	return x.journal.write(Record{
-		At: o.StartedAt, Event: eventBegin, Step: index, Name: o.Name, Before: o.Before,
-		Intended: x.clean(was.after), Undo: x.clean(c.undoes()), Secret: o.Before != was.before,
-	})
+	r := Record{
+		At: o.StartedAt, Event: eventBegin, Step: index, Name: o.Name,
+		Before: o.Before, Intended: x.clean(was.after), Undo: x.clean(c.undoes()),
+	}
+	r.BeforeSeal, r.IntendedSeal = sealed(was.before, r.Before), sealed(was.after, r.Intended)
+	return x.journal.write(r)
 }
 
 // prior returns the state that the step is undone to, and the one that it is to
@@ -144,6 +150,9 @@ func (x *Executor) begin(ctx context.Context, index int, c change, o *StepOutcom
 func (x *Executor) prior(ctx context.Context, index int, c change) (was states, err error) {
 	if !x.known[index] {
 		return capture(ctx, c)
+	}
+	if err := x.errSealed(index); err != nil {
+		return was, err
 	}
 	was = x.states[index]
 	if f, ok := c.(fielded); ok {

@@ -105,6 +105,55 @@ func (s *Secrets) String(text string) string {
 	return bearerToken.ReplaceAllString(text, "${1}"+Mask)
 }
 
+// maxGuesses bounds Unmask.
+const maxGuesses = 500
+
+// Unmask puts known secrets back into a text that String has masked, and returns the
+// first text of which is says that it was that one.
+func (s *Secrets) Unmask(masked string, is func(text string) bool) (string, bool) {
+	if s == nil {
+		return "", false
+	}
+	parts := strings.Split(masked, Mask)
+	at := make([]int, len(parts)-1) // the secret in each place, by its index
+	build := func() string {
+		var b strings.Builder
+		b.WriteString(parts[0])
+		for i, k := range at {
+			b.WriteString(s.known[k] + parts[i+1])
+		}
+		return b.String()
+	}
+	if len(s.known) == 0 || len(at) == 0 {
+		return "", false
+	}
+	guesses := 0
+	for k := range s.known { // most texts have one secret, if more than once
+		for i := range at {
+			at[i] = k
+		}
+		if text := build(); is(text) {
+			return text, true
+		}
+		guesses++
+	}
+	for clear(at); guesses < maxGuesses; guesses++ {
+		if text := build(); is(text) {
+			return text, true
+		}
+		i := 0
+		for i < len(at) && at[i] == len(s.known)-1 {
+			at[i] = 0
+			i++
+		}
+		if i == len(at) {
+			return "", false
+		}
+		at[i]++
+	}
+	return "", false
+}
+
 // DSN returns a connection string without its password.
 func DSN(dsn string) string {
 	var s Secrets

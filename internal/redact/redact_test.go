@@ -86,3 +86,26 @@ func TestANilOrEmptyRedactorKeepsPlainText(t *testing.T) {
 		t.Errorf("%q became %q", text, got)
 	}
 }
+
+func TestUnmask(t *testing.T) {
+	var s, other Secrets
+	s.Add("token-one", `to"ken-two`)
+	other.Add("nothing-of-it")
+	for _, text := range []string{"one token-one.", `{"a":"token-one","b":"to\"ken-two","c":"token-one"}`, "token-one token-one token-one"} {
+		is := func(guess string) bool { return guess == text }
+		if got, ok := s.Unmask(s.String(text), is); !ok || got != text {
+			t.Errorf("%q became %q, %v", text, got, ok)
+		}
+		if got, ok := other.Unmask(s.String(text), is); ok {
+			t.Errorf("without the secret %q became %q", text, got)
+		}
+	}
+	var none *Secrets
+	if _, ok := none.Unmask(Mask, func(string) bool { return true }); ok {
+		t.Error("a nil redactor knew the secret")
+	}
+	guesses := 0
+	if _, ok := s.Unmask(strings.Repeat(Mask, 30), func(string) bool { guesses++; return false }); ok || guesses > maxGuesses {
+		t.Errorf("%d guesses", guesses)
+	}
+}
