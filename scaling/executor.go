@@ -25,6 +25,7 @@ type Executor struct {
 	steps   []Step
 	states  []states // of the steps, as they were read, secrets included
 	known   []bool   // which of the states before come from a journal
+	seals   []seals  // of those from a journal that hold a secret nobody knows
 }
 
 // states are what a step read before and after it acted.
@@ -55,6 +56,7 @@ func (x *Executor) Resume(ctx context.Context, o *Outcome) error {
 
 func (x *Executor) take(steps []Step) {
 	x.steps, x.states, x.known = steps, make([]states, len(steps)), make([]bool, len(steps))
+	x.seals = make([]seals, len(steps))
 }
 
 // run runs the steps of an outcome that have not worked yet, until one fails.
@@ -105,14 +107,16 @@ func (x *Executor) step(ctx context.Context, index int, o *StepOutcome) error {
 	o.Status = Applied
 	if err != nil {
 		o.Status, o.Error = Failed, x.clean(err.Error())
-		if o.Attempts == 0 {
+		if o.Attempts == 0 && !x.known[index] {
 			o.Status = Skipped // nothing was changed
 		}
 		err = fmt.Errorf("step %s: %w", o.Name, errors.Join(err, ctx.Err()))
 	}
 	record := Record{At: o.FinishedAt, Event: string(o.Status), Step: index, Name: o.Name, Error: o.Error}
 	if o.Status == Applied {
-		record.After = x.clean(x.states[index].after)
+		after := x.states[index].after
+		record.After = x.clean(after)
+		record.AfterSeal = sealed(after, record.After)
 	}
 	err = errors.Join(err, x.journal.write(record))
 	x.tell(o.Name, o.Status, o.Error)
@@ -123,24 +127,38 @@ func (x *Executor) step(ctx context.Context, index int, o *StepOutcome) error {
 func (x *Executor) begin(ctx context.Context, index int, c change, o *StepOutcome) error {
 	ctx, cancel := context.WithTimeout(ctx, x.steps[index].timeout())
 	defer cancel()
-	if x.known[index] {
-		// What is there now may be half of what this step does: the state that it
-		// is undone to is the one that the journal has.
-		if f, ok := c.(fielded); ok {
-			return f.recall(x.states[index].before)
-		}
-		return nil
-	}
-	was, err := capture(ctx, c)
+	was, err := x.prior(ctx, index, c)
 	if err != nil {
 		return fmt.Errorf("reading the state before: %w", err)
 	}
+	if x.known[index] && was == x.states[index] {
+		return nil // the journal has it
+	}
 	x.states[index] = was
 	o.Before = x.clean(was.before)
-	return x.journal.write(Record{
-		At: o.StartedAt, Event: eventBegin, Step: index, Name: o.Name, Before: o.Before,
-		Intended: x.clean(was.after), Undo: x.clean(c.undoes()), Secret: o.Before != was.before,
-	})
+	r := Record{
+		At: o.StartedAt, Event: eventBegin, Step: index, Name: o.Name,
+		Before: o.Before, Intended: x.clean(was.after), Undo: x.clean(c.undoes()),
+	}
+	r.BeforeSeal, r.IntendedSeal = sealed(was.before, r.Before), sealed(was.after, r.Intended)
+	return x.journal.write(r)
+}
+
+// prior returns the state that the step is undone to, and the one that it is to
+// make. Where another process had begun with the step, what is there now may be
+// half of what it does: the prior state is the one that the journal has.
+func (x *Executor) prior(ctx context.Context, index int, c change) (was states, err error) {
+	if !x.known[index] {
+		return capture(ctx, c)
+	}
+	if err := x.errSealed(index); err != nil {
+		return was, err
+	}
+	was = x.states[index]
+	if f, ok := c.(fielded); ok {
+		was.before, was.after, err = f.resume(ctx, was.before, was.after)
+	}
+	return was, err
 }
 
 // capture returns the state before, and where the change can tell it, the state

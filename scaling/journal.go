@@ -21,11 +21,13 @@ type Record struct {
 	// Intended is the state that the step was about to make, where it could tell.
 	Intended string `json:"intended,omitempty"`
 	After    string `json:"after,omitempty"` // the state that an applied step has made
-	// Secret says that Before is not what the step found, since that holds a
-	// secret.
-	Secret bool   `json:"secret,omitempty"`
-	Undo   string `json:"undo,omitempty"` // how it would be undone
-	Error  string `json:"error,omitempty"`
+	// The seals of Before, Intended and After where those are masked, since the
+	// state holds a secret.
+	BeforeSeal   *Seal  `json:"before_seal,omitempty"`
+	IntendedSeal *Seal  `json:"intended_seal,omitempty"`
+	AfterSeal    *Seal  `json:"after_seal,omitempty"`
+	Undo         string `json:"undo,omitempty"` // how it would be undone
+	Error        string `json:"error,omitempty"`
 }
 
 // eventBegin is written before a step changes anything.

@@ -110,6 +110,34 @@ func (c *kubeChange) recall(before string) (err error) {
 	return err
 }
 
+// resume implements fielded. Of an object that the other process had no field to
+// change of, what the step would change now is captured.
+func (c *kubeChange) resume(ctx context.Context, before, intended string) (allBefore, allIntended string, err error) {
+	if err := c.recall(before); err != nil {
+		return "", "", err
+	}
+	if c.intended, err = parseState(intended); err != nil {
+		return "", "", err
+	}
+	if c.edits, err = c.plan(ctx); err != nil {
+		return "", "", err
+	}
+	for target := range c.before {
+		if !slices.ContainsFunc(c.edits, func(e edit) bool { return e.target == target }) {
+			return "", "", fmt.Errorf("the step had begun with %s, and would not write it now: go back by scale rollback", target)
+		}
+	}
+	for _, e := range c.edits {
+		if _, known := c.before[e.target]; known {
+			continue
+		}
+		if err := c.captureEdit(ctx, e); err != nil {
+			return "", "", err
+		}
+	}
+	return c.before.String(), c.intended.String(), nil
+}
+
 // merge implements fielded.
 func (c *kubeChange) merge(before, after, now string) (want string, conflicts []string, err error) {
 	var states [3]fieldState

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"scaleproof/internal/kubectl"
+	"scaleproof/internal/redact"
 	"scaleproof/internal/unit"
 )
 
@@ -61,15 +63,19 @@ func (f *fakeAPI) run(_ context.Context, stdin []byte, args []string) (out, faul
 	defer f.mu.Unlock()
 	fail := func(text string) ([]byte, []byte, error) { return nil, []byte(text), errors.New("exit status 1") }
 	args = args[3:] // context, namespace, request-timeout
-	o, found := f.objects[args[1]]
+	target := args[1]
+	if args[0] == "apply" {
+		target = object(f.t, string(stdin)).Target()
+	}
+	o, found := f.objects[target]
 	switch {
-	case args[0] == "get" && !strings.Contains(args[1], "/"):
-		return []byte(`{"items":[]}`), nil, nil
+	case args[0] == "get" && !strings.Contains(target, "/"):
+		return f.list(target), nil, nil
 	case !found:
-		return fail("Error from server (NotFound): " + args[1])
-	case args[0] == "patch":
+		return fail("Error from server (NotFound): " + target)
+	case args[0] == "patch", args[0] == "apply":
 		dryRun := strings.Contains(strings.Join(args, " "), "--dry-run")
-		if text := f.patch(&o, args, string(stdin), dryRun); text != "" {
+		if text := f.patch(&o, target, args, string(stdin), dryRun); text != "" {
 			return fail(text)
 		}
 	}
@@ -80,7 +86,23 @@ func (f *fakeAPI) run(_ context.Context, stdin []byte, args []string) (out, faul
 	return text, nil, nil
 }
 
-func (f *fakeAPI) patch(o *kubectl.Object, args []string, body string, dryRun bool) (fault string) {
+// list lists the objects of a kind, with its group.
+func (f *fakeAPI) list(kinds string) []byte {
+	items := []kubectl.Object{}
+	for _, o := range f.objects {
+		kind, _, _ := strings.Cut(kinds, ".")
+		if strings.ToLower(o.Kind())+"s" == kind {
+			items = append(items, o)
+		}
+	}
+	text, err := json.Marshal(map[string]any{"items": items})
+	if err != nil {
+		f.t.Error(err)
+	}
+	return text
+}
+
+func (f *fakeAPI) patch(o *kubectl.Object, target string, args []string, body string, dryRun bool) (fault string) {
 	if !dryRun {
 		f.writes++
 		if f.before != nil {
@@ -108,7 +130,7 @@ func (f *fakeAPI) patch(o *kubectl.Object, args []string, body string, dryRun bo
 		return ""
 	}
 	f.bump(made)
-	f.objects[args[1]] = made
+	f.objects[target] = made
 	*o = made
 	if f.after != nil {
 		return f.after(f.writes)
@@ -282,6 +304,156 @@ func TestTheJournalHoldsWhatIsIntended(t *testing.T) {
 	if first.Before != `{"service/app":{"/spec/a":1}}` || first.Intended != `{"service/app":{"/spec/a":5}}` {
 		t.Errorf("before the write the journal held %+v", first)
 	}
+}
+
+// A secret that JSON escapes is in no state, summary or difference: they are JSON.
+func TestEscapedSecretsStayOutOfStates(t *testing.T) {
+	const secret = `pa"ss&1x`
+	f := newFakeAPI(t, service)
+	env := f.environment(t)
+	env.Secrets = &redact.Secrets{}
+	env.Secrets.Add(secret)
+	dir := t.TempDir()
+	journal, err := OpenJournal(dir, "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := patchSpec("a", 0)
+	step.Patch.Patch = map[string]any{"spec": map[string]any{"a": secret}}
+	var events strings.Builder
+	x := NewExecutor(env, journal, func(e Event) { fmt.Fprintln(&events, e) })
+	previews := x.Preview(t.Context(), []Step{step})
+	o, err := x.Apply(t.Context(), "id", []Step{step})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.set("service/app", "a", secret+"2")
+	r := x.Rollback(t.Context(), o, "a test") // whose conflict tells what is there
+	lines, err := os.ReadFile(journal.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := fmt.Sprint(previews, o, r, events.String(), string(lines))
+	if strings.Contains(all, "1x") || !strings.Contains(all, redact.Mask) {
+		t.Errorf("the secret is seen: %s", all)
+	}
+}
+
+// twoObjects are those of a manifest that changes both.
+func twoObjects(t *testing.T) (live []string, step Step) {
+	t.Helper()
+	const other = `{"apiVersion":"v1","kind":"Service","metadata":{"name":"other"},"spec":{"a":1}}`
+	manifest := writeFile(t, "m.yaml", strings.NewReplacer(`"a":1`, `"a":5`).Replace(service+"\n---\n"+other))
+	return []string{service, other}, Step{Name: "both", Timeout: unit.Duration(20 * time.Second), Apply: &Apply{File: manifest}}
+}
+
+// owned is a workload whose replicas an autoscaler owns.
+var owned = []string{
+	`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"app"},"spec":{"replicas":2,"selector":{"matchLabels":{"a":"b"}}}}`,
+	`{"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"app"},"spec":{"minReplicas":2,"maxReplicas":3,"scaleTargetRef":{"kind":"Deployment","name":"app"}}}`,
+}
+
+// A process that dies between a record and the write that it tells of leaves a step
+// that is to be made, not one that was.
+func TestAKillBeforeAWriteIsMadeGood(t *testing.T) {
+	two, both := twoObjects(t)
+	four := 4
+	adjust := Step{Name: "adjust", Timeout: unit.Duration(20 * time.Second), Scale: &Scale{Target: "deployment/app", Replicas: &four, Owner: Adjust}}
+	for name, c := range map[string]struct {
+		objects []string
+		step    Step
+		dies    int  // before this write
+		ends    bool // it learns of the failure before it dies
+		want    map[string]any
+	}{
+		"before the write":        {[]string{service}, patchSpec("a", 5), 1, false, map[string]any{"service/app": "5"}},
+		"once the step failed":    {[]string{service}, patchSpec("a", 5), 1, true, map[string]any{"service/app": "5"}},
+		"between two objects":     {two, both, 2, false, map[string]any{"service/app": "5", "service/other": "5"}},
+		"before an owner's write": {owned, adjust, 1, false, map[string]any{"horizontalpodautoscaler/app": "4"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFakeAPI(t, c.objects...)
+			journal, err := OpenJournal(t.TempDir(), "id")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var records []Record
+			look := func() {
+				if records, err = ReadJournal(journal.Path()); err != nil {
+					t.Error(err)
+				}
+			}
+			f.before = func(n int) string {
+				if n < c.dies {
+					return ""
+				}
+				look()
+				return "Error from server (Forbidden): dead"
+			}
+			steps := []Step{c.step}
+			if _, err := NewExecutor(f.environment(t), journal, func(Event) {}).Apply(t.Context(), "id", steps); err == nil {
+				t.Fatal("it was not killed")
+			}
+			if c.ends {
+				look()
+			}
+			writes := 0
+			f.before = func(int) string { writes++; return "" }
+			f.after = func(int) string { // the autoscaler's controller
+				if hpa := f.objects["horizontalpodautoscaler/app"]; hpa != nil {
+					f.set("deployment/app", "replicas", hpa.At("spec", "minReplicas"))
+				}
+				return ""
+			}
+			x := newExecutor(t, f.environment(t))
+			o, err := x.Recall("id", steps, records)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := x.Resume(t.Context(), o); err != nil || writes == 0 || o.Steps[0].Status != Applied {
+				t.Fatalf("%v, %d writes, %+v", err, writes, o.Steps)
+			}
+			for target, value := range c.want {
+				field := "a"
+				if target == "horizontalpodautoscaler/app" {
+					field = "minReplicas"
+				}
+				if got := f.objects[target].At("spec", field); fmt.Sprint(got) != value {
+					t.Errorf("%s has %v, want %v", target, got, value)
+				}
+			}
+			if c.want["horizontalpodautoscaler/app"] != nil && fmt.Sprint(f.objects["deployment/app"].At("spec", "replicas")) != "4" {
+				t.Error("it did not wait for the autoscaler")
+			}
+			f.after = nil
+			if r := x.Rollback(t.Context(), o, "a test"); !r.Verified {
+				t.Errorf("rollback %+v", r)
+			}
+		})
+	}
+}
+
+// What can't be taken up again has begun all the same: it is undone.
+func TestAStepThatCannotBeTakenUpIsUndone(t *testing.T) {
+	f := newFakeAPI(t, service)
+	before := `{"service/app":{"/spec/a":1}}`
+	records := []Record{{Event: eventBegin, Name: "patch", Before: before, Intended: `{"service/app":{"/spec/a":5}}`}}
+	f.set("service/app", "a", json.Number("5"))
+	steps := []Step{patchSpec("a", 5)}
+	steps[0].Patch.Target = "service/another" // as where an owner has changed
+	f.objects["service/another"] = object(t, service)
+	x := newExecutor(t, f.environment(t))
+	o, err := x.Recall("id", steps, records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Resume(t.Context(), o); err == nil || !strings.Contains(err.Error(), "had begun with service/app") || o.Steps[0].Status != Failed {
+		t.Fatalf("%v, %+v", err, o.Steps)
+	}
+	if r := x.Rollback(t.Context(), o, "a test"); !r.Verified {
+		t.Errorf("rollback %+v", r)
+	}
+	assertSpec(t, f, `{"a":1,"b":1}`)
 }
 
 func TestConvergence(t *testing.T) {

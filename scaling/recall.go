@@ -44,9 +44,9 @@ var ErrOtherSteps = errors.New("the journal is of other steps: the plan has chan
 // Recall makes the executor know what another one, whose journal it is, has done
 // with the same steps, so that Rollback can undo it and Resume can go on. A step
 // that had begun and not ended may have changed something: it counts as failed. It
-// fails with ErrOtherSteps where the steps are not those of the journal, and where
-// a prior state that it would have to restore holds a secret, which no journal
-// keeps.
+// fails with ErrOtherSteps where the steps are not those of the journal. A prior
+// state that holds a secret is put together from the secrets that are known; where
+// it can't be, its step can't be undone, and the others can.
 func (x *Executor) Recall(id string, steps []Step, records []Record) (*Outcome, error) {
 	x.take(steps)
 	o := x.pending(id, steps)
@@ -72,18 +72,17 @@ func (x *Executor) Recall(id string, steps []Step, records []Record) (*Outcome, 
 
 // recall takes one record.
 func (x *Executor) recall(r Record, s *StepOutcome) error {
-	was := &x.states[r.Step]
+	was, seals := &x.states[r.Step], &x.seals[r.Step]
 	switch r.Event {
 	case eventBegin:
-		if r.Secret {
-			return fmt.Errorf("recalling step %s: its prior state holds a secret, which the journal does not keep: undo it by hand (%s)", r.Name, r.Undo)
-		}
 		s.Status, s.StartedAt, s.Before = Pending, r.At, r.Before
-		was.before, was.after, x.known[r.Step] = r.Before, r.Intended, true
+		was.before, seals.before = x.unseal(r.Before, r.BeforeSeal)
+		was.after, seals.after = x.unseal(r.Intended, r.IntendedSeal)
+		x.known[r.Step] = true
 	case string(Applied):
 		s.Status, s.FinishedAt, s.After = Applied, r.At, r.After
 		if r.After != "" {
-			was.after = r.After
+			was.after, seals.after = x.unseal(r.After, r.AfterSeal)
 		}
 	case string(Failed), string(Skipped), string(RolledBack), string(Unverified):
 		s.Status, s.FinishedAt, s.Error = Status(r.Event), r.At, r.Error

@@ -59,13 +59,23 @@ func (x *Executor) undo(ctx context.Context, c change, index int, status Status,
 	if c.undoes() == "" {
 		return errors.New("the step can't be undone")
 	}
-	was := x.states[index]
-	if f, ok := c.(fielded); ok {
-		return x.undoFields(ctx, f, was, undone)
+	f, isFielded := c.(fielded)
+	if isFielded {
+		if err := f.recall(x.states[index].before); err != nil {
+			return err
+		}
 	}
 	now, readable, err := c.read(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the state before undoing: %w", err)
+	}
+	x.compareSealed(index, now)
+	if err := x.errSealed(index); err != nil {
+		return err
+	}
+	was := x.states[index]
+	if isFielded {
+		return x.undoFields(ctx, f, was, now, undone)
 	}
 	switch {
 	case readable && now == was.before:
@@ -83,14 +93,7 @@ func (x *Executor) undo(ctx context.Context, c change, index int, status Status,
 }
 
 // undoFields goes back field by field.
-func (x *Executor) undoFields(ctx context.Context, c fielded, was states, undone *StepOutcome) error {
-	if err := c.recall(was.before); err != nil {
-		return err
-	}
-	now, _, err := c.read(ctx)
-	if err != nil {
-		return fmt.Errorf("reading the state before undoing: %w", err)
-	}
+func (x *Executor) undoFields(ctx context.Context, c fielded, was states, now string, undone *StepOutcome) error {
 	want, conflicts, err := c.merge(was.before, was.after, now)
 	if err != nil {
 		return err

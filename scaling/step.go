@@ -45,7 +45,7 @@ func (stateless) undo(context.Context, string) (string, error) { return "", nil 
 
 // A fielded change has a state of several fields, of which others may change some
 // while the action lasts. capture comes first, or on a later change of the same
-// configuration, recall.
+// configuration, recall to undo it, or resume to make it again.
 type fielded interface {
 	change
 	// capture returns the state now, and the one that apply will make of it. It
@@ -53,6 +53,9 @@ type fielded interface {
 	capture(ctx context.Context) (before, intended string, err error)
 	// recall tells what was captured, so that read reads the same fields.
 	recall(before string) error
+	// resume takes up what another process had begun: what it captured, and what
+	// it meant to make of it. It returns both, with what it captures in addition.
+	resume(ctx context.Context, before, intended string) (allBefore, allIntended string, err error)
 	// merge returns the state to go back to: before, but for the fields that
 	// are now neither as before nor as after, which it names.
 	merge(before, after, now string) (want string, conflicts []string, err error)
