@@ -49,11 +49,11 @@ func (r recorder) install(ctx context.Context) error {
 		}
 		for _, t := range r.catalog.owned() {
 			execute := "EXECUTE FUNCTION " + r.job.function("gone", t) + "()"
-			gone, err := triggerSQL(ctx, conn, t, r.trigger("gone"), "AFTER DELETE ON "+t.sql()+" FOR EACH ROW "+execute)
+			gone, err := triggerSQL(ctx, conn, t.sql(), r.trigger("gone"), "AFTER DELETE ON "+t.sql()+" FOR EACH ROW "+execute)
 			if err != nil {
 				return err
 			}
-			rekeyed, err := triggerSQL(ctx, conn, t, r.trigger("rekeyed"), "AFTER UPDATE ON "+t.sql()+
+			rekeyed, err := triggerSQL(ctx, conn, t.sql(), r.trigger("rekeyed"), "AFTER UPDATE ON "+t.sql()+
 				" FOR EACH ROW WHEN ("+t.keyTexts("OLD")+" IS DISTINCT FROM "+t.keyTexts("NEW")+") "+execute)
 			if err != nil {
 				return err

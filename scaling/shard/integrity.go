@@ -93,9 +93,13 @@ WHERE indrelid = ANY($1::text[]::regclass[]) AND NOT (indisvalid AND indisready)
 func invalidObjects(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) {
 	rows, err := conn.Query(ctx, invalidSQL, c.names())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading constraints and indexes: %w", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
+	faults, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("reading constraints and indexes: %w", err)
+	}
+	return faults, nil
 }
 
 func (c *Catalog) names() []string {

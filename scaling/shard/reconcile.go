@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -62,7 +61,7 @@ func (j *Job) repair(ctx context.Context, k *comparer, tables []*Table, v *Verif
 }
 
 func (r tableComparison) verification() TableVerification {
-	return TableVerification{r.hasher.table.String(), r.a.rows, r.b.rows, r.hasher.buckets, len(r.differing)}
+	return TableVerification{r.hasher.table.String(), r.a.rows, r.b.rows, r.hasher.buckets, len(r.differing), r.changing}
 }
 
 func (k *comparer) compareEstimated(ctx context.Context, t *Table) (tableComparison, error) {
@@ -87,7 +86,7 @@ func (j *Job) repairTable(ctx context.Context, k *comparer, r tableComparison) (
 		return 0, err
 	}
 	defer closeConn(target)
-	in := r.hasher.bucket("t") + " IN (" + strings.Trim(strings.ReplaceAll(fmt.Sprint(r.differing), " ", ", "), "[]") + ")"
+	in := r.hasher.in(r.differing)
 	var rows int64
 	err = inTx(ctx, target, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock_shared($1)", j.lockKey("worker")); err != nil {
