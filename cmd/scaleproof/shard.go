@@ -197,8 +197,8 @@ func (a *app) shardCutoverCommand() *cobra.Command {
 				return err
 			}
 			return a.writeData(*output, r, func(w io.Writer, _ reports.TerminalStyle) error {
-				_, err := fmt.Fprintf(w, "%s has the organisations; the routing is of epoch %d. Writes were refused for %s, in which %d rows were compared.\n",
-					to, r.Epoch, unit.Format(r.FenceSeconds, unit.Seconds), r.Checked.Count())
+				_, err := fmt.Fprintf(w, "%s has the organisations; the routing is of epoch %d. %d rows were compared; then writes were refused for %s, in which %d were compared again.\n",
+					to, r.Epoch, r.Compared, unit.Format(r.FenceSeconds, unit.Seconds), r.Checked.Count())
 				return err
 			})
 		})

@@ -40,6 +40,7 @@ func (j *Job) comparer(ctx context.Context, c *Catalog, a, b side) (*comparer, e
 // A tableComparison is what a comparison of one table came to.
 type tableComparison struct {
 	hasher    hasher
+	condition string // on the row t: those that were compared; empty: all
 	a, b      digest // of all rows
 	differing []int  // buckets
 	changing  int    // rows: see followed
@@ -67,6 +68,26 @@ func (k *comparer) compare(ctx context.Context, t *Table, estimate int64) (table
 		if x != y {
 			r.differing = append(r.differing, b)
 		}
+	}
+	return r, nil
+}
+
+// compareSome compares the rows that a condition takes, which should be few.
+func (k *comparer) compareSome(ctx context.Context, t *Table, condition string) (tableComparison, error) {
+	r := tableComparison{hasher: hasher{t, 1, k.typed}, condition: condition}
+	for _, s := range []struct {
+		side side
+		sum  *digest
+	}{{k.a, &r.a}, {k.b, &r.b}} {
+		found, err := s.side.digestPart(ctx, r.hasher, part{t.from(), condition}, k.catalog.where(t, "t"))
+		if err != nil {
+			return r, fmt.Errorf("checking %s on %s: %w", t, s.side.node.Name, err)
+		}
+		*s.sum = found[0]
+		k.progress(found[0].rows)
+	}
+	if r.a != r.b {
+		r.differing = []int{0}
 	}
 	return r, nil
 }
@@ -111,7 +132,7 @@ func (k *comparer) drill(ctx context.Context, r tableComparison) ([]Difference, 
 		group, ctx := errgroup.WithContext(ctx)
 		for i, s := range []side{k.a, k.b} {
 			group.Go(func() (err error) {
-				rows[i], err = k.bucketRows(ctx, s, r.hasher, []int{bucket})
+				rows[i], err = k.rowsOf(ctx, s, tableComparison{hasher: r.hasher, differing: []int{bucket}}, r.hasher.table.keyWords())
 				return err
 			})
 		}
@@ -139,7 +160,7 @@ func (k *comparer) followed(ctx context.Context, r tableComparison) (wrong []Dif
 		if err != nil {
 			return
 		}
-		*rows, err = k.bucketRows(ctx, s, r.hasher, r.differing)
+		*rows, err = k.rowsOf(ctx, s, r, r.hasher.table.keyWords())
 		for key := range *rows {
 			slices.Sort((*rows)[key])
 		}
@@ -174,24 +195,35 @@ func (k *comparer) followed(ctx context.Context, r tableComparison) (wrong []Dif
 	return nil, 0, err
 }
 
-// bucketRows reads the hashes of some buckets' rows by their keys.
-func (k *comparer) bucketRows(ctx context.Context, s side, h hasher, buckets []int) (map[string][]int64, error) {
+// keyWords writes a row's key for a person.
+func (t *Table) keyWords() string { return "concat_ws(', ', " + idents("t.", t.identity()) + ")" }
+
+// differs is the condition that a row is in a part that differs.
+func (r tableComparison) differs() string {
+	if r.condition != "" {
+		return r.condition
+	}
+	return r.hasher.in(r.differing)
+}
+
+// rowsOf reads the hashes of the rows of the parts that differ, by what key writes.
+func (k *comparer) rowsOf(ctx context.Context, s side, r tableComparison, key string) (map[string][]int64, error) {
 	conn, err := s.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer closeConn(conn)
-	t := h.table
-	rows, err := conn.Query(ctx, fmt.Sprintf("SELECT concat_ws(', ', %s), %s FROM %s t WHERE %s AND %s",
-		idents("t.", t.identity()), h.row("t", 0), t.from(), k.catalog.where(t, "t"), h.in(buckets)))
+	t := r.hasher.table
+	rows, err := conn.Query(ctx, fmt.Sprintf("SELECT %s, %s FROM %s t WHERE %s AND %s",
+		key, r.hasher.row("t", 0), t.from(), k.catalog.where(t, "t"), r.differs()))
 	if err != nil {
 		return nil, err
 	}
 	all := map[string][]int64{}
-	var key string
+	var name string
 	var hash int64
-	_, err = pgx.ForEachRow(rows, []any{&key, &hash}, func() error {
-		all[key] = append(all[key], hash)
+	_, err = pgx.ForEachRow(rows, []any{&name, &hash}, func() error {
+		all[name] = append(all[name], hash)
 		return nil
 	})
 	return all, err

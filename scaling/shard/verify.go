@@ -185,7 +185,10 @@ func (j *Job) integrity(ctx context.Context, c *Catalog, a, b Node) (faults []st
 	}
 	err = b.with(ctx, func(conn *pgx.Conn) error {
 		for _, check := range []func(context.Context, *pgx.Conn, *Catalog) ([]string, error){
-			orphans, invalidObjects, outOfRange,
+			func(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) {
+				return orphans(ctx, conn, c, nil)
+			},
+			invalidObjects, outOfRange,
 			func(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) {
 				return missingDefinitions(ctx, conn, c, definitions)
 			},
