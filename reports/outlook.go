@@ -37,10 +37,12 @@ type Dated struct {
 	*capacity.Projection
 	// History is what was measured.
 	History capacity.Series `json:"history"`
-	// Past is what would have been projected a month ago, from what was known
-	// then, and Score how that did; nil where there was too little history.
-	Past  *capacity.Projection `json:"past,omitempty"`
-	Score *capacity.Score      `json:"score,omitempty"`
+	// Past is what was projected a month ago, and Score how that did; nil where there
+	// was too little history. Announced tells that a report of then has told it;
+	// else it is what would have been projected from what was known then.
+	Past      *capacity.Projection `json:"past,omitempty"`
+	Score     *capacity.Score      `json:"score,omitempty"`
+	Announced bool                 `json:"announced,omitempty"`
 	// Scenarios are projections under the plan's scenarios.
 	Scenarios []*capacity.Projection `json:"scenarios,omitempty"`
 }

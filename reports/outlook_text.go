@@ -187,7 +187,11 @@ func scoreText(d *Dated) string {
 	if s == nil {
 		return ""
 	}
-	text := fmt.Sprintf("projected on %s: %s of what came since lay in the 80 %% interval, off by %s in the mean", s.Made.Format(time.DateOnly), unit.Format(s.Coverage80, unit.Ratio), unit.Format(s.MAE, d.Unit))
+	made := "as would have been projected on"
+	if d.Announced {
+		made = "announced on"
+	}
+	text := fmt.Sprintf("%s %s: %s of what came since lay in the 80 %% interval, off by %s in the mean", made, s.Made.Format(time.DateOnly), unit.Format(s.Coverage80, unit.Ratio), unit.Format(s.MAE, d.Unit))
 	if l := s.Limit; l != nil && l.Outcome != "open" {
 		text += "; the limit came " + l.Outcome
 	}

@@ -24,6 +24,8 @@ type OutlookOptions struct {
 	Seed     uint64
 	Now      time.Time
 	FailIf   []expr.Condition
+	// Announced are the projections that a report announced a month ago.
+	Announced []*capacity.Projection
 	// Warnings are those of the newest snapshot: what it could not read.
 	Warnings []string
 }

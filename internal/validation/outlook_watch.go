@@ -28,7 +28,9 @@ func (w *outlookWork) watch(ctx context.Context, all []capacity.ProjectJob) erro
 	}
 	for _, d := range w.result.Limits[:min(len(w.result.Limits), closelyWatched)] {
 		job, end := byName[d.Series], w.projected[d.Series].end()
-		add(known(job, end.Add(-aMonth)), func(p *capacity.Projection) { scorePast(d, p) })
+		if !w.scoreAnnounced(d) {
+			add(known(job, end.Add(-aMonth)), func(p *capacity.Projection) { scorePast(d, p) })
+		}
 		add(known(job, end.Add(-sameNight)), func(p *capacity.Projection) { w.compareNights(d, p) })
 		for _, rule := range w.config.Scenarios {
 			if rule.Applies(d.Series, d.Unit, d.Kind) {
@@ -61,16 +63,29 @@ func known(job capacity.ProjectJob, at time.Time) capacity.ProjectJob {
 	return job
 }
 
-// scorePast compares the projection of a month ago with what came.
-func scorePast(d *reports.Dated, past *capacity.Projection) {
+// scoreAnnounced compares what was announced of a limit a month ago with what came,
+// and reports whether there is such.
+func (w *outlookWork) scoreAnnounced(d *reports.Dated) bool {
+	for _, past := range w.opts.Announced {
+		if past.Series == d.Series && past.Unit == d.Unit && past.Kind == d.Kind {
+			d.Announced = scorePast(d, past)
+		}
+	}
+	return d.Announced
+}
+
+// scorePast compares the projection of a month ago with what came, and reports
+// whether anything did.
+func scorePast(d *reports.Dated, past *capacity.Projection) bool {
 	if past.Status != capacity.Projected {
-		return
+		return false
 	}
 	score, err := capacity.ScoreProjection(past, d.History)
 	if err != nil {
-		return // nothing was measured since
+		return false // nothing was measured since
 	}
 	d.Past, d.Score = past, score
+	return true
 }
 
 func (w *outlookWork) changed(series, format string, args ...any) {
