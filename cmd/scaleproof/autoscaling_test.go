@@ -10,8 +10,11 @@ import (
 	"time"
 
 	"scaleproof/capacity"
+	"scaleproof/internal/history"
 	"scaleproof/internal/plan"
+	"scaleproof/internal/snapshot"
 	"scaleproof/internal/testprom"
+	"scaleproof/internal/unit"
 )
 
 const hpaManifest = `apiVersion: autoscaling/v2
@@ -153,6 +156,45 @@ func TestVPARecommendFromPrometheus(t *testing.T) {
 	for query, says := range map[string]string{"cores": "gives 2 series", "nothing": "has nothing of that time", "sum(": "parse error"} {
 		if got := runCommand(t, environment, "vpa", "recommend", "-f", nightly, "--cpu-query", query); got.code != 4 || !strings.Contains(got.err, says) {
 			t.Errorf("%s: %+v", query, got)
+		}
+	}
+}
+
+// The profile of a day is simulated at the peak that the history lets expect.
+func TestHPASimulateAtAForecastPeak(t *testing.T) {
+	place := filepath.Join(t.TempDir(), "history")
+	store, err := history.Open(t.Context(), place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 60 { // 10 requests a second more each day: 1,200 in 60 days, where there were 600
+		at := time.Now().AddDate(0, 0, i-59)
+		s := &snapshot.Snapshot{
+			SchemaVersion: snapshot.SchemaVersion, ID: fmt.Sprint("night-", i), Plan: "nightly", Phase: "collect", StartedAt: at, FinishedAt: at, Trials: 1,
+			Metrics: []snapshot.Metric{{Name: "prom.api", Unit: unit.RequestsPerSecond, Better: snapshot.Neutral, Values: snapshot.Values{float64(10 + 10*i)}}},
+		}
+		if err := store.Add(t.Context(), s, history.Labels{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hpa, trace := writeFile(t, "hpa.yaml", fmt.Sprintf(hpaManifest, 50)), burst(t)
+	for _, quantile := range []string{"p50", "p90"} {
+		got := runCommand(t, nil, "hpa", "simulate", "--hpa", hpa, "--trace", trace, "--capacity-per-replica", "100", "--history", place, "--forecast", "prom.api", "--forecast-quantile", quantile, "--output", "json")
+		var view capacity.HPATimeline
+		if err := json.Unmarshal([]byte(got.out), &view); err != nil || !strings.Contains(got.err, "1,200/s") && !strings.Contains(got.err, "1200/s") {
+			t.Fatalf("%v %+v", err, got)
+		}
+		demand := 0.0
+		for _, s := range view.Steps {
+			demand = max(demand, s.Demand)
+		}
+		if demand < 1190 || demand > 1210 {
+			t.Errorf("%s: the demand peaks at %v, want 1200", quantile, demand)
+		}
+	}
+	for _, args := range [][]string{{"--forecast", "nothing"}, {"--forecast", "prom.api", "--scale", "2"}, {"--forecast", "prom.api", "--forecast-quantile", "p99"}} {
+		if got := runCommand(t, nil, append([]string{"hpa", "simulate", "--hpa", hpa, "--trace", trace, "--history", place}, args...)...); got.code != 2 {
+			t.Errorf("%v: %+v", args, got)
 		}
 	}
 }
