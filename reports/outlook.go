@@ -52,6 +52,9 @@ type Undated struct {
 	*capacity.Projection
 	// LimitValue is what it must not reach, nil where it has no limit.
 	LimitValue *float64 `json:"limit_value,omitempty"`
+	// Silent tells that it has a history, and nothing has come lately: a collector
+	// stopped, or a node does not answer.
+	Silent bool `json:"silent,omitempty"`
 }
 
 // A NightChange is a difference from the night before.
@@ -168,6 +171,9 @@ func (o *Outlook) judge(c expr.Condition) ConditionResult {
 	for _, u := range o.Unknown {
 		if u.LimitValue != nil && unknown == "" && capacity.Named(u.Series, name) {
 			unknown = "there is too little history of " + u.Series
+			if u.Silent {
+				unknown = u.Series + " was last measured on " + u.To.Format(time.DateOnly)
+			}
 		}
 	}
 	for _, d := range o.Limits {

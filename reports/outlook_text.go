@@ -158,10 +158,14 @@ func unknownText(u *Undated) string {
 	if u.Points == 0 {
 		return "insufficient history: no point that counts"
 	}
-	text := "insufficient history: now " + unit.Format(u.Last, u.Unit)
+	amount := unit.Format(u.Last, u.Unit)
 	if u.LimitValue != nil {
-		text += " of " + unit.Format(*u.LimitValue, u.Unit)
+		amount += " of " + unit.Format(*u.LimitValue, u.Unit)
 	}
+	if u.Silent {
+		return "nothing has come since " + u.To.Format(time.DateOnly) + ", when it was " + amount
+	}
+	text := "insufficient history: now " + amount
 	if u.Points == 1 {
 		text += ", 1 point"
 	} else {

@@ -39,6 +39,8 @@ type pastMetrics struct {
 	ahead  []string  // entries left out, since they come from the future
 	// entries are all, the oldest first.
 	entries []history.Entry
+	// seen is when each part that can fail by itself was last measured.
+	seen map[metricKey]time.Time
 }
 
 type metricKey struct{ metric, source string }
@@ -48,7 +50,7 @@ const clocksApart = 24 * time.Hour
 
 // newPastMetrics turns entries, in the order of time, into series.
 func newPastMetrics(entries []history.Entry, now time.Time) *pastMetrics {
-	p := &pastMetrics{byKey: map[metricKey]*metricSeries{}, entries: entries}
+	p := &pastMetrics{byKey: map[metricKey]*metricSeries{}, entries: entries, seen: map[metricKey]time.Time{}}
 	sources := map[string]*metricSource{}
 	host := onlyHost(entries)
 	for i := range entries {
@@ -124,6 +126,7 @@ func (p *pastMetrics) add(e *history.Entry, f history.Figure, source *metricSour
 		p.series = append(p.series, s)
 	}
 	s.Unit = f.Unit
+	p.seen[s.part()] = e.StartedAt
 	s.Times, s.Values = append(s.Times, e.StartedAt), append(s.Values, f.Median)
 }
 
@@ -178,6 +181,25 @@ func (s *metricSeries) spacing() time.Duration {
 	}
 	slices.Sort(apart)
 	return apart[len(apart)/2]
+}
+
+// part is what a series is read with: a machine, a Postgres node, the pods, a query.
+func (s *metricSeries) part() metricKey {
+	parts := strings.SplitN(s.metric, ".", 3)
+	if parts[0] == "pg" || parts[0] == "prom" {
+		parts = parts[:min(2, len(parts))]
+	} else {
+		parts = parts[:1]
+	}
+	return metricKey{strings.Join(parts, "."), s.source.name}
+}
+
+// silent tells whether nothing has been measured any more of what a series that has
+// lapsed is read with: a collector stopped, or a node does not answer. What has been
+// silent for a month is taken to be gone.
+func (p *pastMetrics) silent(s *metricSeries) bool {
+	ago := p.last.Sub(p.seen[s.part()])
+	return ago > lapsed && ago <= aMonth
 }
 
 // SeriesOf returns a metric of a history as series, one for each source that has

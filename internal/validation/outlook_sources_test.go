@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"scaleproof/capacity"
+	"scaleproof/internal/expr"
 	"scaleproof/internal/history"
 	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
@@ -137,6 +138,50 @@ func TestLimitsThatCount(t *testing.T) {
 	_, err := Outlook(t.Context(), nights, OutlookOptions{Plan: wrong, Now: april})
 	if fault := (*plan.Error)(nil); !errors.As(err, &fault) || !strings.Contains(err.Error(), "is measured in bytes") {
 		t.Errorf("a limit of 3 s for bytes: %v", err)
+	}
+}
+
+// A machine that collects no more, and a node that does not answer, are unknown for
+// a month: no policy passes on the others alone. A disk that is gone is gone.
+func TestWhatHasFallenSilentIsUnknown(t *testing.T) {
+	machine := func(left float64) []history.Figure {
+		all := []history.Figure{
+			figure("host.filesystem.root", unit.Bytes, 10*gib), figure("host.filesystem.root_limit", unit.Bytes, 100*gib),
+			figure("pg.primary.connections", unit.Count, 7), figure("pg.primary.connections_limit", unit.Count, 97),
+		}
+		if left > 12 {
+			all = append(all, figure("host.filesystem.old", unit.Bytes, gib), figure("host.filesystem.old_limit", unit.Bytes, 9*gib),
+				figure("pg.replica.connections", unit.Count, 8), figure("pg.replica.connections_limit", unit.Count, 97))
+		}
+		return all
+	}
+	until := func(days int, entries []history.Entry) []history.Entry {
+		return slices.DeleteFunc(entries, func(e history.Entry) bool { return april.Sub(e.StartedAt) < time.Duration(days)*24*time.Hour })
+	}
+	entries := inOrder(everyNight("nightly", "a", 60, machine), until(10, everyNight("nightly", "b", 60, machine)), until(40, everyNight("nightly", "c", 60, machine)))
+	policy := func(text string) reports.ConditionResult {
+		c, err := expr.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return outlookOf(t, entries, OutlookOptions{Now: april, FailIf: []expr.Condition{c}}).Conditions[0]
+	}
+	if got := policy("disk.p90 < 30d"); got.Outcome != reports.Unsure || !strings.Contains(got.Reason, "host.filesystem.root@b was last measured on 2026-03-22") {
+		t.Errorf("%+v", got)
+	}
+	if got := policy("connections.p90 < 30d"); got.Outcome != reports.Unsure || !strings.Contains(got.Reason, "pg.replica.connections was last measured") {
+		t.Errorf("%+v", got)
+	}
+	if got := policy("primary.connections.p90 < 30d"); got.Outcome != reports.Pass {
+		t.Errorf("%+v", got)
+	}
+	var unknown []string
+	for _, u := range outlookOf(t, entries, OutlookOptions{Now: april}).Unknown {
+		unknown = append(unknown, u.Series)
+	}
+	slices.Sort(unknown)
+	if want := []string{"host.filesystem.old@b", "host.filesystem.root@b", "pg.replica.connections"}; !slices.Equal(unknown, want) {
+		t.Errorf("unknown are %v, want %v", unknown, want)
 	}
 }
 
