@@ -25,9 +25,23 @@ func (s *metricSeries) newest() float64 { return s.Values[len(s.Values)-1] }
 
 // A metricSource is a machine or a plan, with its collections.
 type metricSource struct {
-	name         string
-	nights       int
-	last, before time.Time // of the newest one, and of the one before
+	name string
+	// last is the newest one, and before the newest of the night before; zero for
+	// none.
+	last, before time.Time
+	all          []time.Time
+}
+
+// collected takes in a collection, which may be one of several in a night.
+func (s *metricSource) collected(at time.Time) {
+	s.last = at
+	s.all = append(s.all, at)
+	for _, t := range slices.Backward(s.all) {
+		if at.Sub(t) >= sameNight {
+			s.before = t
+			return
+		}
+	}
 }
 
 // pastMetrics are the metrics of a history as series.
@@ -76,7 +90,7 @@ func newPastMetrics(entries []history.Entry, now time.Time) *pastMetrics {
 		}
 		for source, collected := range night {
 			if collected {
-				source.nights, source.before, source.last = source.nights+1, source.last, e.StartedAt
+				source.collected(e.StartedAt)
 			}
 		}
 	}

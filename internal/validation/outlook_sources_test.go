@@ -201,6 +201,7 @@ func TestRecommendationsByTheirGround(t *testing.T) {
 		return []history.Figure{
 			figure("prom.api", unit.RequestsPerSecond, 900-4*left), figure("prom.free", unit.Bytes, (30+left)*gib),
 			figure("k8s.deployment.app.pods", unit.Count, 3), figure("k8s.deployment.app.pods_limit", unit.Count, 40), figure("k8s.deployment.app.hpa.scaler", unit.Count, 40),
+			figure("k8s.deployment.full.pods", unit.Count, 20), figure("k8s.deployment.full.pods_limit", unit.Count, 20), figure("k8s.deployment.full.hpa.full", unit.Count, 20),
 			figure("k8s.deployment.web.pods", unit.Count, 90-left), figure("k8s.deployment.web.pods_limit", unit.Count, 100), figure("k8s.deployment.web.hpa.web-scaler", unit.Count, 100),
 			figure("pg.primary.slots_inactive", unit.Bytes, 50*gib), figure("pg.primary.transaction_ids", unit.Count, 2.0e9-1e7*left), figure("pg.primary.transaction_ids_limit", unit.Count, 2144483648),
 			figure("pg.primary.standby", unit.Count, 0),
@@ -219,6 +220,7 @@ func TestRecommendationsByTheirGround(t *testing.T) {
 		"prom.api":                       {"from 3 to 8 replicas (6 carried the limit on 2026-03-29)", "replicas: 8, owner: adjust"},
 		"prom.free":                      {"make sure of "},
 		"k8s.deployment.web.pods":        {"patch: {target: hpa/web-scaler, type: merge, patch: {spec: {maxReplicas: 170}}}"},
+		"k8s.deployment.full.pods":       {"a quarter more", "patch: {target: hpa/full, type: merge, patch: {spec: {maxReplicas: 25}}}"},
 		"pg.primary.slots_inactive":      {"at any time", "max_slot_wal_keep_size = '102400MB'", "pg_reload_conf"},
 		"pg.other.sequence.public.a_seq": {"on the primary of other: "},
 	} {
@@ -276,6 +278,31 @@ func TestATableThatFellToPlace51IsNotGone(t *testing.T) {
 	for _, text := range []string{"t49 is not among the 50 largest any more, or not there", "risen is new, or new among the 50 largest"} {
 		if !strings.Contains(told, text) {
 			t.Errorf("%q is not in %s", text, told)
+		}
+	}
+}
+
+// Two machines may collect by one plan, a minute apart: the night before is not the
+// first of them.
+func TestTheNightBeforeIsNotTheSameNight(t *testing.T) {
+	collected := func(left float64) []history.Figure {
+		table, limit := "gone", 97.0
+		if left == 0 {
+			table, limit = "fresh", 197
+		}
+		return []history.Figure{
+			figure("pg.primary.size.table.public."+table, unit.Bytes, gib), figure("pg.primary.connections", unit.Count, 7), figure("pg.primary.connections_limit", unit.Count, limit),
+		}
+	}
+	second := everyNight("nightly", "b", 30, collected)
+	for i := range second {
+		second[i].StartedAt = second[i].StartedAt.Add(time.Minute)
+	}
+	o := outlookOf(t, inOrder(everyNight("nightly", "a", 30, collected), second), OutlookOptions{Now: april.Add(time.Hour)})
+	told := fmt.Sprint(o.Changes)
+	for _, text := range []string{"its limit went from 97 to 197", "gone is not there any more", "fresh is new"} {
+		if !strings.Contains(told, text) {
+			t.Errorf("%q is not told in %s", text, told)
 		}
 	}
 }

@@ -148,17 +148,17 @@ func (s *metricSeries) fresh() bool { return s.source.last.Sub(s.end()) < sameNi
 // compareLimits says which limits have other values than at the time before, and
 // what appeared or went away.
 func (w *outlookWork) compareLimits() {
-	tonight, before := w.listed(true), w.listed(false)
+	tonight, earlier := w.listed(true), w.listed(false)
 	for _, s := range w.past.series {
-		n := len(s.Values)
 		switch {
 		case strings.HasSuffix(s.metric, capacity.LimitSuffix):
-			if s.fresh() && n > 1 && s.Values[n-2] != s.Values[n-1] {
-				w.changed(strings.Replace(s.Name, capacity.LimitSuffix, "", 1), "its limit went from %s to %s", unit.Format(s.Values[n-2], s.Unit), unit.Format(s.Values[n-1], s.Unit))
+			then := before(s.Series, s.source.before.Add(1)).Values
+			if s.fresh() && len(then) > 0 && then[len(then)-1] != s.newest() {
+				w.changed(strings.Replace(s.Name, capacity.LimitSuffix, "", 1), "its limit went from %s to %s", unit.Format(then[len(then)-1], s.Unit), unit.Format(s.newest(), s.Unit))
 			}
 		case !appears(s.metric):
-		case s.fresh() && n == 1 && s.source.nights > 1:
-			if before[listOf(s)] < dbbench.LargestTables {
+		case s.fresh() && !s.source.before.IsZero() && s.Times[0].After(s.source.before):
+			if earlier[listOf(s)] < dbbench.LargestTables {
 				w.changed(s.Name, "is new, with %s", unit.Format(s.newest(), s.Unit))
 			} else {
 				w.changed(s.Name, "is new, or new among the %d largest, with %s", dbbench.LargestTables, unit.Format(s.newest(), s.Unit))
