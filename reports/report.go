@@ -38,11 +38,13 @@ type Report struct {
 	// and applied again; Action is then the second.
 	Rehearsal *scaling.Outcome `json:"rehearsal,omitempty"`
 	// Through is the load that went on through the action.
-	Through   *loadgen.Result `json:"through,omitempty"`
-	Markers   []Marker        `json:"markers,omitempty"`
-	Events    []Event         `json:"events,omitempty"` // what the run did, in order
-	Checklist []ChecklistItem `json:"checklist,omitempty"`
-	Warnings  []string        `json:"warnings,omitempty"`
+	Through *loadgen.Result `json:"through,omitempty"`
+	// Efficiency is what an action that scaled one workload has brought its loads.
+	Efficiency []EfficiencyRow `json:"efficiency,omitempty"`
+	Markers    []Marker        `json:"markers,omitempty"`
+	Events     []Event         `json:"events,omitempty"` // what the run did, in order
+	Checklist  []ChecklistItem `json:"checklist,omitempty"`
+	Warnings   []string        `json:"warnings,omitempty"`
 	// Signatures stand beside report.json, which they sign, and not in it.
 	Signatures []Signature `json:"-"`
 

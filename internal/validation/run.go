@@ -225,6 +225,7 @@ func (r *runner) judge(report *reports.Report, act *action, fault error) {
 	case report.After != nil:
 		report.Comparison = reports.Compare(report.Before, report.After, criteria)
 	}
+	report.FindEfficiency()
 	report.Conditions, report.Verdict = reports.Judge(report, criteria, facts)
 }
 
