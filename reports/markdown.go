@@ -109,7 +109,7 @@ func markdownChecklist(b *bytes.Buffer, items []ChecklistItem) {
 		if item.State != ItemDone {
 			state = fmt.Sprintf(" **%s**", item.State)
 		}
-		fmt.Fprintf(b, "- [%s] %s%s: %s\n", mark, md(item.Text), state, md(item.Evidence))
+		fmt.Fprintf(b, "- [%s] %s%s: %s\n", mark, md(item.Text), state, mdWhole(item.Evidence))
 	}
 }
 
@@ -153,7 +153,7 @@ func markdownTable(b *bytes.Buffer, rows []Row) {
 		if r.Change == Regressed {
 			change = "**regressed**"
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s | %s |\n", code(r.Metric), sideText(r.Before, r.Unit), sideText(r.After, r.Unit), ratioText(r.Ratio), change, md(r.Reason))
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s | %s |\n", code(r.Metric), sideText(r.Before, r.Unit), sideText(r.After, r.Unit), ratioText(r.Shown()), change, md(r.Reason))
 	}
 }
 
@@ -173,9 +173,14 @@ func cutLines(text []byte, limit int) []byte {
 
 // md makes a text from outside harmless in Markdown: nothing in it is markup,
 // HTML, a mention or a table's border.
-func md(text string) string {
+func md(text string) string { return escaped(plain(text)) }
+
+// mdWhole is md for a text whose end counts, within what a comment takes.
+func mdWhole(text string) string { return escaped(cut(whole(text), 4*longest)) }
+
+func escaped(text string) string {
 	var b strings.Builder
-	for _, r := range plain(text) {
+	for _, r := range text {
 		switch {
 		case r == '&':
 			b.WriteString("&amp;")
