@@ -51,7 +51,7 @@ func NewAssembly(cfg Config, opts Options, workers int, started time.Time) (*Ass
 	r.started = started
 	r.span.from = int64(cfg.Warmup)
 	r.span.end.Store(r.span.from + cfg.length())
-	c := newCollector(&r.span, workers, r.named()+len(r.span.phases), &r.backends)
+	c := newCollector(&r.span, started, workers, r.named()+len(r.span.phases), &r.backends)
 	c.schedule, c.onSecond = r.schedule(0, 1), opts.OnSecond
 	return &Assembly{run: r, collector: c, workers: make([]assembled, workers), behind: workers}, nil
 }

@@ -86,6 +86,9 @@ func (s *sharedRun) assemble(t *testing.T, a *Assembly) {
 	}
 }
 
+// isBusy reports whether a result is Invalid for the sake of a busy machine alone.
+func isBusy(r *Result) bool { return strings.Contains(r.ValidityReason, " was the limit: ") }
+
 func countingServer(t *testing.T) (url string, count func() int64) {
 	var mu sync.Mutex
 	n := int64(0)
@@ -121,7 +124,7 @@ func TestSharesAreTogetherOneRun(t *testing.T) {
 			}
 			s.assemble(t, a)
 			r := a.Result()
-			if r.Validity == Invalid {
+			if r.Validity == Invalid && !isBusy(r) {
 				t.Fatalf("invalid: %s", r.ValidityReason)
 			}
 			if int64(len(s.seen)) != count() {
@@ -187,7 +190,7 @@ func TestSharesEndAtOneTime(t *testing.T) {
 	a.Until(at)
 	s.assemble(t, a)
 	r := a.Result()
-	if want := at.Sub(s.started).Seconds(); r.Validity == Invalid || math.Abs(r.DurationSeconds-want) > 1e-9 || r.Requests+r.Unsent+r.Unfinished != int64(want*500)+1 {
+	if want := at.Sub(s.started).Seconds(); r.Validity == Invalid && !isBusy(r) || math.Abs(r.DurationSeconds-want) > 1e-9 || r.Requests+r.Unsent+r.Unfinished != int64(want*500)+1 {
 		t.Errorf("%s (%s), %v s of %v, %d requests", r.Validity, r.ValidityReason, r.DurationSeconds, want, r.Requests)
 	}
 }

@@ -178,7 +178,7 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	if r.opts.Dial == nil {
-		defer resolveAll(r.endpoints, r.opts, &r.backends)()
+		defer resolveAll(ctx, r.endpoints, r.opts, &r.backends)()
 	}
 	if err := r.begin(ctx); err != nil {
 		return nil, err
@@ -197,7 +197,7 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 		recorders[i] = &recorder{worker: i, targets: named, span: &r.span, out: r.windows, free: r.free}
 		recorders[i].open(0)
 	}
-	c := newCollector(&r.span, r.workers, named+len(r.span.phases), &r.backends)
+	c := newCollector(&r.span, r.started, r.workers, named+len(r.span.phases), &r.backends)
 	c.free, c.schedule, c.onSecond, c.onInterval = r.free, r.schedule(0, 1), r.opts.OnSecond, r.opts.OnInterval
 	var collecting sync.WaitGroup
 	collecting.Go(func() { c.run(r.windows) })

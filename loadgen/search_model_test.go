@@ -85,6 +85,33 @@ func TestASearchWithWorkersEndsWhereOneIsTheLimit(t *testing.T) {
 	}
 }
 
+// Whoever ends a search has what it measured until then.
+func TestAnInterruptedSearchHasItsCurve(t *testing.T) {
+	q := queue{slots: 10, work: .01, random: rand.New(rand.NewPCG(1, 1))}
+	for _, start := range []unit.Rate{100, 1e5} {
+		ctx, cancel := context.WithCancel(t.Context())
+		s := &search{
+			cfg:     Config{SLO: SLO{P99: unit.Duration(1e8)}, Rate: start, Duration: unit.Duration(4 * time.Second), Warmup: unit.Duration(time.Second)},
+			results: map[float64][]*Result{}, hash: "hash",
+		}
+		s.run = func(ctx context.Context, cfg Config, opts Options) (*Result, error) {
+			if len(s.points) == 3 {
+				cancel()
+			}
+			return q.run(ctx, cfg, opts)
+		}
+		r, err := s.find(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := r.Capacity
+		if len(c.Curve) != 3 || c.Limit != "interrupted" || r.WorkloadHash != "hash" || (start == 100) != (c.Rate == 256) || (start == 100) != (r.Validity == Valid) {
+			t.Errorf("from %v/s: %+v, %s", start, c, r.Validity)
+		}
+		cancel()
+	}
+}
+
 // Against a target of a known capacity the answer is within 5 % of it, whatever
 // the capacity and however its work varies, and the interval holds the answer.
 func TestTheSearchComesWithinFivePercentOfAKnownCapacity(t *testing.T) {

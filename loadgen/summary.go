@@ -56,7 +56,7 @@ func (r *run) result(c *collector, engine string, used Generator) *Result {
 	}
 	for i, n := range t.backends {
 		if n > 0 {
-			res.Backends[r.backends.names[i]] = n
+			res.Backends[r.backends.name(i)] = n
 		}
 	}
 	named := r.named()

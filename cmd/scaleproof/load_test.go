@@ -8,7 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -56,6 +56,15 @@ func TestLoadExitCodes(t *testing.T) {
 		"SLO of another sense": {[]string{url, "--slo", "p99>1s"}, 2, "upper bound"},
 		"search without SLO":   {[]string{url, "--find-capacity"}, 2, "service level"},
 		"bad stages":           {[]string{url, "--stages", "50/s"}, 2, "RATE@DURATION"},
+		"a stage of max":       {[]string{url, "--stages", "max@10s"}, 2, "a stage needs a rate"},
+		"bad engine":           {[]string{url, "--engine", "fast"}, 2, "epoll, goroutines, http2"},
+		"minus one process":    {[]string{url, "--workers-local", "-1"}, 2, "--workers-local"},
+		"minus one pod":        {[]string{url, "--workers", "-1"}, 2, "workers.count"},
+		"workers' ceiling":     {[]string{url, "--workers-local", "2", "--calibrate"}, 2, "--calibrate"},
+		"a search's results":   {[]string{url, "--find-capacity", "--slo", "p99<1s", "--results", "r"}, 2, "--find-capacity makes many runs"},
+		"a search's log":       {[]string{url, "--find-capacity", "--slo", "p99<1s", "--hlog", "r"}, 2, "--find-capacity makes many runs"},
+		"nobody's address":     {[]string{url, "--connect-to", "other:80=127.0.0.1:1"}, 2, "is no target's address"},
+		"recycled HTTP/2":      {[]string{url, "--http2", "--recycle", "5"}, 2, "are not recycled"},
 		"bad recycle":          {[]string{url, "--recycle", "often"}, 2, "--recycle"},
 		"bad output":           {[]string{url, "--output", "xml"}, 2, "text or json"},
 		"bad encoding":         {[]string{url, "--results", filepath.Join(t.TempDir(), "r"), "--encoding", "xml"}, 4, "gob, json and csv"},
@@ -137,24 +146,39 @@ func TestLoadFindsTheCapacity(t *testing.T) {
 
 // Ctrl-C ends a load and prints what was measured.
 func TestAnInterruptedLoadPrintsWhatItMeasured(t *testing.T) {
-	var once sync.Once
-	begun := make(chan struct{})
-	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { once.Do(func() { close(begun) }) }))
-	defer s.Close()
-	binary := program(t)
-	cmd := exec.Command(binary, "load", s.URL, "--rate", "100/s", "--duration", "1h")
-	var out, errs strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	<-begun
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait()
-	if cmd.ProcessState.ExitCode() != 130 || !strings.Contains(out.String(), "response time") || !strings.Contains(errs.String(), "Interrupted") {
-		t.Errorf("%v\n%s%s", cmd.ProcessState, out.String(), errs.String())
+	for name, c := range map[string]struct {
+		args  []string
+		after int64 // requests
+		says  string
+	}{
+		"a load": {[]string{"--rate", "100/s", "--duration", "1h"}, 1, "response time"},
+		// One probe holds before the next is interrupted.
+		"a search": {[]string{"--find-capacity", "--slo", "errors<50%", "--rate", "100/s", "--duration", "400ms", "--warmup", "100ms"}, 120, "until the search was interrupted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var requests atomic.Int64
+			begun := make(chan struct{})
+			s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+				if requests.Add(1) == c.after {
+					close(begun)
+				}
+			}))
+			defer s.Close()
+			cmd := exec.Command(program(t), append([]string{"load", s.URL}, c.args...)...)
+			var out, errs strings.Builder
+			cmd.Stdout, cmd.Stderr = &out, &errs
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			<-begun
+			if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait()
+			if cmd.ProcessState.ExitCode() != 130 || !strings.Contains(out.String(), c.says) || !strings.Contains(errs.String(), "Interrupted") {
+				t.Errorf("%v\n%s%s", cmd.ProcessState, out.String(), errs.String())
+			}
+		})
 	}
 }
 

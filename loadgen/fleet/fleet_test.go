@@ -31,7 +31,7 @@ func TestFourProcessesAreOneLoad(t *testing.T) {
 	cfg.Targets[0] += "/{{row.id}}"
 	scheduled := int64(0)
 	r := w.load(cfg, loadgen.Options{OnSecond: func(s loadgen.Second, _ *stats.Histogram) { scheduled += s.Scheduled }})
-	if r.Validity == loadgen.Invalid {
+	if incomplete(r) {
 		t.Fatal(r.ValidityReason)
 	}
 	if r.Requests != tg.count.Load() || scheduled != r.Requests+r.Unsent || scheduled == 0 || r.Successes != r.Requests {
@@ -59,13 +59,13 @@ func TestRunsFollowEachOther(t *testing.T) {
 	sum := int64(0)
 	for range 3 {
 		r := w.load(tg.config(100, 300*time.Millisecond), loadgen.Options{})
-		if sum += r.Requests; r.Validity == loadgen.Invalid || sum != tg.count.Load() {
+		if sum += r.Requests; incomplete(r) || sum != tg.count.Load() {
 			t.Fatalf("%s: %d requests, the target had %d", r.ValidityReason, sum, tg.count.Load())
 		}
 	}
 	closed := tg.config(0, 300*time.Millisecond)
 	closed.Connections = 3
-	if r := w.load(closed, loadgen.Options{}); r.Validity == loadgen.Invalid || r.Connections != 3 {
+	if r := w.load(closed, loadgen.Options{}); incomplete(r) || r.Connections != 3 {
 		t.Errorf("closed model: %s, %d connections", r.ValidityReason, r.Connections)
 	}
 	// What the workers refuse is told, and they go on.
@@ -77,7 +77,7 @@ func TestRunsFollowEachOther(t *testing.T) {
 	if _, err := loadgen.Run(t.Context(), closed, loadgen.Options{Fleet: w.c}); err == nil || !strings.Contains(err.Error(), "can't share 1 connections") {
 		t.Errorf("one connection for two: %v", err)
 	}
-	if r := w.load(tg.config(100, 200*time.Millisecond), loadgen.Options{}); r.Validity == loadgen.Invalid {
+	if r := w.load(tg.config(100, 200*time.Millisecond), loadgen.Options{}); incomplete(r) {
 		t.Error(r.ValidityReason)
 	}
 }
@@ -114,7 +114,7 @@ func TestTheEndOfTheContextEndsAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Validity == loadgen.Invalid || r.Requests == 0 || r.Requests+r.Unfinished != tg.count.Load() {
+	if incomplete(r) || r.Requests == 0 || r.Requests+r.Unfinished != tg.count.Load() {
 		t.Errorf("%s: %d requests and %d unfinished, the target had %d", r.ValidityReason, r.Requests, r.Unfinished, tg.count.Load())
 	}
 	// Once nothing is left to start, the context's end is an error.
@@ -186,7 +186,7 @@ func TestALateWorkerIsWaitedFor(t *testing.T) {
 	}
 	time.AfterFunc(700*time.Millisecond, func() { _ = late.Process.Signal(syscall.SIGCONT) })
 	r := w.load(tg.config(100, 500*time.Millisecond), loadgen.Options{})
-	if r.Validity == loadgen.Invalid || r.Requests != tg.count.Load() {
+	if incomplete(r) || r.Requests != tg.count.Load() {
 		t.Errorf("%s: %d requests, the target had %d", r.ValidityReason, r.Requests, tg.count.Load())
 	}
 }
@@ -198,7 +198,7 @@ func TestClocks(t *testing.T) {
 	w.worker(1, "FLEET_OFFSET=-3s")
 	w.await()
 	r := w.load(tg.config(100, 300*time.Millisecond), loadgen.Options{})
-	if off := r.Workers[1]; r.Validity == loadgen.Invalid || off.ClockOffset+3 > off.ClockError+0.01 || off.ClockOffset+3 < -off.ClockError-0.01 || off.ClockError <= 0 {
+	if off := r.Workers[1]; incomplete(r) || off.ClockOffset+3 > off.ClockError+0.01 || off.ClockOffset+3 < -off.ClockError-0.01 || off.ClockError <= 0 {
 		t.Errorf("%s: %+v", r.ValidityReason, off)
 	}
 	if r.Requests != tg.count.Load() || r.DurationSeconds != 0.3 {
