@@ -149,11 +149,26 @@ func (a *Assembly) Result() *Result {
 		}
 	}
 	res := a.run.result(c, engine, used)
+	for i := range a.workers {
+		if r := a.workers[i].result; r != nil {
+			addEarliest(res.BackendsSince, r.BackendsSince)
+		}
+	}
 	a.judgeWorkers(res)
 	if len(a.faults) > 0 {
 		res.Validity, res.ValidityReason = Invalid, firstOf(a.faults)
 	}
 	return res
+}
+
+// addEarliest adds times to those of others: of two the earlier one stays. All are
+// from the one start.
+func addEarliest(to, from map[string]float64) {
+	for address, since := range from {
+		if known, ok := to[address]; !ok || since < known {
+			to[address] = since
+		}
+	}
 }
 
 // judgeWorkers makes the whole Invalid where one worker was the limit: its part of

@@ -144,6 +144,13 @@ func TestSharesAreTogetherOneRun(t *testing.T) {
 				len(r.Backends) != 1 || len(r.Targets) != 2 || r.Targets[1].Failures != r.Errors["status"] {
 				t.Errorf("assembled %+v\nadded up %+v", r, sum)
 			}
+			first := math.Inf(1)
+			for _, part := range s.results {
+				first = min(first, part.BackendsSince[strings.TrimPrefix(url, "http://")])
+			}
+			if since, ok := r.BackendsSince[strings.TrimPrefix(url, "http://")]; !ok || since != first {
+				t.Errorf("the backend served from %v s on, all of %v", first, r.BackendsSince)
+			}
 			scheduled := int64(0)
 			for _, sec := range seconds {
 				if sec.Offset >= 0 {

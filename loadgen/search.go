@@ -124,7 +124,8 @@ func (s *search) highest(probe prober, start float64) (float64, error) {
 // reach.
 func (s *search) pilot(ctx context.Context) (float64, error) {
 	cfg := s.cfg
-	cfg.Rate, cfg.Duration, cfg.Connections = 0, unit.Duration(pilotLength), min(cfg.connections(), 32)
+	cfg.Rate, cfg.Duration = 0, unit.Duration(pilotLength)
+	cfg.Connections = max(min(cfg.connections(), 32), cfg.Workers.Count)
 	opts := s.opts
 	opts.OnHit, opts.OnSecond = nil, nil
 	r, err := s.run(ctx, cfg, opts)

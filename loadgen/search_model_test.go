@@ -60,10 +60,13 @@ func TestASearchWithWorkersEndsWhereOneIsTheLimit(t *testing.T) {
 	q := queue{slots: 10, work: .01, random: rand.New(rand.NewPCG(1, 1))}
 	find := func(spoil func(*Result, float64)) (*Result, error) {
 		s := &search{
-			cfg:     Config{SLO: SLO{P99: unit.Duration(1e8)}, Rate: 100, Duration: unit.Duration(4 * time.Second), Warmup: unit.Duration(time.Second)},
+			cfg:     Config{SLO: SLO{P99: unit.Duration(1e8)}, Workers: Workers{Count: 40}, Duration: unit.Duration(4 * time.Second), Warmup: unit.Duration(time.Second)},
 			results: map[float64][]*Result{},
 		}
 		s.run = func(ctx context.Context, cfg Config, opts Options) (*Result, error) {
+			if cfg.Rate == 0 && cfg.Connections < 40 {
+				t.Errorf("40 workers of a pilot share %d connections", cfg.Connections)
+			}
 			r, err := q.run(ctx, cfg, opts)
 			spoil(r, float64(cfg.Rate))
 			return r, err

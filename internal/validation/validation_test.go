@@ -25,7 +25,13 @@ import (
 	"scaleproof/scaling"
 )
 
-func TestMain(m *testing.M) { testpg.Main(m) }
+// TestMain makes the test's program each of the workers that it starts, too.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "worker" {
+		os.Exit(workerMain(os.Args[2:]))
+	}
+	testpg.Main(m)
+}
 
 // A target is a service whose delay is set by PUT /delay, and whose answers can
 // be made to fail.

@@ -3,6 +3,8 @@ package fleet
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,10 +94,35 @@ func TestASearchUsesTheSameWorkers(t *testing.T) {
 	// Nothing holds half a microsecond: each probe fails, and soon there is none
 	// left to try.
 	cfg.FindCapacity, cfg.SLO, cfg.Warmup = true, loadgen.SLO{P50: 500}, unit.Duration(50*time.Millisecond)
+	cfg.Workers = loadgen.Workers{Count: 2, Local: true}
 	probes := 0
 	_, err := loadgen.Run(t.Context(), cfg, loadgen.Options{Fleet: w.c, OnProbe: func(loadgen.CurvePoint) { probes++ }})
 	if err == nil || !strings.Contains(err.Error(), "service level") || probes < 3 {
 		t.Errorf("%v after %d probes", err, probes)
+	}
+}
+
+func TestASearchBySeveralWorkersFindsACapacity(t *testing.T) {
+	t.Parallel()
+	const limit, work = 8, 50 * time.Millisecond
+	slots := make(chan struct{}, limit)
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		slots <- struct{}{}
+		time.Sleep(work) // the service's
+		<-slots
+	}))
+	defer server.Close()
+	w := newCrew(t, Options{Workers: 2})
+	w.worker(0)
+	w.worker(1)
+	w.await()
+	r := w.load(loadgen.Config{
+		Targets: []string{"GET " + server.URL}, FindCapacity: true, SLO: loadgen.SLO{P99: unit.Duration(2 * time.Second), Errors: .01}, Workers: loadgen.Workers{Count: 2, Local: true},
+		Rate: 40, Duration: unit.Duration(250 * time.Millisecond), Warmup: unit.Duration(50 * time.Millisecond),
+	}, loadgen.Options{})
+	most := limit / work.Seconds() // a busy machine makes a server slower, and none faster
+	if c := r.Capacity; c.Rate <= 0 || c.Rate > 1.15*most || len(r.Workers) != 2 || len(c.Curve) < 4 {
+		t.Errorf("capacity %+v by %d workers, the server's is %v", c, len(r.Workers), most)
 	}
 }
 
