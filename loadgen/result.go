@@ -151,13 +151,15 @@ type TargetResult struct {
 	ServiceTime *stats.Summary `json:"service_time,omitempty"`
 	Lateness    *stats.Summary `json:"lateness,omitempty"`
 	FailureTime *stats.Summary `json:"failure_time,omitempty"`
+
+	group *group // what the figures are of; nil where they were read from a file
 }
 
 // A PhaseResult is the part of a run that was due in one phase of its stages, or
 // in the warm-up before them. Times are seconds.
 type PhaseResult struct {
-	From   float64 `json:"from"` // from the start of the measured window; negative in the warm-up
-	Length float64 `json:"length"`
+	From   float64 `json:"from"`   // from the start of the measured window; negative in the warm-up
+	Length float64 `json:"length"` // of all trials together
 	TargetResult
 }
 

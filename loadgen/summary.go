@@ -65,6 +65,7 @@ func (r *run) result(c *collector, engine string, used Generator) *Result {
 	}
 	res.Phases = r.phaseResults(t.groups[named:])
 	res.Validity, res.ValidityReason = r.judge(res, t, used)
+	res.Warnings = append(res.Warnings, r.unnamed()...)
 	if warning := unsteady(c.series); warning != "" && len(r.cfg.Stages) == 0 {
 		res.Warnings = append(res.Warnings, warning)
 	}
