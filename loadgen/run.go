@@ -18,10 +18,11 @@ import (
 const grace = time.Second
 
 // Run makes the load that cfg describes and returns what it measured. The end
-// of ctx is a normal end: what was measured until then is returned, without an
-// error. Requests in flight at the end of the duration are awaited, up to
-// their timeout; at the end of ctx, up to a second. An error means that
-// nothing was measured: cfg is invalid, or no engine serves its targets. With
+// of ctx is a normal end once the load has begun: what was measured until then is
+// returned, without an error. Requests in flight at the end of the duration are
+// awaited, up to their timeout; at the end of ctx, up to a second. An error means
+// that nothing was measured: cfg is invalid, no engine serves its targets, or a
+// Fleet, Options.Begin or a search had not begun when ctx ended. With
 // Config.FindCapacity the result is that of the highest rate that holds
 // Config.SLO, and its Capacity is set.
 func Run(ctx context.Context, cfg Config, opts Options) (*Result, error) {
@@ -239,19 +240,18 @@ func (r *run) endNow() {
 
 // A usage is what the process has used of its computer.
 type usage struct {
-	cpu  time.Duration
-	gc   time.Duration // the garbage collector's pauses
-	wall time.Time
+	cpu time.Duration
+	gc  time.Duration // the garbage collector's pauses
 }
 
 func (u usage) since(before usage) usage {
-	return usage{cpu: u.cpu - before.cpu, gc: u.gc - before.gc, wall: u.wall}
+	return usage{cpu: u.cpu - before.cpu, gc: u.gc - before.gc}
 }
 
 func readUsage() usage {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return usage{cpu: processCPU(), gc: time.Duration(m.PauseTotalNs), wall: time.Now()}
+	return usage{cpu: processCPU(), gc: time.Duration(m.PauseTotalNs)}
 }
 
 func indexed(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
