@@ -81,11 +81,16 @@ func (r *runner) probed() (loadgen.Config, bool) {
 	if !ok && len(r.plan.Measure.Load) > 0 {
 		load, ok = r.plan.Measure.Load[0], true
 	}
+	return little(load), ok
+}
+
+// little is a second of a load at no more than probeRate.
+func little(load loadgen.Config) loadgen.Config {
 	load.Duration, load.Warmup, load.FindCapacity, load.Stages = unit.Duration(probeLength), 0, false, nil
 	if load.Rate == 0 || load.Rate > probeRate {
 		load.Rate = probeRate
 	}
-	return load, ok
+	return load
 }
 
 // errorsBefore is the greatest fraction of failures that a trial had before the
