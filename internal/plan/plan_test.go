@@ -103,6 +103,11 @@ func TestWorkersAreANumberOrMore(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
+	withImage := strings.Replace(onKubernetes("restart: {target: deployment/a}"), "namespace: b", "namespace: b, image: r/scaleproof:1", 1)
+	p, err := Read("plan.yaml", []byte(strings.Replace(withImage, "rate: 100/s", "workers: 3", 1)), environ)
+	if err != nil || p.Measure.Load[0].Workers.Count != 3 || p.Measure.Load[0].Workers.Image != "r/scaleproof:1" {
+		t.Errorf("the cluster's image: %v", err)
+	}
 	for text, want := range map[string]string{"workers: 3": "image: is missing", "workers: {cuont: 3}": `unknown field "cuont"`, "workers: many": "plan.yaml:10:"} {
 		if _, err := Read("plan.yaml", []byte(strings.Replace(minimal, "rate: 100/s", text, 1)), environ); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "plan.yaml:10:") {
 			t.Errorf("%s: %v", text, err)

@@ -103,17 +103,17 @@ func options(t *testing.T) (Options, func() string) {
 	var mu sync.Mutex
 	var lines strings.Builder
 	return Options{
-		Tool: "test", HTTP: http.DefaultClient, Now: time.Now, Abandon: context.Background(),
-		OnEvent: func(e Event) {
+			Tool: "test", HTTP: http.DefaultClient, Now: time.Now, Abandon: context.Background(),
+			OnEvent: func(e Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				fmt.Fprintf(&lines, "%s %s\n", e.Phase, e.Text)
+			},
+		}, func() string {
 			mu.Lock()
 			defer mu.Unlock()
-			fmt.Fprintf(&lines, "%s %s\n", e.Phase, e.Text)
-		},
-	}, func() string {
-		mu.Lock()
-		defer mu.Unlock()
-		return lines.String()
-	}
+			return lines.String()
+		}
 }
 
 func TestAnImprovementPassesAndStays(t *testing.T) {
