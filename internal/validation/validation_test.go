@@ -26,7 +26,13 @@ import (
 	"scaleproof/scaling"
 )
 
-func TestMain(m *testing.M) { testpg.Main(m) }
+// TestMain makes the test's program each of the workers that it starts, too.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "worker" {
+		os.Exit(workerMain(os.Args[2:]))
+	}
+	testpg.Main(m)
+}
 
 // A target is a service whose delay is set by PUT /delay, and whose answers can
 // be made to fail.
@@ -98,17 +104,17 @@ func options(t *testing.T) (Options, func() string) {
 	var mu sync.Mutex
 	var lines strings.Builder
 	return Options{
-		Tool: "test", HTTP: http.DefaultClient, Now: time.Now, Abandon: context.Background(),
-		OnEvent: func(e Event) {
+			Tool: "test", HTTP: http.DefaultClient, Now: time.Now, Abandon: context.Background(),
+			OnEvent: func(e Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				fmt.Fprintf(&lines, "%s %s\n", e.Phase, e.Text)
+			},
+		}, func() string {
 			mu.Lock()
 			defer mu.Unlock()
-			fmt.Fprintf(&lines, "%s %s\n", e.Phase, e.Text)
-		},
-	}, func() string {
-		mu.Lock()
-		defer mu.Unlock()
-		return lines.String()
-	}
+			return lines.String()
+		}
 }
 
 // What the trials can't see is told: by their number before anything is measured, and
