@@ -20,6 +20,9 @@ type Environment struct {
 	HTTP    *http.Client
 	// Kubernetes is the namespace that steps act in; nil: none.
 	Kubernetes *kubectl.Client
+	// StepsHash and ServerUID tell a journal of these steps on this cluster from
+	// others; empty: not known.
+	StepsHash, ServerUID string
 	// Approve asks a person; nil: there is none.
 	Approve Approver
 	// Origin is the plan and the run, for whoever reads a message of theirs.

@@ -43,6 +43,12 @@ func (x *Executor) Apply(ctx context.Context, id string, steps []Step) (*Outcome
 	x.take(steps)
 	o := x.pending(id, steps)
 	o.StartedAt = x.env.Now()
+	if identity := x.identity(); identity != (Identity{}) {
+		if err := x.journal.write(Record{At: o.StartedAt, Event: eventRun, Run: &identity}); err != nil {
+			o.Status, o.FinishedAt = Failed, x.env.Now()
+			return o, err
+		}
+	}
 	return o, x.run(ctx, o)
 }
 

@@ -292,9 +292,13 @@ func TestTheJournalHoldsWhatIsIntended(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var first Record
+	var first Record // that of the step; what the journal is of stands before it
 	f.before = func(int) string {
-		first = readRecord(t, journal.Path())
+		records, err := ReadJournal(journal.Path())
+		if err != nil || len(records) != 2 || records[0].Run == nil || records[0].Run.Context != "c" {
+			t.Errorf("%+v, %v", records, err)
+		}
+		first = records[len(records)-1]
 		return ""
 	}
 	x := NewExecutor(f.environment(t), journal, func(Event) {})

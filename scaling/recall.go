@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 )
@@ -38,13 +37,11 @@ func ReadJournal(path string) ([]Record, error) {
 	return records, nil
 }
 
-// ErrOtherSteps is that a journal is of other steps than the plan's.
-var ErrOtherSteps = errors.New("the journal is of other steps: the plan has changed since")
-
 // Recall makes the executor know what another one, whose journal it is, has done
 // with the same steps, so that Rollback can undo it and Resume can go on. A step
 // that had begun and not ended may have changed something: it counts as failed. It
-// fails with ErrOtherSteps where the steps are not those of the journal. A prior
+// fails with ErrOtherSteps where the steps are not those of the journal, and with
+// ErrOtherTarget where they would act elsewhere. A prior
 // state that holds a secret is put together from the secrets that are known; where
 // it can't be, its step can't be undone, and the others can.
 func (x *Executor) Recall(id string, steps []Step, records []Record) (*Outcome, error) {
@@ -52,6 +49,12 @@ func (x *Executor) Recall(id string, steps []Step, records []Record) (*Outcome, 
 	o := x.pending(id, steps)
 	o.Status = Failed
 	for _, r := range records {
+		if r.Run != nil {
+			if err := r.Run.sameAs(x.identity()); err != nil {
+				return nil, fmt.Errorf("recalling run %s: %w", id, err)
+			}
+			continue
+		}
 		if r.Step < 0 || r.Step >= len(steps) || steps[r.Step].Title() != r.Name {
 			return nil, fmt.Errorf("recalling step %d, %q: %w", r.Step, r.Name, ErrOtherSteps)
 		}

@@ -171,3 +171,43 @@ func TestTwoSecretsThatLookAlikeAreAChange(t *testing.T) {
 	}
 	assertFile(t, other, "2")
 }
+
+// A journal is of its steps on its cluster and namespace, and of no other.
+func TestRecallRefusesAnotherTarget(t *testing.T) {
+	f := newFakeAPI(t, service)
+	env := f.environment(t)
+	env.StepsHash, env.ServerUID = "hash", "uid"
+	journal, err := OpenJournal(t.TempDir(), "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := []Step{patchSpec("a", 5)}
+	if _, err := NewExecutor(env, journal, func(Event) {}).Apply(t.Context(), "id", steps); err != nil {
+		t.Fatal(err)
+	}
+	records, err := ReadJournal(journal.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change func(*Environment)
+		want   error
+		says   string
+	}{
+		"the same":          {func(*Environment) {}, nil, ""},
+		"a UID nobody told": {func(e *Environment) { e.ServerUID = "" }, nil, ""},
+		"steps":             {func(e *Environment) { e.StepsHash = "other" }, ErrOtherSteps, "the plan has changed"},
+		"context":           {func(e *Environment) { e.Kubernetes.Context = "prod" }, ErrOtherTarget, "in context c, and the plan names prod"},
+		"namespace":         {func(e *Environment) { e.Kubernetes.Namespace = "prod" }, ErrOtherTarget, "in namespace n, and the plan names prod"},
+		"cluster":           {func(e *Environment) { e.ServerUID = "another" }, ErrOtherTarget, "on the cluster uid, and context c leads to another"},
+	} {
+		now := env
+		client := *env.Kubernetes
+		now.Kubernetes = &client
+		c.change(&now)
+		_, err := newExecutor(t, now).Recall("id", steps, records)
+		if !errors.Is(err, c.want) || c.want != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

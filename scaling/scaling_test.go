@@ -407,17 +407,3 @@ func TestValidate(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-// readRecord reads the first record of a journal.
-func readRecord(t *testing.T, path string) (r Record) {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	if err := json.Unmarshal([]byte(line), &r); err != nil {
-		t.Fatal(err)
-	}
-	return r
-}

@@ -126,7 +126,7 @@ func (r *runner) stepEnvironment() scaling.Environment {
 	}
 	return scaling.Environment{
 		DSNs: dsns, Environ: os.Environ(), HTTP: r.opts.HTTP, Now: r.opts.Now, Secrets: r.plan.Secrets,
-		Kubernetes: r.kubernetes(), Move: r.plan.Shard, Approve: r.approve, Origin: fmt.Sprintf("plan %s, run %s", r.plan.Name, r.id),
+		Kubernetes: r.kubernetes(), StepsHash: r.plan.StepsHash, ServerUID: r.serverUID, Move: r.plan.Shard, Approve: r.approve, Origin: fmt.Sprintf("plan %s, run %s", r.plan.Name, r.id),
 	}
 }
 

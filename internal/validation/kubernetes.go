@@ -47,14 +47,15 @@ func (r *runner) reachKubernetes(ctx context.Context) error {
 		r.event(Preflight, "warning: kubectl %s and server %s are %d minor versions apart: one is supported", versions.Client, versions.Server, versions.Skew)
 	}
 	want := r.plan.Environment.Kubernetes.UID
-	if want == "" {
-		return nil
-	}
 	uid, err := client.ServerUID(ctx)
-	if err != nil {
+	switch {
+	case want == "" && err != nil:
+		return nil // not everyone may read it
+	case err != nil:
 		return err
 	}
-	if uid != want {
+	r.serverUID = uid
+	if want != "" && uid != want {
 		return fmt.Errorf("kubernetes context %s leads to the cluster %s, and the plan is for %s", client.Context, uid, want)
 	}
 	return nil

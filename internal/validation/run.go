@@ -52,6 +52,8 @@ type runner struct {
 	probeFor time.Duration
 	// before is what the service was like before the action, once it is measured.
 	before *snapshot.Snapshot
+	// serverUID is that of the plan's cluster, once it is reached and may be read.
+	serverUID string
 	// events are what it has told, for the report; steps may tell at the same time.
 	events  []reports.Event
 	telling sync.Mutex
