@@ -222,10 +222,12 @@ type PreviewStep struct {
 	Diff []string `json:"diff,omitempty"`
 	Undo string   `json:"undo"`
 	// Irreversible marks a step that can't be undone.
-	Irreversible bool   `json:"irreversible,omitempty"`
-	Parallel     string `json:"parallel,omitempty"` // the group that it runs with
-	When         string `json:"when,omitempty"`     // its condition
-	MayFail      bool   `json:"may_fail,omitempty"`
+	Irreversible bool `json:"irreversible,omitempty"`
+	// Unread marks a step whose undo can't be verified.
+	Unread   bool   `json:"unread,omitempty"`
+	Parallel string `json:"parallel,omitempty"` // the group that it runs with
+	When     string `json:"when,omitempty"`     // its condition
+	MayFail  bool   `json:"may_fail,omitempty"`
 	// Err is why the state can't be read.
 	Err error `json:"-"`
 }
@@ -240,7 +242,7 @@ func (x *Executor) Preview(ctx context.Context, steps []Step) []PreviewStep {
 		c := s.change(x.env)
 		p := PreviewStep{
 			Name: s.Title(), Kind: s.kind(), Summary: x.clean(c.describe()), Undo: x.clean(orDefault(c.undoes(), "can't be undone")),
-			Irreversible: s.Irreversible, Parallel: s.Parallel, When: s.When.text(), MayFail: s.MayFail,
+			Irreversible: s.Irreversible, Unread: s.Unread(), Parallel: s.Parallel, When: s.When.text(), MayFail: s.MayFail,
 		}
 		was, err := capture(ctx, c)
 		switch {

@@ -53,6 +53,9 @@ func (x *Executor) undoStep(ctx context.Context, index int, done *StepOutcome) S
 	return undone
 }
 
+// errUnread is that an undo has worked by its own account alone.
+var errUnread = errors.New("undone, but that can't be verified: the step has no read")
+
 // undo goes back from three states: the prior one, what the step made of it, and
 // what is there now.
 func (x *Executor) undo(ctx context.Context, c change, index int, status Status, undone *StepOutcome) error {
@@ -86,8 +89,13 @@ func (x *Executor) undo(ctx context.Context, c change, index int, status Status,
 	}
 	output, err := c.undo(ctx, was.before)
 	undone.Output = x.clean(output)
-	if err != nil || !readable {
+	switch {
+	case err != nil:
 		return err
+	case x.steps[index].Unread():
+		return errUnread
+	case !readable:
+		return nil // it leaves nothing that could be read
 	}
 	return x.awaitState(ctx, c, was.before, undone)
 }

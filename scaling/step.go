@@ -30,10 +30,13 @@ type change interface {
 	undo(ctx context.Context, prior string) (output string, err error)
 }
 
+// nothingToUndo is how a change is undone that leaves nothing behind.
+const nothingToUndo = "nothing to undo"
+
 // stateless is the part of a change that has no state, and nothing to undo.
 type stateless struct{}
 
-func (stateless) undoes() string { return "nothing to undo" }
+func (stateless) undoes() string { return nothingToUndo }
 
 func (stateless) expects() string { return "" }
 
@@ -135,6 +138,23 @@ func (s Step) OnKubernetes() bool {
 // WritesNode reports whether the step writes a Postgres node.
 func (s Step) WritesNode(name string) bool {
 	return s.SQL != nil && len(s.SQL.Up) > 0 && orDefault(s.SQL.Node, primary) == name
+}
+
+// Unread reports whether the step has an undo of which nothing can be read that
+// would verify it.
+func (s Step) Unread() bool {
+	read := true
+	switch {
+	case s.Exec != nil:
+		read = len(s.Exec.Read) > 0
+	case s.SQL != nil:
+		query, _ := s.SQL.state()
+		read = query != ""
+	case s.HTTP != nil:
+		read = s.HTTP.Read != ""
+	}
+	how := s.change(Environment{}).undoes()
+	return !read && how != "" && how != nothingToUndo
 }
 
 // Title is the step's name or, without one, its kind.
