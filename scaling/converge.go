@@ -42,7 +42,7 @@ func checkConverged(ctx context.Context, client *kubectl.Client, target string) 
 	case "DaemonSet":
 		wanted, _ := o.Int("status", "desiredNumberScheduled")
 		fault = countFault(o, "currentNumberScheduled", wanted, "updatedNumberScheduled", "numberReady", "numberAvailable")
-	case "HorizontalPodAutoscaler":
+	case horizontalKind:
 		return autoscalerFault(target, o)
 	default:
 		return fmt.Errorf("%s: convergence is known of Deployments, StatefulSets, DaemonSets and HorizontalPodAutoscalers", target)

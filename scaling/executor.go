@@ -26,6 +26,7 @@ type Executor struct {
 	states  []states // of the steps, as they were read, secrets included
 	known   []bool   // which of the states before come from a journal
 	seals   []seals  // of those from a journal that hold a secret nobody knows
+	again   []bool   // which are made again by a rollback
 }
 
 // states are what a step read before and after it acted.
@@ -62,7 +63,7 @@ func (x *Executor) Resume(ctx context.Context, o *Outcome) error {
 
 func (x *Executor) take(steps []Step) {
 	x.steps, x.states, x.known = steps, make([]states, len(steps)), make([]bool, len(steps))
-	x.seals = make([]seals, len(steps))
+	x.seals, x.again = make([]seals, len(steps)), make([]bool, len(steps))
 }
 
 // run runs the steps of an outcome that have not worked yet, until one fails.

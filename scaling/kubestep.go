@@ -217,7 +217,8 @@ func (r Restart) validate() error {
 
 func (r Restart) change(env Environment) change { return &restartChange{Restart: r, env: env} }
 
-// A restartChange has no state: the pods after it are as those before.
+// A restartChange has no state: the pods after it are as those before. Where a step
+// before it is undone that running pods don't see, they are restarted again.
 type restartChange struct {
 	stateless
 	Restart
@@ -225,6 +226,18 @@ type restartChange struct {
 }
 
 func (c *restartChange) describe() string { return "restart the pods of " + c.Target }
+
+func (c *restartChange) undoes() string {
+	return "restart them again, once the steps before it that pods read at their start are undone"
+}
+
+// again implements repeated.
+func (c *restartChange) again(ctx context.Context) error {
+	if _, err := c.apply(ctx); err != nil {
+		return err
+	}
+	return awaitRestored(ctx, c.env.Kubernetes, c.Target)
+}
 
 // apply sets the annotation that kubectl rollout restart sets.
 func (c *restartChange) apply(ctx context.Context) (string, error) {

@@ -46,6 +46,13 @@ func (stateless) verify(string) error { return nil }
 
 func (stateless) undo(context.Context, string) (string, error) { return "", nil }
 
+// A repeated change has nothing to go back to, and is made again where what it has made
+// known goes back.
+type repeated interface {
+	change
+	again(ctx context.Context) error
+}
+
 // A fielded change has a state of several fields, of which others may change some
 // while the action lasts. capture comes first, or on a later change of the same
 // configuration, recall to undo it, or resume to make it again.
@@ -155,6 +162,16 @@ func (s Step) Unread() bool {
 	}
 	how := s.change(Environment{}).undoes()
 	return !read && how != "" && how != nothingToUndo
+}
+
+// atStart reports whether the step changes what pods read when they start, and not
+// the pods themselves.
+func (s Step) atStart() bool {
+	switch {
+	case s.ConfigMap != nil, s.Apply != nil, s.Exec != nil, s.SQL != nil && len(s.SQL.Up) > 0, s.HTTP != nil:
+		return true
+	}
+	return false
 }
 
 // Title is the step's name or, without one, its kind.
