@@ -32,8 +32,8 @@ type Environment struct {
 	Now  func() time.Time
 	// Secrets go from everything that steps print and read. Nil knows none.
 	Secrets *redact.Secrets
-	// step is the title of the step that acts.
-	step string
+	// step is the title of the step that acts, and mark that of its children.
+	step, mark string
 }
 
 // primary is the node that a step means when it names none.

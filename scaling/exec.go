@@ -73,6 +73,9 @@ func (c *execChange) run(ctx context.Context, command []string, extra ...string)
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
 	cmd.Env = append(cmd.Env, extra...)
+	if c.env.mark != "" {
+		cmd.Env = append(cmd.Env, child.Mark(c.env.mark))
+	}
 	var out tail
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := child.Run(ctx, cmd)

@@ -22,6 +22,7 @@ type Executor struct {
 	journal *Journal
 	onEvent func(Event)
 	telling sync.Mutex // of onEvent, since steps may run at the same time
+	id      string     // of the run
 	steps   []Step
 	states  []states // of the steps, as they were read, secrets included
 	known   []bool   // which of the states before come from a journal
@@ -41,7 +42,7 @@ func NewExecutor(env Environment, journal *Journal, onEvent func(Event)) *Execut
 // Apply runs the steps in order until one fails or ctx ends. It undoes nothing.
 // The outcome is never nil; the error says why it is not Applied.
 func (x *Executor) Apply(ctx context.Context, id string, steps []Step) (*Outcome, error) {
-	x.take(steps)
+	x.take(id, steps)
 	o := x.pending(id, steps)
 	o.StartedAt = x.env.Now()
 	if identity := x.identity(); identity != (Identity{}) {
@@ -61,7 +62,8 @@ func (x *Executor) Resume(ctx context.Context, o *Outcome) error {
 	return x.run(ctx, o)
 }
 
-func (x *Executor) take(steps []Step) {
+func (x *Executor) take(id string, steps []Step) {
+	x.id = id
 	x.steps, x.states, x.known = steps, make([]states, len(steps)), make([]bool, len(steps))
 	x.seals, x.again = make([]seals, len(steps)), make([]bool, len(steps))
 }
@@ -99,7 +101,7 @@ func (x *Executor) pending(id string, steps []Step) *Outcome {
 // anything is changed.
 func (x *Executor) step(ctx context.Context, index int, o *StepOutcome) error {
 	step := x.steps[index]
-	c := step.change(x.env)
+	c := step.change(x.marked(fmt.Sprint(index)))
 	o.StartedAt = x.env.Now()
 	x.tell(o.Name, Pending, o.Summary)
 	err := x.begin(ctx, index, c, o)

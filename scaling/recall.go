@@ -45,7 +45,7 @@ func ReadJournal(path string) ([]Record, error) {
 // state that holds a secret is put together from the secrets that are known; where
 // it can't be, its step can't be undone, and the others can.
 func (x *Executor) Recall(id string, steps []Step, records []Record) (*Outcome, error) {
-	x.take(steps)
+	x.take(id, steps)
 	o := x.pending(id, steps)
 	o.Status = Failed
 	for _, r := range records {
@@ -67,11 +67,14 @@ func (x *Executor) Recall(id string, steps []Step, records []Record) (*Outcome, 
 	}
 	for i := range o.Steps {
 		if s := &o.Steps[i]; s.Status == Pending && !s.StartedAt.IsZero() {
-			s.Status, s.Error = Failed, "it had begun when the run ended"
+			s.Status, s.Error = Failed, interrupted
 		}
 	}
 	return o, nil
 }
+
+// interrupted is why a step has failed whose process died within it.
+const interrupted = "it had begun when the run ended"
 
 // recall takes one record.
 func (x *Executor) recall(r Record, s *StepOutcome) error {

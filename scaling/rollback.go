@@ -63,7 +63,7 @@ func (x *Executor) goesBackUnseen(o *Outcome, index int) bool {
 }
 
 func (x *Executor) undoStep(ctx context.Context, index int, done *StepOutcome) StepOutcome {
-	c := x.steps[index].change(x.env)
+	c := x.steps[index].change(x.marked(markUndo))
 	undone := StepOutcome{
 		Name: done.Name, Kind: done.Kind, Summary: x.clean(c.undoes()), StartedAt: x.env.Now(), Before: done.After, Attempts: 1,
 	}

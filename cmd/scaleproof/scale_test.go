@@ -23,7 +23,8 @@ func fileSteps(t *testing.T, dir string, slow int) string {
 		}
 		command := fmt.Sprintf("printf 2 > %s", path)
 		if i == slow {
-			// Its orphan ends with the folder, should it miss the file.
+			// Its orphan, which takes no SIGTERM, ends with the folder at the latest.
+			command = "trap '' TERM; echo $$ > " + filepath.Join(dir, "pid") + "; " + command
 			command += fmt.Sprintf("; while [ -d %[1]s ] && [ ! -e %[1]s/go ]; do sleep 0.05; done", dir)
 		}
 		fmt.Fprintf(&b, `    - name: step-%s
@@ -133,12 +134,18 @@ func TestAKilledRunIsUndoneFromItsJournal(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = cmd.Wait()
-		if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil { // lets the orphan end
+		// What it has left running would write on: it is ended first.
+		got := runCommand(t, nil, "scale", "rollback", onlyRun(t, runs), "-f", plan, "--runs", runs)
+		if got.code != 0 || !strings.Contains(got.err, "processes that the dead run had left") {
+			t.Errorf("killed in step %d: %+v", slow, got)
+		}
+		pid, err := os.ReadFile(filepath.Join(dir, "pid"))
+		if err != nil {
 			t.Fatal(err)
 		}
-		got := runCommand(t, nil, "scale", "rollback", onlyRun(t, runs), "-f", plan, "--runs", runs)
-		if got.code != 0 {
-			t.Errorf("killed in step %d: %+v", slow, got)
+		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
+		if err == nil && !strings.Contains(string(stat), ") Z ") {
+			t.Errorf("killed in step %d: the orphan lives: %s", slow, stat)
 		}
 		assertFiles(t, dir, "111")
 	}

@@ -68,6 +68,9 @@ func Undo(ctx context.Context, p *plan.Plan, journalPath string, opts Options) (
 	if err != nil {
 		return nil, err
 	}
+	if err := r.endLeftovers(ctx, x, o); err != nil {
+		return nil, err
+	}
 	_, unlock, err := r.lock(ctx, true)
 	if err != nil {
 		return nil, err

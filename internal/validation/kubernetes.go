@@ -20,8 +20,9 @@ func (r *runner) kubernetes() *kubectl.Client {
 	if k.Context == "" || k.Namespace == "" {
 		return nil
 	}
+	environ := append(os.Environ(), scaling.KubectlMark(r.id))
 	return &kubectl.Client{
-		Context: k.Context, Namespace: k.Namespace, Run: kubectl.Program("kubectl", os.Environ()), Patience: kubernetesPatience,
+		Context: k.Context, Namespace: k.Namespace, Run: kubectl.Program("kubectl", environ), Patience: kubernetesPatience,
 	}
 }
 

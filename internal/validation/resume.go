@@ -67,7 +67,12 @@ func Resume(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, e
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := r.executor(nil, func(scaling.Event) {}).Recall(r.id, p.Action.Steps, records); err != nil {
+	x := r.executor(nil, func(scaling.Event) {})
+	done, err := x.Recall(r.id, p.Action.Steps, records)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.endLeftovers(ctx, x, done); err != nil {
 		return nil, err
 	}
 	ctx, unlock, err := r.lock(ctx, true)
@@ -98,4 +103,16 @@ func reopenJournal(path string) (*scaling.Journal, []scaling.Record, error) {
 		return nil, nil, errors.Join(err, journal.Close())
 	}
 	return journal, records, nil
+}
+
+// endLeftovers ends what the process that had begun a run has left running.
+func (r *runner) endLeftovers(ctx context.Context, x *scaling.Executor, done *scaling.Outcome) error {
+	ended, err := x.EndLeftovers(ctx, done)
+	if ended > 0 {
+		r.event(Preflight, "ended %d processes that the dead run had left", ended)
+	}
+	if err != nil {
+		return &EnvironmentError{err}
+	}
+	return nil
 }
