@@ -2,12 +2,14 @@ package dbbench
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"scaleproof/internal/snapshot"
 	"scaleproof/internal/testpg"
 )
 
@@ -76,6 +78,13 @@ func lagOf(t *testing.T, primary Node) float64 {
 
 func TestStatisticsOfAPrimaryAndTwoReplicas(t *testing.T) {
 	_, nodes := replicated(t)
+	for _, node := range nodes[:2] {
+		samples, notes, err := CaptureOccupancy(t.Context(), node)
+		at := slices.IndexFunc(samples, func(s snapshot.Sample) bool { return s.Name == "pg."+node.Name+".standby" })
+		if err != nil || len(notes) > 0 || at < 0 || (samples[at].Value == 1) != (node.Name != "primary") {
+			t.Errorf("the occupancy of %s: %v, %q, %v", node.Name, samples, notes, err)
+		}
+	}
 	before := captureAll(t, nodes)
 	if id := before[0].SystemIdentifier; id != before[1].SystemIdentifier || id != before[2].SystemIdentifier || before[0].InRecovery || !before[1].InRecovery {
 		t.Errorf("who is who: %q %v, %q %v", id, before[0].InRecovery, before[1].SystemIdentifier, before[1].InRecovery)

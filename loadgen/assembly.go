@@ -128,8 +128,8 @@ func (a *Assembly) Lose(worker int, reason string) {
 // Fault makes the result Invalid, for a reason. The first one is told.
 func (a *Assembly) Fault(reason string) { a.faults = append(a.faults, reason) }
 
-// Result returns the result of the whole. It is Invalid where a worker was lost,
-// or where the workers' arrivals are not those of the schedule.
+// Result returns the result of the whole. It is Invalid where a worker was lost or
+// was the limit, or where the workers' arrivals are not those of the schedule.
 func (a *Assembly) Result() *Result {
 	c := a.collector
 	c.finish()
@@ -156,8 +156,8 @@ func (a *Assembly) Result() *Result {
 	return res
 }
 
-// judgeWorkers makes the whole generator-limited where one worker was: its part
-// of the schedule was not kept, whatever the others did.
+// judgeWorkers makes the whole Invalid where one worker was the limit: its part of
+// the schedule was not kept, whatever the others did.
 func (a *Assembly) judgeWorkers(res *Result) {
 	var limited []string
 	for i := range a.workers {
@@ -169,11 +169,11 @@ func (a *Assembly) judgeWorkers(res *Result) {
 			Index: i, Requests: r.Requests, LatenessP99: r.Lateness.P99, Validity: r.Validity, Generator: r.Generator,
 		})
 		if r.Validity == GeneratorLimited {
-			limited = append(limited, fmt.Sprintf("worker %d: %s", i, r.ValidityReason))
+			limited = append(limited, fmt.Sprintf("worker %d was the limit: %s", i, r.ValidityReason))
 		}
 	}
 	if len(limited) > 0 {
-		res.Validity, res.ValidityReason = GeneratorLimited, firstOf(limited)
+		res.Validity, res.ValidityReason = Invalid, firstOf(limited)
 	}
 }
 

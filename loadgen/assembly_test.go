@@ -243,7 +243,7 @@ func TestWhatIsMissingMakesAnAssemblyInvalid(t *testing.T) {
 	}
 }
 
-func TestOneLimitedWorkerLimitsTheWhole(t *testing.T) {
+func TestOneLimitedWorkerMakesTheWholeInvalid(t *testing.T) {
 	url, _ := countingServer(t)
 	cfg := Config{Targets: []string{"GET " + url}, Connections: 2, Duration: unit.Duration(300 * time.Millisecond)}
 	s := runShares(t, cfg, 2, nil)
@@ -254,7 +254,7 @@ func TestOneLimitedWorkerLimitsTheWhole(t *testing.T) {
 	s.results[0].Validity = Valid
 	s.results[1].Validity, s.results[1].ValidityReason = GeneratorLimited, "it was slow"
 	s.assemble(t, a)
-	if r := a.Result(); r.Validity != GeneratorLimited || r.ValidityReason != "worker 1: it was slow" {
+	if r := a.Result(); r.Validity != Invalid || r.ValidityReason != "worker 1 was the limit: it was slow" || !r.generatorLimited() {
 		t.Errorf("%s: %s", r.Validity, r.ValidityReason)
 	}
 }

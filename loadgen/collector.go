@@ -146,6 +146,7 @@ func (c *collector) second(w *window) Second {
 		Length:   float64(stop-max(start, 0)) / 1e9,
 		Requests: w.finished,
 		Errors:   w.finished - w.succeeded,
+		Starved:  w.starved,
 	}
 	if c.schedule != nil {
 		s.Scheduled = c.schedule.PopBefore(time.Duration(stop))
@@ -196,5 +197,6 @@ func joinSeconds(a, b Second) Second {
 	a.Requests += b.Requests
 	a.Errors += b.Errors
 	a.Scheduled += b.Scheduled
+	a.Starved += b.Starved
 	return a
 }

@@ -129,6 +129,8 @@ type Second struct {
 	P99       float64 `json:"p99"`
 	Max       float64 `json:"max"`
 	Scheduled int64   `json:"scheduled"`
+	// Starved requests found no free connection when they were due.
+	Starved int64 `json:"starved,omitempty"`
 	// The 99th percentiles of the successes' service time, of all requests'
 	// lateness and of the failures' response time; 0 without any, and in the
 	// warm-up.

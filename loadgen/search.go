@@ -3,6 +3,7 @@ package loadgen
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -32,6 +33,9 @@ const (
 	// patience is how many hopeless seconds end a probe.
 	patience = 2
 )
+
+// ErrGenerator is that the generator was the limit before anything was measured.
+var ErrGenerator = errors.New("the generator was the limit")
 
 // A search finds the highest rate that holds a service level: a pilot in the
 // closed model tells where to begin, steps bracket the rate, bisection narrows
@@ -151,7 +155,10 @@ func (s *search) measure(ctx context.Context, rate float64) (held, limited bool,
 	if probeCtx.Err() != nil && p.Held {
 		p.Held, p.Reason = false, "it grew hopeless within seconds"
 	}
-	if limited = !p.Held && r.Validity == GeneratorLimited; limited {
+	if r.Validity == Invalid && !r.generatorLimited() {
+		p.Held = false // it was not the load of this rate
+	}
+	if limited = !p.Held && (r.Validity == Invalid || r.generatorLimited()); limited {
 		p.Reason = r.ValidityReason
 	}
 	s.points = append(s.points, p)
@@ -162,6 +169,13 @@ func (s *search) measure(ctx context.Context, rate float64) (held, limited bool,
 		s.opts.OnProbe(p)
 	}
 	return p.Held, limited, nil
+}
+
+// generatorLimited reports whether the generator was the limit, or one of its
+// workers.
+func (r *Result) generatorLimited() bool {
+	return r.Validity == GeneratorLimited ||
+		slices.ContainsFunc(r.Workers, func(w Worker) bool { return w.Validity == GeneratorLimited })
 }
 
 func pointOf(r *Result, rate float64, fault string) CurvePoint {
@@ -267,9 +281,19 @@ func (s *search) result(rate float64) (*Result, error) {
 	case s.points[len(s.points)-1].Held:
 		c.Limit = "bound"
 	}
-	merged := MergeTrials(s.results[rate])
+	merged := MergeTrials(trusted(s.results[rate]))
 	merged.Capacity = c
 	return merged, nil
+}
+
+// trusted are the probes of a rate that speak of the target, all where none does:
+// one whose requests were late may hold all the same, and its times are too long.
+func trusted(results []*Result) []*Result {
+	kept := slices.DeleteFunc(slices.Clone(results), func(r *Result) bool { return r.Validity == Invalid || r.generatorLimited() })
+	if len(kept) == 0 {
+		return results
+	}
+	return kept
 }
 
 // nothingHeld says why no rate was found, by the lowest that failed. points are
@@ -280,6 +304,9 @@ func (s *search) nothingHeld() error {
 		return fmt.Errorf("searching the capacity: %d probes were too few to confirm a rate", len(s.points))
 	}
 	lowest := s.points[i]
+	if s.limited {
+		return fmt.Errorf("searching the capacity: %w at %s: %s", ErrGenerator, unit.Format(lowest.Offered, unit.RequestsPerSecond), lowest.Reason)
+	}
 	return fmt.Errorf("searching the capacity: no rate was found that holds the service level time after time: at %s %s", unit.Format(lowest.Offered, unit.RequestsPerSecond), lowest.Reason)
 }
 

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/unit"
@@ -85,6 +87,16 @@ func (r *run) workloadHash() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%s", schedule, r.source.Workload())
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// LongName returns the whole name of a metric of which the name is a short form: of
+// load.<name>.p99 load.<name>.response.p99. Others it returns as they are.
+func LongName(metric string) string {
+	parts := strings.Split(metric, ".")
+	if len(parts) == 3 && parts[0] == "load" && slices.Contains([]string{"p50", "p90", "p95", "p99", "p999", "mean", "max"}, parts[2]) {
+		return parts[0] + "." + parts[1] + ".response." + parts[2]
+	}
+	return metric
 }
 
 // Samples returns the metrics of r as one trial of a snapshot, under

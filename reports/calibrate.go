@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"scaleproof/internal/snapshot"
@@ -21,6 +22,9 @@ type Calibration struct {
 	TakenAt       time.Time `json:"taken_at"`
 	Trials        int       `json:"trials"` // a side
 	Metrics       []Noise   `json:"metrics"`
+	// Counts are the metrics that are counted, such as errors of requests: their
+	// exact tests need no noise.
+	Counts []string `json:"counts,omitempty"`
 }
 
 // Noise is the calibration of one metric. Changes are fractions.
@@ -30,18 +34,18 @@ type Noise struct {
 	// Deviation is the standard deviation from trial to trial, of logarithms: a
 	// fraction of the value where it is small.
 	Deviation float64 `json:"deviation"`
-	// Detectable is the smallest change that as many trials a side find four
-	// times of five; Needed is how many trials find one of MinChange, 0 where a
-	// hundred don't.
-	Detectable float64 `json:"detectable"`
-	MinChange  float64 `json:"min_change"`
-	Needed     int     `json:"trials_needed"`
+	// Detectable is the smallest true change that as many trials a side call
+	// improved or regressed four times of five; nil where they never do. It is
+	// beyond MinChange, by as much as the noise asks for.
+	Detectable *float64 `json:"detectable,omitempty"`
+	MinChange  float64  `json:"min_change"`
+	// Needed is how many trials a side find a change of Told, which is beyond
+	// MinChange by as much again; 0 where a hundred don't.
+	Told   float64 `json:"told"`
+	Needed int     `json:"trials_needed"`
 	// Change is what the comparison made of the two sides, which are equal.
 	Change Change `json:"change"`
 }
-
-// mostTrials is how many trials a calibration counts up to.
-const mostTrials = 100
 
 // Calibrate compares two snapshots of the same thing. Metrics that have no
 // logarithm, or fewer than two values a side, are left out.
@@ -51,63 +55,48 @@ func Calibrate(first, second *snapshot.Snapshot, c Criteria) *Calibration {
 		Metrics: []Noise{},
 	}
 	for _, row := range Compare(first, second, c).Rows {
+		if m := first.Metric(row.Metric); m != nil && len(m.Of) > 0 {
+			result.Counts = append(result.Counts, row.Metric)
+			continue
+		}
 		a, okA := logs(row.Before.Values.Observed())
 		b, okB := logs(row.After.Values.Observed())
 		if !okA || !okB || len(a) < 2 || len(b) < 2 || row.Better == snapshot.Neutral {
 			continue
 		}
-		deviation := pooledDeviation(a, b)
-		result.Metrics = append(result.Metrics, Noise{
-			Metric: row.Metric, Gate: row.Gate, Deviation: deviation,
-			Detectable: math.Expm1(stats.Detectable(deviation, first.Trials, 1-changeConfidence)),
-			MinChange:  row.MinChange, Needed: stats.TrialsNeeded(deviation, math.Log1p(row.MinChange), 1-changeConfidence, mostTrials),
-			Change: row.Change,
-		})
+		deviation := math.Hypot(stats.StandardDeviation(a), stats.StandardDeviation(b)) / math.Sqrt2
+		s := c.sightOf(row.Metric, first.Trials, second.Trials)
+		noise := Noise{
+			Metric: row.Metric, Gate: row.Gate, Deviation: deviation, MinChange: s.minChange,
+			Told: s.told(), Needed: s.needed(deviation), Change: row.Change,
+		}
+		if seen := s.detectable(deviation); !math.IsInf(seen, 0) {
+			noise.Detectable = &seen
+		}
+		result.Metrics = append(result.Metrics, noise)
 	}
 	return result
 }
 
-// Noise returns the calibration of a metric, or nil.
-func (c *Calibration) Noise(metric string) *Noise {
-	for i := range c.Metrics {
-		if c.Metrics[i].Metric == metric {
-			return &c.Metrics[i]
+// Blind says which gates and controls look for changes smaller than so many trials
+// can show with this noise.
+func (cal *Calibration) Blind(c Criteria, before, after int) (warnings []string) {
+	for _, g := range slices.Concat(c.tested(), c.Controls) {
+		known := slices.ContainsFunc(cal.Counts, g.looksAt)
+		for _, noise := range cal.Metrics {
+			if !g.looksAt(noise.Metric) {
+				continue
+			}
+			known = true
+			if warning := c.sightOf(noise.Metric, before, after).blind(noise.Metric, noise.Deviation); warning != "" {
+				warnings = append(warnings, "by the calibration, "+warning)
+			}
 		}
-	}
-	return nil
-}
-
-// Blind says which gates look for changes smaller than trials of a side can show
-// with this noise.
-func (c *Calibration) Blind(gates []GateSpec, byDefault float64, trials int) (warnings []string) {
-	for _, g := range gates {
-		noise := c.Noise(g.Metric)
-		change := float64(g.MinChange)
-		if change == 0 {
-			change = byDefault
-		}
-		if noise == nil {
-			warnings = append(warnings, fmt.Sprintf("gate %s is not in the calibration: its noise is not known", g.Metric))
-			continue
-		}
-		if warning := noise.blind(change, trials); warning != "" {
-			warnings = append(warnings, "gate "+warning)
+		if !known {
+			warnings = append(warnings, fmt.Sprintf("%s is not in the calibration: its noise is not known", g.Metric))
 		}
 	}
 	return warnings
-}
-
-// blind says why trials of a side can't show a change, or returns nothing.
-func (n *Noise) blind(change float64, trials int) string {
-	seen := math.Expm1(stats.Detectable(n.Deviation, trials, 1-changeConfidence))
-	if seen <= change {
-		return ""
-	}
-	need := fmt.Sprintf("more than %d trials a side", mostTrials)
-	if needed := stats.TrialsNeeded(n.Deviation, math.Log1p(change), 1-changeConfidence, mostTrials); needed > 0 {
-		need = fmt.Sprintf("%d trials a side", needed)
-	}
-	return fmt.Sprintf("%s looks for a change of %s, and with %d trials only one of %s can be seen: it needs %s", n.Metric, percent(change), trials, percent(seen), need)
 }
 
 // WriteCalibration writes a calibration for a terminal.
@@ -118,13 +107,17 @@ func WriteCalibration(w io.Writer, c *Calibration, style TerminalStyle) error {
 	for _, m := range c.Metrics {
 		width = max(width, min(len(m.Metric), 44))
 	}
-	t.printf("  %-*s %9s %12s %15s\n", width, "metric", "noise", "can be seen", "trials needed")
+	t.printf("  %-*s %9s %12s %17s\n", width, "metric", "noise", "can be seen", "trials needed")
 	for _, m := range c.Metrics {
 		needed := unit.Format(float64(m.Needed), unit.Count)
 		if m.Needed == 0 {
 			needed = fmt.Sprintf("over %d", mostTrials)
 		}
-		t.printf("  %-*s %9s %12s %15s", width, plain(m.Metric), percent(m.Deviation), percent(m.Detectable), fmt.Sprintf("%s for %s", needed, percent(m.MinChange)))
+		seen := "nothing"
+		if m.Detectable != nil {
+			seen = percent(*m.Detectable)
+		}
+		t.printf("  %-*s %9s %12s %17s", width, plain(m.Metric), percent(m.Deviation), seen, fmt.Sprintf("%s for %s", needed, percent(m.Told)))
 		if m.Gate {
 			t.printf("  gate")
 		}

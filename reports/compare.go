@@ -44,7 +44,14 @@ func Compare(before, after *snapshot.Snapshot, c Criteria) Comparison {
 	for _, pair := range pairMetrics(before, after) {
 		comparison.Rows = append(comparison.Rows, pair.row(c))
 	}
-	correctGates(comparison.Rows)
+	comparison.leaveOut(before, after)
+	gates := correctGates(comparison.Rows)
+	for i := range comparison.Rows {
+		comparison.Rows[i].tell(gates)
+	}
+	if warning := c.Powerless(before.Trials, after.Trials); warning != "" {
+		comparison.Warnings = append(comparison.Warnings, warning)
+	}
 	return comparison
 }
 
@@ -113,7 +120,7 @@ func (p pair) row(c Criteria) Row {
 	}
 	row := Row{
 		Metric: p.name, Unit: known.Unit, Better: known.Better,
-		Before: side(p.before), After: side(p.after), MinChange: c.minChange(p.name),
+		Before: side(p.before), After: side(p.after), MinChange: c.SmallestChange(p.name),
 	}
 	named := func(g GateSpec) bool { return g.looksAt(p.name) }
 	row.Gate, row.Control = slices.ContainsFunc(c.Gates, named), slices.ContainsFunc(c.Controls, named)
@@ -140,8 +147,8 @@ func missing(row Row) string {
 	return "it was not measured after"
 }
 
-// minChange returns the smallest change of a metric that matters.
-func (c Criteria) minChange(metric string) float64 {
+// SmallestChange returns the smallest change of a metric that matters, a fraction.
+func (c Criteria) SmallestChange(metric string) float64 {
 	for _, g := range slices.Concat(c.Gates, c.Controls) {
 		if (g.Metric == metric || g.coversCase(metric)) && g.MinChange > 0 {
 			return float64(g.MinChange)
@@ -154,8 +161,8 @@ func (c Criteria) minChange(metric string) float64 {
 }
 
 // correctGates takes back the changes of gates that do not survive the
-// correction for the number of gates that were looked at.
-func correctGates(rows []Row) {
+// correction for the number of gates that were looked at, which it returns.
+func correctGates(rows []Row) int {
 	var gates []int
 	var ps []float64
 	for i, row := range rows {
@@ -172,6 +179,7 @@ func correctGates(rows []Row) {
 			row.Reason += fmt.Sprintf("; but with %d gates looked at, chance gives as much (adjusted p %.3f)", len(gates), adjusted)
 		}
 	}
+	return len(gates)
 }
 
 // logs returns the logarithms of positive values, or false.

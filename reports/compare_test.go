@@ -39,7 +39,7 @@ func TestCompareOneMetric(t *testing.T) {
 		"a little":       {snap(base...), snap(.080, .081, .079, .082, .080, .078), Improved, "20 % lower"},
 		"regressed":      {snap(base...), snap(.150, .149, .151, .152, .148, .150), Regressed, "50 % higher"},
 		"equivalent":     {snap(base...), snap(.101, .100, .099, .101, .099, .100), Equivalent, "does not matter"},
-		"noisy":          {snap(.08, .12, .10, .09, .11, .10), snap(.07, .12, .13, .11, .09, .10), Inconclusive, "not even 100 a side would tell"},
+		"noisy":          {snap(.08, .12, .10, .09, .11, .10), snap(.07, .12, .13, .11, .09, .10), Inconclusive, "not even 100 a side would find one of 10.3 %"},
 		"too few":        {snap(.1, .1, .1), snap(.2, .2, .2), Inconclusive, "fewer than 4"},
 		"half missing":   {snap(.1, .1, .1, nan, nan), snap(.2, .2, .2, .2, .2), Inconclusive, "fewer than 4"},
 		"missing":        {snap(base...), snap(nan, nan, nan, nan), Inconclusive, "not measured after"},

@@ -25,27 +25,8 @@ func compareValues(row *Row, before, after []float64) {
 	}
 	_, p := stats.MannWhitney(logBefore, logAfter)
 	row.P = &p
-	detectable := math.Sqrt(wide.High/wide.Low)*(1+row.MinChange) - 1
-	row.Detectable = &detectable
 	row.decide(wide, exp(stats.Shift(logBefore, logAfter, sameConfidence)))
-	if row.Change == Inconclusive {
-		row.Reason += "; " + row.wouldTell(logBefore, logAfter)
-	}
 	row.spread(logBefore, logAfter)
-}
-
-// wouldTell says what a comparison that found nothing could have found, and what
-// it would take.
-func (row *Row) wouldTell(logBefore, logAfter []float64) string {
-	text := fmt.Sprintf("these trials could show a change of %s at best", percent(*row.Detectable))
-	needed := stats.TrialsNeeded(pooledDeviation(logBefore, logAfter), math.Log1p(row.MinChange), 1-changeConfidence, mostTrials)
-	if needed > max(len(logBefore), len(logAfter)) {
-		return text + fmt.Sprintf(", and with this noise %d a side would tell", needed)
-	}
-	if needed == 0 {
-		return text + fmt.Sprintf(", and with this noise not even %d a side would tell: longer trials, or a quieter metric, might", mostTrials)
-	}
-	return text + "; a few more, or longer ones, would tell"
 }
 
 // spread compares how much the trials vary, and says so where that changed.

@@ -1,12 +1,5 @@
 package reports
 
-import (
-	"fmt"
-
-	"scaleproof/internal/snapshot"
-	"scaleproof/internal/stats"
-)
-
 // judgeControl holds a metric that the action can't touch: where it moved, or is
 // not shown to have stayed, the difference can't be put on the action.
 func judgeControl(r *Report, g GateSpec) ConditionResult {
@@ -46,27 +39,4 @@ func designOf(r *Report, c Criteria) Design {
 		return Controlled
 	}
 	return Uncontrolled
-}
-
-// Foresee says, from the noise of the first snapshot, which gates and controls
-// look for smaller changes than as many trials a side can show. It is asked before
-// anything is changed.
-func Foresee(before *snapshot.Snapshot, c Criteria) (warnings []string) {
-	for _, list := range [][]GateSpec{c.Gates, c.Controls} {
-		for _, g := range list {
-			m := before.Metric(g.Metric)
-			if m == nil || len(m.Of) > 0 {
-				continue // the verdict tells; counts have an exact test of their own
-			}
-			values, positive := logs(m.Values.Observed())
-			if !positive || len(values) < 2 {
-				continue
-			}
-			noise := Noise{Metric: g.Metric, Deviation: stats.StandardDeviation(values)}
-			if warning := noise.blind(c.minChange(g.Metric), before.Trials); warning != "" {
-				warnings = append(warnings, fmt.Sprintf("by the noise of the first trials, %s", warning))
-			}
-		}
-	}
-	return warnings
 }

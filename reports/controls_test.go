@@ -62,16 +62,6 @@ func TestEnvironmentsThatDifferAreRefused(t *testing.T) {
 	}
 }
 
-func TestForeseeWarnsOfNoise(t *testing.T) {
-	c := Criteria{Gates: []GateSpec{{Metric: "m", MinChange: .05}, {Metric: "absent"}}}
-	if got := Foresee(snap(1, 1.6, .7, 1.1, 2, .9), c); len(got) != 1 || !strings.Contains(got[0], "m looks for a change of 5 %, and with 6 trials only") {
-		t.Errorf("%q", got)
-	}
-	if got := Foresee(snap(1, 1.01, .99, 1, 1.01, 1), c); len(got) != 0 {
-		t.Errorf("%q", got)
-	}
-}
-
 func TestSpreadIsTold(t *testing.T) {
 	row := Compare(snap(1, 1.01, .99, 1.005, .995, 1.002, .998), snap(1, 1.5, .6, 1.3, .7, 1.45, .65), Criteria{}).Rows[0]
 	if row.Spread == nil || row.Spread.P > .05 || row.Spread.After < row.Spread.Before || !strings.Contains(row.Reason, "varies more from trial to trial") {
@@ -89,6 +79,14 @@ func TestPerformanceDone(t *testing.T) {
 		}
 		if state, evidence := r.performanceDone(); state != want {
 			t.Errorf("%v is %s: %s", changes, state, evidence)
+		}
+	}
+	// An objective is of its metric however it is written.
+	for _, text := range []string{"load.api.response.p99<=0.5x", "load.api.p99 < 80ms"} {
+		r := &Report{Conditions: []ConditionResult{{Kind: Objective, Text: text}}}
+		r.Comparison.Rows = []Row{{Metric: "load.api.response.p99", Change: Improved}}
+		if state, evidence := r.performanceDone(); state != ItemDone {
+			t.Errorf("%s: %s, %s", text, state, evidence)
 		}
 	}
 	if state, _ := (&Report{}).performanceDone(); state != ItemUnknown {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"scaleproof/capacity"
+	"scaleproof/internal/expr"
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/stats"
 	"scaleproof/internal/unit"
@@ -121,7 +122,8 @@ func (r *Report) performanceDone() (ItemState, string) {
 	judged := 0
 	for _, row := range r.Comparison.Rows {
 		named := func(c ConditionResult) bool {
-			return c.Kind == Objective && strings.HasPrefix(c.Text, row.Metric+" ")
+			condition, err := expr.Parse(c.Text) // as it was written, which was valid
+			return c.Kind == Objective && err == nil && loadgen.LongName(condition.Metric) == row.Metric
 		}
 		if row.Gate || slices.ContainsFunc(r.Conditions, named) {
 			judged++

@@ -86,7 +86,8 @@ func countedThrough(index bool) *dbbench.StatisticsDelta {
 			{Row: dbbench.Row{"queryid": "8", "query": hostile}, Counters: map[string]float64{"calls": 1, "total_exec_time": 3}},
 			{Row: dbbench.Row{"queryid": "9", "query": ownExplain + ", FORMAT JSON) SELECT 1"}, Counters: map[string]float64{"calls": 9, "total_exec_time": 1e6}},
 		},
-		"pg_stat_user_tables": {{Row: dbbench.Row{"relid": "1"}, Counters: map[string]float64{"seq_scan": 1110}}},
+		"pg_stat_user_tables":  {{Row: dbbench.Row{"relid": "1"}, Counters: map[string]float64{"seq_scan": 1110}}},
+		"pg_stat_user_indexes": {},
 	}}
 }
 

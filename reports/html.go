@@ -36,7 +36,7 @@ func WriteHTML(w io.Writer, r *Report) error {
 func writePage(w io.Writer, name string, page any) error {
 	t, err := template.New(name).Funcs(template.FuncMap{
 		"side": sideText, "ratio": ratioText, "plain": plain, "source": plainLines, "state": stateText, "sided": sideOf, "diff": diffStates,
-		"quantity": unit.Format, "probability": probabilityText, "enough": enoughText, "points": pointsText, "needed": neededText,
+		"quantity": unit.Format, "probability": probabilityText, "unknown": unknownText, "amount": amountText,
 		"since": func(at, start time.Time) string { return unit.Format(at.Sub(start).Seconds(), unit.Seconds) },
 	}).ParseFS(assets, "assets/*.tmpl")
 	if err == nil {

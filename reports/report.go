@@ -52,6 +52,23 @@ type Report struct {
 	Return *snapshot.Snapshot `json:"return,omitempty"`
 }
 
+// Standing returns what was measured of the state in which the run has left things:
+// after the action where that stands, else without it. It is nil where that was not
+// measured, or where nobody knows the state.
+func (r *Report) Standing() *snapshot.Snapshot {
+	switch {
+	case r.Action == nil && r.After == nil:
+		return r.Before
+	case r.Action == nil || r.Action.Status == scaling.Applied:
+		return r.After
+	case r.Action.Status != scaling.RolledBack:
+		return nil
+	case r.Return != nil:
+		return r.Return
+	}
+	return r.Before
+}
+
 // Design says how a comparison guards against other causes than the action.
 type Design string
 
@@ -208,7 +225,9 @@ type Row struct {
 	P         *float64 `json:"p,omitempty"`
 	PAdjusted *float64 `json:"p_adjusted,omitempty"`
 	MinChange float64  `json:"min_change"` // the smallest change that matters, a fraction
-	// Detectable is the smallest change that these trials could show.
+	// Detectable is the smallest true change, a fraction, that so many trials with
+	// this noise call improved or regressed four times of five; nil where they
+	// never do.
 	Detectable *float64 `json:"detectable,omitempty"`
 	// Spread is how much it varies from trial to trial; nil where that can't be
 	// told. It informs and never gates.

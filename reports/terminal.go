@@ -81,7 +81,8 @@ func (t *terminal) verdict(r *Report) {
 	if r.Plan.Hypothesis != "" {
 		t.printf("%s\n", t.paint(dim, "hypothesis: "+plain(r.Plan.Hypothesis)))
 	}
-	if len(r.Conditions) == 0 {
+	// Why nothing could be judged stands in no condition.
+	if len(r.Conditions) == 0 || r.Verdict.Word == Broken {
 		for _, reason := range r.Verdict.Reasons {
 			t.printf("  %s\n", plain(reason))
 		}

@@ -163,6 +163,14 @@ func CheckUnproven(ctx context.Context, client *kubectl.Client, steps []Step, pr
 	return checkRights(ctx, client, rights)
 }
 
+// CheckRouting asks for the verbs that a routing in a ConfigMap needs.
+func CheckRouting(ctx context.Context, client *kubectl.Client, name string) []Check {
+	const why = "the routing of the move"
+	return checkRights(ctx, client, []right{
+		{"get", "configmap/" + name, why}, {"update", "configmap/" + name, why}, {"create", "configmap", why}, // a right to create can't be of one name
+	})
+}
+
 // rightsAtOnce is how many rights are asked for at the same time.
 const rightsAtOnce = 4
 

@@ -29,7 +29,11 @@ type Environment struct {
 	Origin string
 	// Move is what steps of the kind shard work on; nil: nothing.
 	Move *shard.Config
-	Now  func() time.Time
+	// OnMove is told what a step of the kind shard does, in a line, and OnProgress
+	// about once a second how far it is; nil tells nobody.
+	OnMove     func(step, text string)
+	OnProgress func(step string, p shard.Progress)
+	Now        func() time.Time
 	// Secrets go from everything that steps print and read. Nil knows none.
 	Secrets *redact.Secrets
 	// step is the title of the step that acts, and mark that of its children.

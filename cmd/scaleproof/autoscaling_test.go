@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -63,8 +64,26 @@ func TestHPASimulate(t *testing.T) {
 	if text.code != 0 || !strings.Contains(text.out, "at the max") || !strings.Contains(text.out, "kind: HorizontalPodAutoscaler") {
 		t.Errorf("%+v", text)
 	}
+	bounded := runCommand(t, nil, "hpa", "simulate", "--hpa", small, "--trace", trace, "--capacity-per-replica", "100", "--recommend", "--unmet", "50%", "--max-replicas", "7", "--longest-unmet", "2m", "--output", "json")
+	var view struct {
+		Recommendation capacity.HPARecommendation `json:"recommendation"`
+	}
+	if err := json.Unmarshal([]byte(bounded.out), &view); err != nil || view.Recommendation.HPA.Spec.MaxReplicas > 7 || view.Recommendation.Met || view.Recommendation.Goal.LongestUnmet.Seconds() != 120 {
+		t.Errorf("%v %+v", err, bounded)
+	}
+	// A target of 250m of a request of 500m is one of 50 %.
+	inCores := writeFile(t, "cores.yaml", strings.Replace(fmt.Sprintf(hpaManifest, 20), "type: Utilization, averageUtilization: 60", "type: AverageValue, averageValue: 250m", 1))
+	half := writeFile(t, "half.yaml", strings.Replace(fmt.Sprintf(hpaManifest, 20), "averageUtilization: 60", "averageUtilization: 50", 1))
+	same := runCommand(t, nil, "hpa", "simulate", "--hpa", inCores, "--hpa", half, "--trace", trace, "--capacity-per-replica", "100", "--cpu-request", "0.5", "--output", "json")
+	if err := json.Unmarshal([]byte(same.out), &views); err != nil || math.Abs(views[0].Summary.ReplicaHours/views[1].Summary.ReplicaHours-1) > 0.1 {
+		t.Errorf("%v: %+v and %+v", err, views[0].Summary, views[1].Summary)
+	}
+	if got := runCommand(t, nil, "hpa", "simulate", "--hpa", inCores, "--trace", trace, "--capacity-per-replica", "100"); !strings.Contains(got.out, "taken to be 1 core") || !strings.Contains(got.out, "utilisation  ") {
+		t.Errorf("%+v", got)
+	}
 	for name, args := range map[string][]string{
-		"no manifest": {"--trace", trace}, "no trace": {"--hpa", small}, "bad manifest": {"--hpa", trace, "--trace", trace},
+		"a goal of nothing": {"--hpa", small, "--trace", trace, "--max-replicas", "3"},
+		"no manifest":       {"--trace", trace}, "no trace": {"--hpa", small}, "bad manifest": {"--hpa", trace, "--trace", trace},
 		"bad trace": {"--hpa", small, "--trace", small}, "no capacity": {"--hpa", small, "--trace", trace, "--capacity-per-replica", "0"},
 	} {
 		if got := runCommand(t, nil, append([]string{"hpa", "simulate"}, args...)...); got.code != 2 {
@@ -87,6 +106,9 @@ func TestVPARecommend(t *testing.T) {
 		t.Errorf("%v %+v", err, got)
 	}
 	if got := runCommand(t, nil, "vpa", "recommend", "--trace", path); got.code != 0 || !strings.Contains(got.out, "target") {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, nil, "vpa", "recommend", "--trace", writeFile(t, "one.csv", "time,cpu\n2026-03-01T00:00:00Z,0.5\n")); got.code != 0 || !strings.Contains(got.out, "none yet") || strings.Contains(got.out, "e+") {
 		t.Errorf("%+v", got)
 	}
 	for _, args := range [][]string{{}, {"--trace", "/nonexistent"}, {"--trace", writeFile(t, "x.csv", "time\n")}} {

@@ -90,9 +90,9 @@ func TestCapacityReport(t *testing.T) {
 
 func TestCapacityProject(t *testing.T) {
 	place := nights(t, 60)
-	got := runCommand(t, nil, "capacity", "project", "--history", place, "--metric", "host.filesystem.root", "--kind", "size", "--limit", "180GiB", "--output", "json")
+	got := runCommand(t, nil, "capacity", "project", "--history", place, "--metric", "host.filesystem.root", "--limit", "180GiB", "--output", "json")
 	var p capacity.Projection
-	if err := json.Unmarshal([]byte(got.out), &p); err != nil || p.Status != capacity.Projected || p.Limit == nil || p.Limit.P50 == nil {
+	if err := json.Unmarshal([]byte(got.out), &p); err != nil || p.Status != capacity.Projected || p.Kind != capacity.Size || p.Limit == nil || p.Limit.P50 == nil {
 		t.Fatalf("%v %+v", err, got)
 	}
 	twice := runCommand(t, nil, "capacity", "project", "--history", place, "--metric", "host.filesystem.root", "--kind", "size", "--limit", "180GiB", "--growth", "2", "--output", "json")
@@ -134,6 +134,30 @@ func TestCapacityUSL(t *testing.T) {
 	for _, text := range []string{"", "n,throughput\n", "n,throughput\n1,2\n", "n,throughput\n1,x\n"} {
 		if got := runCommand(t, nil, "capacity", "usl", writeFile(t, "bad.csv", text)); got.code != 2 {
 			t.Errorf("%q: %+v", text, got)
+		}
+	}
+}
+
+// Each plan's newest collection says what it could not read; --plan asks for one.
+func TestCapacityReportTellsOfThePlanThatIsAsked(t *testing.T) {
+	place := nights(t, 10)
+	store, err := history.Open(t.Context(), place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for i, name := range []string{"nightly", "other"} {
+		at := now.Add(time.Duration(i) * time.Second)
+		s := &snapshot.Snapshot{SchemaVersion: snapshot.SchemaVersion, ID: name, Plan: name, Phase: "collect", StartedAt: at, FinishedAt: at, Trials: 1, Warnings: []string{"no answer for " + name}}
+		if err := store.Add(t.Context(), s, history.Labels{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for plan, want := range map[string][2]bool{"": {true, true}, "nightly": {true, false}, "other": {false, true}} {
+		got := runCommand(t, nil, "capacity", "report", "--history", place, "--plan", plan)
+		told := [2]bool{strings.Contains(got.out, "no answer for nightly"), strings.Contains(got.out, "no answer for other")}
+		if got.code != 0 || told != want {
+			t.Errorf("--plan %q tells of %v, want %v: %+v", plan, told, want, got)
 		}
 	}
 }

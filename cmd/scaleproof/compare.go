@@ -13,6 +13,7 @@ import (
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/unit"
 	"scaleproof/internal/validation"
+	"scaleproof/loadgen"
 	"scaleproof/reports"
 )
 
@@ -48,7 +49,13 @@ Every metric with a direction gates, unless --gate names those that do.`,
 			if err != nil {
 				return &usageError{err}
 			}
+			condition.Metric = loadgen.LongName(condition.Metric)
 			criteria.Objectives = append(criteria.Objectives, condition)
+		}
+		for _, names := range [][]string{*gates, *controls} {
+			for i, name := range names {
+				names[i] = loadgen.LongName(name)
+			}
 		}
 		for _, metric := range gatesOf(*gates, before) {
 			if slices.Contains(*controls, metric) {

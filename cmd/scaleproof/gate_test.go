@@ -7,11 +7,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"scaleproof/dbbench"
 	"scaleproof/internal/history"
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/unit"
@@ -56,7 +58,7 @@ func TestGateFromTheFirstBaselineToARegression(t *testing.T) {
 		return runCommand(t, nil, append([]string{"gate", "-f", plan, "--history", store}, args...)...)
 	}
 	// The first baseline is a file; what is measured goes into the history.
-	if got := gate("--baseline", first, "--commit", "0123456789abcdef", "--self-test"); got.code != 0 || !strings.Contains(got.out, "every gate saw the regression") {
+	if got := gate("--baseline", first, "--commit", "0123456789abcdef", "--self-test"); got.code != 0 || !strings.Contains(got.out, "each of 2 gates and 0 objectives saw the regression") {
 		t.Fatalf("%+v", got)
 	}
 	if got := runCommand(t, nil, "history", "promote", "release", "0123456", "--history", store); got.code != 0 {
@@ -64,8 +66,8 @@ func TestGateFromTheFirstBaselineToARegression(t *testing.T) {
 	}
 	out := filepath.Join(t.TempDir(), "report")
 	delay.Store(30)
-	got := gate("--baseline", "release", "--out", out)
-	if got.code != 1 || !strings.Contains(got.out, "regressed") {
+	got := gate("--baseline", "release", "--out", out, "--self-test")
+	if got.code != 1 || !strings.Contains(got.out, "regressed") || !strings.Contains(got.out, "saw the regression") {
 		t.Errorf("a service three times as slow: %+v", got)
 	}
 	if _, err := os.Stat(filepath.Join(out, "report.html")); err != nil {
@@ -80,20 +82,80 @@ func TestGateFromTheFirstBaselineToARegression(t *testing.T) {
 	}
 }
 
-func TestABlindGateIsFound(t *testing.T) {
-	metric := func(name string, values ...float64) snapshot.Metric {
-		return snapshot.Metric{Name: name, Unit: unit.Seconds, Better: snapshot.Lower, Values: values}
-	}
-	plan := writeFile(t, "plan.yaml", "version: 1\nname: x\nmeasure: {load: [{name: a, targets: [\"http://127.0.0.1:1/\"], duration: 1s}], resources: {host: true}}\ngates: [{metric: host.quiet, min_change: 5%}, {metric: host.noisy, min_change: 5%}]\n")
-	p, err := (&app{}).readPlan(plan)
+// A gate or an objective that can't fail is found, whatever the reason.
+// What can't be compared is no matter of a self-test, and gates that are too many for
+// so few trials are told before anything is measured.
+func TestGateThatCanNotTell(t *testing.T) {
+	var delay atomic.Int64
+	delay.Store(10)
+	plan := gatePlan(t, slowService(t, &delay), "  - {metric: load.api.response.p90, min_change: 50%}\n")
+	text, err := os.ReadFile(plan)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &snapshot.Snapshot{Trials: 5, Metrics: []snapshot.Metric{metric("host.quiet", 1, 1.01, .99, 1, 1.02), metric("host.noisy", 1, 3, .3, 2, .7)}}
-	report := &reports.Report{Before: s, After: s, Comparison: reports.Compare(s, s, reports.Criteria{Gates: p.Gates})}
-	blind := validation.BlindGates(p, report)
-	if len(blind) != 1 || !strings.HasPrefix(blind[0], "host.noisy") {
-		t.Errorf("blind gates: %v", blind)
+	few := writeFile(t, "few.yaml", strings.Replace(string(text), "trials: 5", "trials: 4", 1))
+	first := filepath.Join(t.TempDir(), "first.json")
+	if got := runCommand(t, nil, "snapshot", "-f", few, "-o", first); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	history := filepath.Join(t.TempDir(), "history")
+	got := runCommand(t, nil, "gate", "-f", few, "--baseline", first, "--history", history, "--self-test")
+	warned := strings.Index(got.err, "warning: with 3 gates and 4 trials a regression of one gate alone can't be found")
+	if got.code != 3 || !strings.Contains(got.out, "blind to an injected regression: gate load.api.response.p90: ") || warned < 0 || warned > strings.Index(got.err, "trial 1 of 4") {
+		t.Errorf("%+v", got)
+	}
+	s, err := snapshot.ReadFile(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.WorkloadHash = "another"
+	if err := snapshot.WriteFile(first, s); err != nil {
+		t.Fatal(err)
+	}
+	got = runCommand(t, nil, "gate", "-f", few, "--baseline", first, "--history", history, "--self-test")
+	if got.code != 4 || strings.Contains(got.out, "Self-test") || !strings.Contains(got.out, "different workloads") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestBlindGatesAreFound(t *testing.T) {
+	metric := func(name string, values ...float64) snapshot.Metric {
+		return snapshot.Metric{Name: name, Unit: unit.Seconds, Better: snapshot.Lower, Values: values}
+	}
+	quiet := []float64{1, 1.01, .99, 1, 1.02}
+	s := &snapshot.Snapshot{Trials: 5, Metrics: []snapshot.Metric{
+		metric("scrape.quiet", quiet...), metric("scrape.other", quiet...), metric("scrape.noisy", 1, 3, .3, 2, .7), metric("scrape.zero", 0, 0, 0, 0, 0),
+		metric("scrape.four", quiet[:4]...), metric("scrape.five", quiet[:4]...), metric("db.q.time.p50", quiet...),
+	}}
+	if err := s.PutSection("db", dbbench.Result{Cases: []dbbench.CaseResult{{Name: "q", ResultHash: "x", PlanResult: dbbench.PlanResult{Fingerprint: "y"}}, {Name: "failed"}}}); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		conditions string
+		blind      []string
+	}{
+		"those that see":       {"gates: [{metric: scrape.quiet}, {metric: scrape.other}, {metric: scrape.zero}, {metric: db.q}, {metric: db.q.result}, {metric: db.q.plan}]", nil},
+		"noise":                {"gates: [{metric: scrape.quiet}, {metric: scrape.noisy}]", []string{"gate scrape.noisy"}},
+		"too few trials":       {"gates: [{metric: scrape.four}]", nil},
+		"many gates":           {"gates: [{metric: scrape.four}, {metric: scrape.five}]", []string{"gate scrape.four", "gate scrape.five"}},
+		"nothing measured":     {"gates: [{metric: scrape.absent}]", []string{"gate scrape.absent"}},
+		"a query that failed":  {"gates: [{metric: db.failed.result}, {metric: db.failed.plan}]", []string{"gate db.failed.result", "gate db.failed.plan"}},
+		"objectives":           {"objectives: [scrape.quiet < 2s, scrape.quiet <= 1.5x, scrape.quiet >= 10ms]", nil},
+		"an unknown objective": {"objectives: [scrape.quiet < 2s, scrape.absent < 2s]", []string{"objective scrape.absent < 2s"}},
+	} {
+		plan := writeFile(t, "plan.yaml", "version: 1\nname: x\nenvironment: {postgres: {primary: {dsn: \"postgres://127.0.0.1:1/x\"}}}\nmeasure: {scrape: [{url: \"http://127.0.0.1:1/\"}], database: {queries: [{name: q, sql: SELECT 1}, {name: failed, sql: SELECT 1}]}}\n"+c.conditions+"\n")
+		p, err := (&app{}).readPlan(plan)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		blind := validation.SelfTest(p, &reports.Report{Before: s, After: s})
+		ok := len(blind) == len(c.blind)
+		for i := range min(len(blind), len(c.blind)) {
+			ok = ok && strings.HasPrefix(blind[i], c.blind[i]+": ")
+		}
+		if !ok {
+			t.Errorf("%s: blind are %q, want %q", name, blind, c.blind)
+		}
 	}
 }
 
@@ -115,9 +177,13 @@ func TestCalibrateAndWarn(t *testing.T) {
 	if err := json.Unmarshal(data, &c); err != nil {
 		t.Fatal(err)
 	}
-	noise := c.Noise("load.api.response.p50")
-	if noise == nil || noise.Deviation <= 0 || noise.Detectable <= 0 || c.Trials != 5 {
+	at := slices.IndexFunc(c.Metrics, func(n reports.Noise) bool { return n.Metric == "load.api.response.p50" })
+	if at < 0 || c.Trials != 5 || !slices.Contains(c.Counts, "load.api.errors") {
 		t.Fatalf("%+v", c)
+	}
+	noise := &c.Metrics[at]
+	if noise.Deviation <= 0 || noise.Detectable == nil || *noise.Detectable < .3 {
+		t.Fatalf("%+v", noise)
 	}
 	// With much noise in the file, a run says that the gate can't see.
 	noise.Deviation = 1
@@ -127,7 +193,7 @@ func TestCalibrateAndWarn(t *testing.T) {
 	}
 	warned := gatePlan(t, url, "calibration: "+path+"\n")
 	got = runCommand(t, nil, "snapshot", "-f", warned, "-o", filepath.Join(t.TempDir(), "s.json"))
-	if got.code != 0 || !strings.Contains(got.err, "gate load.api.response.p50 looks for a change of 30 %") {
+	if got.code != 0 || !strings.Contains(got.err, "load.api.response.p50 looks for a change beyond 30 %") {
 		t.Errorf("%+v", got)
 	}
 	missing := gatePlan(t, url, "calibration: nowhere.json\n")
@@ -187,5 +253,30 @@ func TestHistoryTrend(t *testing.T) {
 	}
 	if got := runCommand(t, environment, "history", "show", "night-99"); got.code != 2 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A run adds to a history what it leaves behind: with the action that stands, or
+// without the one that was undone.
+func TestARunAddsWhatItLeaves(t *testing.T) {
+	var delay atomic.Int64
+	delay.Store(2)
+	url := slowService(t, &delay)
+	place := filepath.Join(t.TempDir(), "history")
+	for _, c := range []struct {
+		limit string
+		code  int
+		phase string
+	}{{"1s", 0, "after"}, {"1us", 1, "before"}} {
+		plan := gatePlan(t, url, "objectives: [load.api.response.p50 < "+c.limit+"]\naction: {steps: [{name: nothing, exec: {command: [\"true\"], undo: [\"true\"]}}]}\nrollback: {when: objective_failed, timeout: 1m}\n")
+		got := runCommand(t, nil, "run", "-f", plan, "--out", filepath.Join(t.TempDir(), "run"), "--history", place)
+		if got.code != c.code {
+			t.Fatalf("%+v", got)
+		}
+		entries := entriesOf(t, place)
+		last := entries[len(entries)-1]
+		if f, ok := last.Figure("load.api.throughput"); last.Phase != c.phase || last.Verdict == "" || last.Host == "" || !ok || f.Median <= 0 {
+			t.Errorf("an objective of %s leaves %+v", c.limit, last)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"scaleproof/internal/history"
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/validation"
+	"scaleproof/loadgen"
 	"scaleproof/reports"
 )
 
@@ -186,7 +187,7 @@ changed: E-divisive change points, significant at 1 %.`,
 			}
 			var trends []history.Trend
 			for _, metric := range args {
-				trend := history.TrendOf(entries, metric, *planName)
+				trend := history.TrendOf(entries, loadgen.LongName(metric), *planName)
 				if len(trend.Points) == 0 {
 					return usagef("the history has no value of %s", metric)
 				}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -40,10 +39,7 @@ func (a *app) shardRun(ctx context.Context, path, notice string, f func(context.
 	}
 	interrupts := a.interrupts(ctx, notice)
 	defer interrupts.stop()
-	opts := a.options(interrupts.second)
-	job, err := validation.Move(p, opts, func(progress shard.Progress) {
-		opts.OnEvent(validation.Event{At: time.Now(), Phase: validation.Acting, Text: progressText(progress)})
-	})
+	job, err := validation.Move(interrupts.first, p, a.options(interrupts.second))
 	if err != nil {
 		return &validation.EnvironmentError{Err: err}
 	}
@@ -68,30 +64,6 @@ func shardFault(p *plan.Plan, err error) error {
 		return &usageError{err}
 	}
 	return &validation.EnvironmentError{Err: errors.New(p.Secrets.String(err.Error()))}
-}
-
-// progressText writes how far a phase is.
-func progressText(p shard.Progress) string {
-	text := p.Doing
-	if p.Rows > 0 || p.Total > 0 {
-		text += fmt.Sprintf(" %s rows", unit.Format(float64(p.Rows), unit.Count))
-	}
-	if p.Total > 0 {
-		text += fmt.Sprintf(" of about %s", unit.Format(float64(max(p.Total, p.Rows)), unit.Count))
-	}
-	if p.Bytes > 0 {
-		text += ", " + unit.Format(float64(p.Bytes), unit.Bytes)
-	}
-	if p.Rate > 0 {
-		text += ", " + unit.Format(p.Rate, unit.PerSecond)
-	}
-	if p.Left > 0 {
-		text += ", about " + unit.Format(p.Left.Seconds(), unit.Seconds) + " left"
-	}
-	if p.Waiting != "" {
-		text += ", held back: " + p.Waiting
-	}
-	return text
 }
 
 func (a *app) shardPlanCommand() *cobra.Command {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,6 +75,23 @@ rollback: {when: always, timeout: 90s}
 	}
 }
 
+// A trial ends with its duration, its stages, or its search.
+func TestLoadsThatEndByThemselves(t *testing.T) {
+	for _, load := range []string{
+		"stages: [{rate: 100/s, duration: 1m}, {rate: 500/s, ramp: 30s, duration: 2m}]",
+		"find_capacity: true\n      slo: {p99: 80ms}",
+		"rate: 50/s\n      find_capacity: true\n      slo: {p99: 80ms}",
+	} {
+		text := strings.Replace(minimal, "rate: 100/s\n      duration: 10s", load, 1)
+		if !strings.Contains(load, "find") || strings.Contains(load, "rate:") {
+			text += "action: {load_through: api}\n"
+		}
+		if _, err := Read("plan.yaml", []byte(text), environ); err != nil {
+			t.Errorf("%s: %v", load, err)
+		}
+	}
+}
+
 func TestFaultsNameTheirPlace(t *testing.T) {
 	for name, c := range map[string]struct {
 		text, place, message string
@@ -90,9 +108,23 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		"condition":           {minimal + "objectives:\n  - load.api.response.p99 < fast\n", ":13:29:", "fast"},
 		"unknown load":        {minimal + "objectives:\n  - load.web.errors < 1%\n", ":13:5:", `named "web"`},
 		"unknown family":      {minimal + "gates:\n  - {metric: cpu}\n", ":13:14:", "names begin with"},
+		"no end":              {strings.Replace(minimal, "      duration: 10s\n", "", 1), ":8:11:", "a trial must end"},
+		"stages of nothing":   {strings.Replace(minimal, "rate: 100/s\n      duration: 10s", "stages: [{rate: 0, duration: 10s}]", 1), ":10:", "no stage has a rate"},
+		"a search through it": {strings.Replace(minimal, "rate: 100/s\n      duration: 10s", "find_capacity: true\n      slo: {p99: 1s}", 1) + "action: {load_through: api}\n", ":12:24:", "searches for its rate"},
 		"no such load":        {minimal + "action: {load_through: web}\n", ":12:24:", `named "web"`},
 		"unknown node":        {minimal + "action: {steps: [{name: x, sql: {node: far, up: [SELECT 1], down: [SELECT 1]}}]}\n", ":12:", `no node "far"`},
 		"rollback":            {minimal + "rollback: {when: perhaps}\n", ":12:18:", "perhaps"},
+		"unknown figure":      {minimal + "objectives:\n  - load.api.response.p98 < 80ms\n", ":13:5:", "did you mean load.api.response.p90?"},
+		"unknown gate":        {minimal + "gates: [{metric: load.api.eror}]\n", ":12:18:", "did you mean load.api.errors?"},
+		"a quantile too many": {minimal + "gates: [{metric: load.api.quickness}]\n", ":12:18:", "of load.api there is capacity, errors, response.mean"},
+		"no unit":             {minimal + "objectives: [load.api.response.p99 < 80]\n", ":12:14:", "is measured in seconds"},
+		"another unit":        {minimal + "objectives: [load.api.errors < 80ms]\n", ":12:14:", "is measured in ratio"},
+		"no capacity":         {minimal + "objectives: [load.api.capacity >= 1.8x]\n", ":12:14:", "find_capacity"},
+		"unknown host":        {minimal + "  resources: {host: true}\nobjectives: [host.cpus < 80%]\n", ":13:14:", "did you mean host.cpu?"},
+		"unknown case figure": {minimal + "  database: {queries: [{name: q, sql: SELECT 1}]}\nobjectives: [db.q.block <= 1x]\n", ":13:14:", "did you mean db.q.blocks?"},
+		"a case's verdict":    {minimal + "  database: {queries: [{name: q, sql: SELECT 1}]}\nobjectives: [db.q.result <= 1x]\n", ":13:14:", "there is none of that name"},
+		"guardrail's figure":  {minimal + "action: {load_through: api}\nguardrails: [load.api.service.p50 < 1s]\n", ":13:14:", "can't watch load.api.service.p50; did you mean load.api.service.p99?"},
+		"guardrail's unit":    {minimal + "action: {load_through: api}\nguardrails: [load.api.response.p99 < 80]\n", ":13:14:", "is measured in seconds"},
 		"relative guardrail":  {minimal + "action: {load_through: api}\nguardrails: [load.api.errors < 2x]\n", ":13:14:", "absolute"},
 		"two kinds":           {onKubernetes("scale: {target: deployment/a, replicas: 1}, restart: {target: deployment/a}"), ":13:18:", "does 2 things (scale, restart)"},
 		"no cluster":          {strings.Replace(onKubernetes("restart: {target: deployment/a}"), ", namespace: b", "", 1), ":13:18:", "lacks a context or a namespace"},
@@ -110,6 +142,8 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		"wait's target":       {onKubernetes("wait: {for: converged, target: a}"), ":13:50:", "kind/name"},
 		"checklist":           {minimal + "checklist: [{id: a, text: b, evidence: {step: none}}]\n", ":12:47:", `"none"`},
 		"two evidences":       {minimal + "checklist: [{id: a, text: b, evidence: {link: \"http://a/\", signed: me}}]\n", ":12:", "of one kind"},
+		"no such suite":       {minimal + "  database: {suite: runbok}\n", ":12:21:", "no suite of that name is built in (runbook)"},
+		"a query twice":       {minimal + "  database: {suite: runbook, queries: [{name: org_incidents, sql: SELECT 1}]}\n", ":12:21:", `"org_incidents" stands twice`},
 		"no prometheus":       {minimal + "checklist: [{id: a, text: b, evidence: {rule: Slow}}]\n", ":12:", "environment.prometheus"},
 		"link":                {minimal + "checklist: [{id: a, text: b, evidence: {link: wiki}}]\n", ":12:", "http or https"},
 		"an item twice":       {minimal + "checklist: [{id: team}, {id: team}]\n", ":12:", "stands twice"},
@@ -133,6 +167,25 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		}
 		if strings.Contains(err.Error(), "sentinel") {
 			t.Errorf("%s: the error tells a secret: %v", name, err)
+		}
+	}
+}
+
+// A suite that is built in is found from wherever the plan lies, and a file beside
+// the plan.
+func TestSuitesOfAPlan(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "own.sql"), []byte("-- name: one\nSELECT 1;\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for suite, queries := range map[string]int{"runbook": 6, "own.sql": 1} {
+		p, err := Read(filepath.Join(dir, "plan.yaml"), []byte(minimal+"  database: {suite: "+suite+"}\n"), environ)
+		if err != nil {
+			t.Errorf("%s: %v", suite, err)
+			continue
+		}
+		if all, err := p.Measure.Database.AllQueries(); err != nil || len(all) != queries {
+			t.Errorf("%s: %d queries, %v", suite, len(all), err)
 		}
 	}
 }
@@ -276,4 +329,16 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A response time may be named without its clock, wherever a metric is named.
+func TestShortNamesOfResponseTimes(t *testing.T) {
+	p, err := Read("plan.yaml", []byte(minimal+"action: {load_through: api}\nobjectives: [load.api.p99 < 80ms]\nguardrails: [load.api.max < 1s]\ngates: [{metric: load.api.p50}]\ncontrols: [{metric: load.api.mean}]\n"), environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{p.Objectives[0].Metric, p.Guardrails[0].Metric, p.Gates[0].Metric, p.Controls[0].Metric}
+	if want := []string{"load.api.response.p99", "load.api.response.max", "load.api.response.p50", "load.api.response.mean"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
 }

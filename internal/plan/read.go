@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
+	"scaleproof/dbbench"
 	"scaleproof/internal/invalid"
 )
 
@@ -60,7 +62,7 @@ func ReadFile(path string, lookup func(string) (string, bool)) (*Plan, error) {
 //
 // ${NAME} in a value is replaced by lookup's value of NAME, ${NAME:-text} by
 // text where there is none, and $${ is a plain ${. Files that the plan names are
-// relative to its folder.
+// relative to its folder; a suite that is built in is no file.
 func Read(path string, data []byte, lookup func(string) (string, bool)) (*Plan, error) {
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
@@ -93,6 +95,7 @@ func Read(path string, data []byte, lookup func(string) (string, bool)) (*Plan, 
 		secrets.Add(token)
 	}
 	p.resolvePaths(filepath.Dir(path))
+	p.longNames()
 	if err := p.validate(); err != nil {
 		return nil, &Error{path, locate(file, err)}
 	}
@@ -182,8 +185,8 @@ func (p *Plan) resolvePaths(dir string) {
 			resolve(path)
 		}
 	}
-	if p.Measure.Database != nil {
-		resolve(&p.Measure.Database.Suite)
+	if database := p.Measure.Database; database != nil && !slices.Contains(dbbench.BuiltInSuites(), database.Suite) {
+		resolve(&database.Suite)
 	}
 	if p.Shard != nil {
 		resolve(&p.Shard.Routing.File)

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"scaleproof/internal/expr"
 	"scaleproof/internal/invalid"
 	"scaleproof/reports"
 	"scaleproof/scaling"
@@ -92,13 +91,18 @@ func (m Measure) validate() error {
 			faults = append(faults, invalid.Field(at+".name", "%q stands twice", l.Name))
 		}
 		seen[l.Name] = true
-		if l.Duration == 0 {
+		if l.Duration == 0 && len(l.Stages) == 0 && !l.FindCapacity {
 			faults = append(faults, invalid.Field(at+".duration", "is missing: a trial must end"))
 		}
 		faults = append(faults, invalid.In(at, l.Validate()))
 	}
 	if m.Database != nil {
 		faults = append(faults, invalid.In("database", m.Database.Validate()))
+		if m.Database.Suite != "" {
+			if _, err := m.Database.AllQueries(); err != nil {
+				faults = append(faults, invalid.Field("database.suite", "%v", err))
+			}
+		}
 	}
 	for i, s := range m.Scrape {
 		if !strings.HasPrefix(s.URL, "http://") && !strings.HasPrefix(s.URL, "https://") {
@@ -124,8 +128,11 @@ func (p *Plan) validateWorkers() error {
 func (p *Plan) validateAction() error {
 	var faults []error
 	if name := p.Action.LoadThrough; name != "" {
-		if _, ok := p.Load(name); !ok {
+		switch load, ok := p.Load(name); {
+		case !ok:
 			faults = append(faults, invalid.Field("load_through", "no load of measure.load is named %q", name))
+		case load.FindCapacity && load.Rate == 0:
+			faults = append(faults, invalid.Field("load_through", "load %s searches for its rate, which through an action must be known: give it a rate, or name another load", name))
 		}
 	}
 	nodes := map[string]bool{}
@@ -195,76 +202,6 @@ func orPrimary(node string) string {
 		return "primary"
 	}
 	return node
-}
-
-func (p *Plan) validateConditions() error {
-	var faults []error
-	check := func(field string, conditions []expr.Condition) {
-		for i, c := range conditions {
-			if err := p.knows(c.Metric); err != nil {
-				faults = append(faults, invalid.Field(fmt.Sprintf("%s[%d]", field, i), "%v", err))
-			}
-		}
-	}
-	check("objectives", p.Objectives)
-	check("guardrails", p.Guardrails)
-	for i, c := range p.Guardrails {
-		if c.Relative {
-			faults = append(faults, invalid.Field(fmt.Sprintf("guardrails[%d]", i), "a guardrail watches the load while it runs, and needs an absolute bound"))
-		}
-		if load := p.Action.LoadThrough; load == "" || !strings.HasPrefix(c.Metric, "load."+load+".") {
-			faults = append(faults, invalid.Field(fmt.Sprintf("guardrails[%d]", i), "a guardrail watches the load named by action.load_through (%q)", load))
-		}
-	}
-	for field, specs := range map[string][]reports.GateSpec{"gates": p.Gates, "controls": p.Controls} {
-		for i, g := range specs {
-			if err := p.knows(g.Metric); err != nil {
-				faults = append(faults, invalid.Field(fmt.Sprintf("%s[%d].metric", field, i), "%v", err))
-			}
-		}
-	}
-	for i, c := range p.Controls {
-		if slices.ContainsFunc(p.Gates, func(g reports.GateSpec) bool { return g.Metric == c.Metric }) {
-			faults = append(faults, invalid.Field(fmt.Sprintf("controls[%d].metric", i), "%s is a gate: a control is what the action can't touch", c.Metric))
-		}
-	}
-	return errors.Join(faults...)
-}
-
-// knows says why nothing in the plan can measure a metric, as far as that can be
-// told before measuring.
-func (p *Plan) knows(metric string) error {
-	family, rest, _ := strings.Cut(metric, ".")
-	name, _, _ := strings.Cut(rest, ".")
-	switch family {
-	case "load":
-		if _, ok := p.Load(name); !ok {
-			return fmt.Errorf("metric %s: no load of measure.load is named %q", metric, name)
-		}
-	case "db":
-		if p.Measure.Database == nil {
-			return fmt.Errorf("metric %s: the plan has no measure.database", metric)
-		}
-	case "pg":
-		if p.Measure.Database == nil || p.Measure.Database.Statistics != "all" {
-			return fmt.Errorf("metric %s: needs measure.database with statistics: all", metric)
-		}
-	case "host":
-		if !p.Measure.Resources.Host {
-			return fmt.Errorf("metric %s: needs measure.resources with host: true", metric)
-		}
-	case "k8s":
-		if !p.Measure.Resources.Pods {
-			return fmt.Errorf("metric %s: needs measure.resources with pods: true", metric)
-		}
-	case "scrape":
-		if len(p.Measure.Scrape) == 0 {
-			return fmt.Errorf("metric %s: the plan has no measure.scrape", metric)
-		}
-	default:
-		return fmt.Errorf("metric %s: names begin with load, db, pg, host, k8s or scrape", metric)
-	}
-	return nil
 }
 
 func (p *Plan) validateCapacity() error {

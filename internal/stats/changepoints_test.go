@@ -90,31 +90,3 @@ func BenchmarkChangePoints(b *testing.B) {
 		ChangePoints(xs, 0.01, 1)
 	}
 }
-
-// A change of the detectable size is found four times of five.
-func TestDetectable(t *testing.T) {
-	random := rand.New(rand.NewPCG(5, 5))
-	for _, n := range []int{6, 10, 20} {
-		change := Detectable(1, n, 0.05)
-		found := 0
-		const pairs = 2000
-		for range pairs {
-			a, b := noisy(random, []float64{0}, n), noisy(random, []float64{change}, n)
-			if _, p := MannWhitney(a, b); p <= 0.05 {
-				found++
-			}
-		}
-		if share := float64(found) / pairs; share < 0.75 || share > 0.88 {
-			t.Errorf("with %d values a side %.1f %% of changes of %.2f were found, want about 80 %%", n, 100*share, change)
-		}
-		if got := TrialsNeeded(1, change, 0.05, 100); got != n {
-			t.Errorf("a change that %d trials show needs %d", n, got)
-		}
-	}
-	if got := TrialsNeeded(1, 0.01, 0.05, 50); got != 0 {
-		t.Errorf("50 trials can't show a change of a hundredth of the noise, and it needs %d", got)
-	}
-	if !math.IsInf(Detectable(1, 1, .05), 1) || !math.IsNaN(StandardDeviation([]float64{1})) || StandardDeviation([]float64{1, 2, 3}) != 1 {
-		t.Error("the bounds are wrong")
-	}
-}

@@ -2,7 +2,6 @@ package stats
 
 import (
 	"math"
-	"sort"
 
 	"gonum.org/v1/gonum/stat/distuv"
 )
@@ -14,27 +13,32 @@ const power = 0.8
 // (Lehmann 1975): it needs so many more.
 const rankEfficiency = 3 / math.Pi
 
+// exactPower is the number of values, of both samples together, up to which the
+// level that a rank-sum test attains is counted out. Above it it is what was asked
+// for, to two digits.
+const exactPower = 40
+
 // Detectable returns the smallest change of a mean that a two-sided rank-sum test
-// at significance alpha finds with a probability of 80 %, with n values a side
-// whose standard deviation is sd. It is infinite where n is below two. On
-// logarithms the change is that of a ratio: exp(d) - 1.
-func Detectable(sd float64, n int, alpha float64) float64 {
-	if n < 2 {
+// at significance alpha finds with a probability of about 80 %, with n values
+// before and m after whose standard deviation is sd. It is infinite where so few
+// values can't be significant whatever they are. On logarithms the change is that
+// of a ratio: exp(d) - 1.
+func Detectable(sd float64, n, m int, alpha float64) float64 {
+	if n < 1 || m < 1 || SmallestP(n, m) > alpha*(1+1e-9) {
 		return math.Inf(1)
 	}
-	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(2*n - 2)}
-	return (t.Quantile(1-alpha/2) + t.Quantile(power)) * sd * math.Sqrt(2/(rankEfficiency*float64(n)))
+	if n+m <= exactPower {
+		_, confidence := pairsOutside(n, m, 1-alpha)
+		alpha = 1 - confidence
+	}
+	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(n + m - 2)}
+	return (t.Quantile(1-alpha/2) + t.Quantile(power)) * sd * math.Sqrt((1/float64(n)+1/float64(m))/rankEfficiency)
 }
 
-// TrialsNeeded returns how many values a side are needed to find a change of a
-// mean as Detectable has it, limit at most; 0 where limit is not enough.
-func TrialsNeeded(sd, change, alpha float64, limit int) int {
-	const least = 4 // with fewer no exact rank test finds anything at 5 %
-	more := sort.Search(max(limit-least+1, 0), func(i int) bool { return Detectable(sd, least+i, alpha) <= change })
-	if least+more > limit {
-		return 0
-	}
-	return least + more
+// SmallestP returns the two-sided p-value of a rank-sum test of n against m values
+// that don't overlap at all: with fewer values none is smaller.
+func SmallestP(n, m int) float64 {
+	return min(1, 2*math.Exp(-logChoose(int64(n+m), int64(n))))
 }
 
 // StandardDeviation returns the sample standard deviation; NaN for fewer than

@@ -48,7 +48,7 @@ func Doctor(ctx context.Context, p *plan.Plan, opts Options) []scaling.Check {
 			checks = append(checks, r.checkStep(ctx, i)...)
 		}
 	}
-	if warnings, err := r.calibrationWarnings(); err != nil {
+	if warnings, err := r.sightWarnings(); err != nil {
 		checks = append(checks, r.check("calibration", "", err, "run scaleproof calibrate"))
 	} else {
 		for _, w := range warnings {

@@ -21,7 +21,7 @@ func (r *runner) preflight(ctx context.Context) error {
 	if err := r.guard(); err != nil {
 		return err
 	}
-	warnings, err := r.calibrationWarnings()
+	warnings, err := r.sightWarnings()
 	if err != nil {
 		return &EnvironmentError{err}
 	}
@@ -126,7 +126,9 @@ func (r *runner) stepEnvironment() scaling.Environment {
 	}
 	return scaling.Environment{
 		DSNs: dsns, Environ: os.Environ(), HTTP: r.opts.HTTP, Now: r.opts.Now, Secrets: r.plan.Secrets,
-		Kubernetes: r.kubernetes(), StepsHash: r.plan.StepsHash, ServerUID: r.serverUID, Move: r.plan.Shard, Approve: r.approve, Origin: fmt.Sprintf("plan %s, run %s", r.plan.Name, r.id),
+		Kubernetes: r.kubernetes(), StepsHash: r.plan.StepsHash, ServerUID: r.serverUID, Approve: r.approve,
+		Move: r.plan.Shard, OnMove: r.tellMove, OnProgress: r.progressTeller(stepProgressInterval),
+		Origin: fmt.Sprintf("plan %s, run %s", r.plan.Name, r.id),
 	}
 }
 

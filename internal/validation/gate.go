@@ -8,13 +8,14 @@ import (
 
 	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
-	"scaleproof/internal/stats"
 	"scaleproof/reports"
 )
 
 // criteria are what the plan judges by.
-func (r *runner) criteria() reports.Criteria {
-	return reports.Criteria{Objectives: r.plan.Objectives, Gates: r.plan.Gates, Controls: r.plan.Controls, MinChange: r.plan.MinChange}
+func (r *runner) criteria() reports.Criteria { return criteriaOf(r.plan) }
+
+func criteriaOf(p *plan.Plan) reports.Criteria {
+	return reports.Criteria{Objectives: p.Objectives, Gates: p.Gates, Controls: p.Controls, MinChange: p.MinChange}
 }
 
 // Gate measures what the plan measures, changes nothing, and judges it against a
@@ -41,58 +42,6 @@ func Gate(ctx context.Context, p *plan.Plan, baseline *snapshot.Snapshot, allowD
 	return report, nil
 }
 
-// injected is how many times the smallest change that matters a self-test makes
-// a metric worse.
-const injected = 3
-
-// BlindGates makes each gate's metric worse, in a copy of what was measured, and
-// returns the gates that don't see it: a gate that can't fail proves nothing by
-// passing.
-func BlindGates(p *plan.Plan, report *reports.Report) (blind []string) {
-	criteria := reports.Criteria{Gates: p.Gates, MinChange: p.MinChange, AllowDifferences: true}
-	worse := *report.After
-	worse.Metrics = nil
-	changes := map[string]float64{}
-	for _, row := range report.Comparison.Rows {
-		changes[row.Metric] = row.MinChange
-	}
-	for _, m := range report.After.Metrics {
-		worse.Metrics = append(worse.Metrics, degraded(m, report.Before.Metric(m.Name), 1+injected*changes[m.Name]))
-	}
-	for _, row := range reports.Compare(report.Before, &worse, criteria).Rows {
-		if row.Gate && row.Change != reports.Regressed {
-			blind = append(blind, fmt.Sprintf("%s: %s", row.Metric, row.Reason))
-		}
-	}
-	return blind
-}
-
-// degraded is a metric made worse by a factor, from the level that the baseline
-// has and with the spread that was measured.
-func degraded(m snapshot.Metric, baseline *snapshot.Metric, factor float64) snapshot.Metric {
-	if m.Better == snapshot.Higher {
-		factor = 1 / factor
-	}
-	values := make(snapshot.Values, len(m.Values))
-	level := 1.0
-	if baseline != nil {
-		if from := stats.Median(m.Values.Observed()); from != 0 {
-			level = stats.Median(baseline.Values.Observed()) / from
-		}
-	}
-	for i, v := range m.Values {
-		values[i] = v * level * factor
-	}
-	m.Values = values
-	if len(m.Of) > 0 {
-		m.Events = append([]int64(nil), m.Events...)
-		for i := range m.Events {
-			m.Events[i] = min(m.Events[i]+m.Of[i]/2, m.Of[i]) // half of what was asked fails
-		}
-	}
-	return m
-}
-
 // Calibrate measures the same thing twice.
 func Calibrate(ctx context.Context, p *plan.Plan, opts Options) (*reports.Calibration, error) {
 	r := newRunner(p, opts)
@@ -104,6 +53,7 @@ func Calibrate(ctx context.Context, p *plan.Plan, opts Options) (*reports.Calibr
 	if err != nil {
 		return nil, err
 	}
+	r.before = first
 	second, err := r.measure(ctx, After)
 	if err != nil {
 		return nil, err
@@ -111,10 +61,15 @@ func Calibrate(ctx context.Context, p *plan.Plan, opts Options) (*reports.Calibr
 	return reports.Calibrate(first, second, r.criteria()), nil
 }
 
-// calibrationWarnings says which gates of the plan can't see what they look for.
-func (r *runner) calibrationWarnings() ([]string, error) {
+// sightWarnings says which gates of the plan can't see what they look for: by the
+// number of trials and gates and, where the plan names one, by the calibration.
+func (r *runner) sightWarnings() (warnings []string, err error) {
+	before, after := r.sides()
+	if warning := r.criteria().Powerless(before, after); warning != "" {
+		warnings = append(warnings, warning)
+	}
 	if r.plan.Calibration == "" {
-		return nil, nil
+		return warnings, nil
 	}
 	data, err := os.ReadFile(r.plan.Calibration)
 	if err != nil {
@@ -124,7 +79,7 @@ func (r *runner) calibrationWarnings() ([]string, error) {
 	if err := json.Unmarshal(data, &c); err != nil || c.SchemaVersion != reports.SchemaVersion {
 		return nil, fmt.Errorf("reading the calibration: %s is none that this version has written: run scaleproof calibrate again", r.plan.Calibration)
 	}
-	warnings := c.Blind(r.plan.Gates, orDefault(float64(r.plan.MinChange), reports.DefaultMinChange), orDefault(r.plan.Measure.Trials, defaultTrials))
+	warnings = append(warnings, c.Blind(r.criteria(), before, after)...)
 	if c.WorkloadHash != workloadHash(r.plan.Measure) {
 		warnings = append(warnings, "the calibration is of another workload: run scaleproof calibrate again")
 	}

@@ -29,9 +29,19 @@ func workloadHash(m plan.Measure) string {
 	for i := range loads {
 		loads[i].Workers = loadgen.Workers{} // they ask the same, however many they are
 	}
+	database := m.Database
+	if database != nil && database.Suite != "" {
+		// The queries count, and not where their file is. One that can't be read
+		// fails the measurement, which says why.
+		if queries, err := database.AllQueries(); err == nil {
+			own := *database
+			own.Suite, own.Queries = "", queries
+			database = &own
+		}
+	}
 	data, err := json.Marshal(struct {
 		Load, Database, Scrape any
-	}{loads, m.Database, m.Scrape})
+	}{loads, database, m.Scrape})
 	if err != nil {
 		return ""
 	}

@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/workers"
+	"scaleproof/loadgen"
 	"scaleproof/reports"
 	"scaleproof/scaling"
 )
@@ -50,10 +52,13 @@ type runner struct {
 	began time.Time
 	// probeFor bounds the probe of the service after a rollback.
 	probeFor time.Duration
-	// before is what the service was like before the action, once it is measured.
+	// before is what the service was like before the action, once it is measured;
+	// what is measured later is measured with the same arguments of queries.
 	before *snapshot.Snapshot
 	// serverUID is that of the plan's cluster, once it is reached and may be read.
 	serverUID string
+	// loadOnly leaves the database suite out of its load.
+	loadOnly bool
 	// events are what it has told, for the report; steps may tell at the same time.
 	events  []reports.Event
 	telling sync.Mutex
@@ -87,6 +92,18 @@ func Measure(ctx context.Context, p *plan.Plan, opts Options) (*snapshot.Snapsho
 	return r.measure(ctx, Before)
 }
 
+// MeasureDatabaseLoad is Measure of a plan that loads its database by many clients,
+// without the suite query by query.
+func MeasureDatabaseLoad(ctx context.Context, p *plan.Plan, opts Options) (*snapshot.Snapshot, error) {
+	r := newRunner(p, opts)
+	defer r.endWorkers()
+	if err := r.preflight(ctx); err != nil {
+		return nil, err
+	}
+	r.loadOnly = true
+	return r.measure(ctx, Before)
+}
+
 // Run runs a plan from its first snapshot to its report. Once the action has
 // begun there is a report whatever happens, and its verdict says what did;
 // before that, an error says why nothing was changed.
@@ -117,6 +134,9 @@ func Run(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, erro
 		return nil, err
 	}
 	r.before = report.Before
+	if faults := reports.GeneratorFaults(report.Before, r.criteria()); len(faults) > 0 {
+		return nil, &EnvironmentError{fmt.Errorf("nothing was changed, since what the plan judges by could not be measured: %s", strings.Join(faults, "; "))}
+	}
 	if err := r.keepBefore(report.Before); err != nil {
 		return nil, err
 	}
@@ -129,6 +149,9 @@ func (r *runner) actAndJudge(ctx context.Context, report *reports.Report, journa
 	r.foresee(report)
 	act := r.act(ctx, journal, done)
 	report.Action, report.Rehearsal, report.Through, report.Markers = act.outcome, act.rehearsal, act.through, act.markers
+	if t := act.through; t != nil && t.Validity != loadgen.Valid && t.Validity != loadgen.TargetLimited {
+		report.Warnings = append(report.Warnings, fmt.Sprintf("load %s through the action is %s: %s", t.Name, t.Validity, t.ValidityReason))
+	}
 	r.finish(ctx, report, act)
 	report.FinishedAt, report.Events = r.now(), r.events
 	return report
@@ -137,7 +160,8 @@ func (r *runner) actAndJudge(ctx context.Context, report *reports.Report, journa
 // foresee warns, before anything is changed, of gates that can't see what they
 // look for.
 func (r *runner) foresee(report *reports.Report) {
-	for _, warning := range reports.Foresee(report.Before, r.criteria()) {
+	before, after := r.sides()
+	for _, warning := range reports.Foresee(report.Before, r.criteria(), before, after) {
 		r.event(Before, "warning: %s", warning)
 		report.Warnings = append(report.Warnings, warning)
 	}
@@ -227,7 +251,7 @@ func (r *runner) rollbackReason(ctx context.Context, report *reports.Report, act
 		return act.err.Error()
 	case when == plan.Always:
 		return "the plan undoes its action in any case"
-	case fault != nil:
+	case fault != nil && !errors.As(fault, new(*generatorError)):
 		return "the second measurement failed: " + fault.Error()
 	case when == plan.ObjectiveFailed && report.Verdict.Word == reports.Fail:
 		return report.Verdict.Headline

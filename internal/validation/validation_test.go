@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,7 +17,9 @@ import (
 	"time"
 
 	"scaleproof/internal/plan"
+	"scaleproof/internal/stats"
 	"scaleproof/internal/testpg"
+	"scaleproof/internal/unit"
 	"scaleproof/loadgen"
 	"scaleproof/reports"
 	"scaleproof/scaling"
@@ -200,9 +203,15 @@ func TestAFailedStepIsUndoneWithoutMeasuringAgain(t *testing.T) {
 func TestTheTransitionUnderLoadIsTold(t *testing.T) {
 	s := newTarget(t)
 	opts, _ := options(t)
-	r, err := Run(t.Context(), planFor(t, s, 5, "  load_through: api\n"), opts)
+	p := planFor(t, s, 5, "  load_through: api\n")
+	load := &p.Measure.Load[0]
+	load.Duration, load.Stages = 0, []loadgen.Stage{{Rate: 20, Duration: unit.Duration(1e8)}, {Rate: 50, Duration: unit.Duration(1e8)}}
+	r, err := Run(t.Context(), p, opts)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if rate, length := r.Through.OfferedRate, r.Through.DurationSeconds; math.Abs(rate-50) > 1 || length < leadIn.Seconds() {
+		t.Errorf("%v/s for %v s: the stages' highest rate is to be kept", rate, length)
 	}
 	// How soon a busy machine is steady can't be told; loadgen tests the figures.
 	tr := r.Through.Transition
@@ -324,50 +333,26 @@ measure:
 	}
 }
 
-func TestTheDatabaseOfAPlanIsMeasured(t *testing.T) {
-	p, err := plan.Read("test.yaml", []byte(`version: 1
-name: test
-environment: {postgres: {primary: {dsn: "${DSN}"}}}
-measure:
-  trials: 2
-  database:
-    queries: [{name: one, sql: "SELECT count(*) FROM pg_class"}]
-    repetitions: 1
-    statistics: all
-    load: {clients: 2, duration: 200ms}
-`), func(string) (string, bool) { return testpg.ForTest(t).NewDatabase(t), true })
+// guardOf is a guard of one guardrail.
+func guardOf(t *testing.T, text string) *guard {
+	t.Helper()
+	read, err := plan.Read("g.yaml", []byte("version: 1\nname: g\nmeasure: {load: [{name: api, targets: [\"GET http://h/\"], connections: 1, duration: 1s}]}\naction: {load_through: api}\nguardrails: ["+text+"]\n"), os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts, _ := options(t)
-	s, err := Measure(t.Context(), p, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"db.one.time.p50", "db.one.blocks", "pg.primary.database.cache_hit", "pg.primary.activity.active", "db.load.throughput", "db.load.response.p99"} {
-		if m := s.Metric(name); m == nil || len(m.Values.Observed()) == 0 {
-			t.Errorf("%s is %+v; warnings %v", name, m, s.Warnings)
-		}
-	}
-	for _, section := range []string{"db", "db.load", "pg", "pg.delta", "pg.activity"} {
-		if len(s.Sections[section]) == 0 {
-			t.Errorf("section %s is missing", section)
-		}
-	}
-	if s.Environment.Facts["postgres.primary.version"] == "" {
-		t.Error("the version is missing")
-	}
+	return &guard{conditions: read.Guardrails}
 }
 
 func TestGuardrailsBreakOnlyWhenAllSecondsDo(t *testing.T) {
-	conditions := func(text string) *guard {
-		read, err := plan.Read("g.yaml", []byte("version: 1\nname: g\nmeasure: {load: [{name: api, targets: [\"GET http://h/\"], connections: 1, duration: 1s}]}\naction: {load_through: api}\nguardrails: ["+text+"]\n"), os.LookupEnv)
-		if err != nil {
-			t.Fatal(err)
+	good, bad := loadgen.Second{Length: 1, Requests: 100, P99: .01, ServiceP99: .009}, loadgen.Second{Length: 1, Requests: 100, Errors: 50, P99: .5, ServiceP99: .01}
+	dead := loadgen.Second{Length: 1, Requests: 100, Errors: 100}
+	times := map[float64]*stats.Histogram{}
+	for _, s := range []loadgen.Second{good, bad, dead} {
+		times[s.P99] = stats.NewHistogram()
+		if s.Requests > s.Errors {
+			times[s.P99].RecordNanos(int64(s.P99 * 1e9))
 		}
-		return &guard{conditions: read.Guardrails}
 	}
-	good, bad := loadgen.Second{Requests: 100, P99: .01}, loadgen.Second{Requests: 100, Errors: 50, P99: .5}
 	for name, c := range map[string]struct {
 		text    string
 		seconds []loadgen.Second
@@ -380,20 +365,24 @@ func TestGuardrailsBreakOnlyWhenAllSecondsDo(t *testing.T) {
 		"three slow seconds":  {"load.api.response.p99 < 100ms", []loadgen.Second{good, bad, bad, bad}, true},
 		"throughput":          {"load.api.throughput > 80/s", []loadgen.Second{bad, bad, bad}, true},
 		"throughput suffices": {"load.api.throughput > 80/s", []loadgen.Second{good, good, bad}, false},
+		"another quantile":    {"load.api.response.p95 < 100ms", []loadgen.Second{bad, bad, bad}, true},
+		"its short name":      {"load.api.p999 < 100ms", []loadgen.Second{bad, bad, bad}, true},
+		"another clock":       {"load.api.service.p99 < 100ms", []loadgen.Second{bad, bad, bad}, false},
+		"no latency":          {"load.api.response.p99 < 100ms", []loadgen.Second{dead, dead, dead}, false},
 	} {
-		g := conditions(c.text)
+		g := guardOf(t, c.text)
 		broken := false
 		for _, s := range c.seconds {
-			broken = g.see(s) != "" || broken
+			broken = g.see(s, times[s.P99]) != "" || broken
 		}
 		if broken != c.breaks {
 			t.Errorf("%s: broken %v", name, broken)
 		}
 		want := map[bool]reports.Word{true: reports.Fail, false: reports.Pass}[c.breaks]
-		if name == "too short" {
+		if name == "too short" || name == "no latency" {
 			want = reports.Unsure
 		}
-		if results := g.results(); len(results) != 1 || results[0].Outcome != want {
+		if results := g.results(nil); len(results) != 1 || results[0].Outcome != want {
 			t.Errorf("%s: %+v, want %s", name, results, want)
 		}
 	}

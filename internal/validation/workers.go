@@ -28,7 +28,7 @@ func (r *runner) fleet(ctx context.Context, load loadgen.Config) (loadgen.Fleet,
 		ID: workerID(r.id, load.Name), Client: r.workersClient(load),
 	})
 	if err != nil {
-		return nil, &EnvironmentError{fmt.Errorf("load %s: %w", load.Name, err)}
+		return nil, &EnvironmentError{&generatorError{fmt.Errorf("load %s: %w", load.Name, err)}}
 	}
 	if r.fleets == nil {
 		r.fleets = map[string]*workers.Fleet{}

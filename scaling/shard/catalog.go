@@ -22,6 +22,7 @@ type Table struct {
 	ForeignKeys []ForeignKey `json:"foreign_keys,omitempty"`
 	Partitioned bool         `json:"partitioned,omitempty"`
 	RowSecurity bool         `json:"row_security,omitempty"`
+	Unlogged    bool         `json:"unlogged,omitempty"`
 	Bytes       int64        `json:"bytes"` // with indexes and TOAST
 
 	oid    uint32
@@ -91,11 +92,11 @@ func (t *Table) stored() []string {
 }
 
 const tablesSQL = `
-SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relrowsecurity,
+SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relrowsecurity, c.relpersistence = 'u',
 	(SELECT coalesce(sum(pg_total_relation_size(p.relid)), 0)::bigint FROM pg_partition_tree(c.oid) p WHERE p.isleaf)
 	+ CASE WHEN c.relkind = 'r' THEN pg_total_relation_size(c.oid) ELSE 0 END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p'
+WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
 	AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 ORDER BY n.nspname, c.relname`
 
@@ -131,7 +132,7 @@ func readTables(ctx context.Context, conn *pgx.Conn, schemas []string) ([]*Table
 	}
 	tables, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*Table, error) {
 		t := &Table{}
-		return t, row.Scan(&t.oid, &t.Schema, &t.Name, &t.Partitioned, &t.RowSecurity, &t.Bytes)
+		return t, row.Scan(&t.oid, &t.Schema, &t.Name, &t.Partitioned, &t.RowSecurity, &t.Unlogged, &t.Bytes)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the tables: %w", err)

@@ -225,35 +225,6 @@ func (k *classifier) checkForeignKeys(t *Table) {
 	}
 }
 
-// ordered returns the tables, parents first. Tables in a circle come last, by
-// name.
-func (k *classifier) ordered(tables []*Table) []*Table {
-	var order []*Table
-	done := map[*Table]bool{}
-	for len(order) < len(tables) {
-		before := len(order)
-		for _, t := range tables {
-			if !done[t] && !slices.ContainsFunc(t.ForeignKeys, func(f ForeignKey) bool {
-				to := k.byName[f.To]
-				return to != nil && to != t && !done[to]
-			}) {
-				order, done[t] = append(order, t), true
-			}
-		}
-		if len(order) == before {
-			var circle []string
-			for _, t := range tables {
-				if !done[t] {
-					order, done[t] = append(order, t), true
-					circle = append(circle, t.String())
-				}
-			}
-			k.warn("foreign keys go in a circle through %s: clean-up deletes their rows at once, with deferred constraints", strings.Join(circle, ", "))
-		}
-	}
-	return order
-}
-
 // moved returns the tables whose rows move or are shared, parents first.
 func (c *Catalog) moved() []*Table {
 	return slices.DeleteFunc(slices.Clone(c.Tables), func(t *Table) bool { return t.Class == Omitted })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
@@ -23,13 +24,12 @@ func (j *Job) comparer(ctx context.Context, c *Catalog, a, b side) (*comparer, e
 	k := &comparer{catalog: c, a: a, b: b, workers: max(1, j.config.workers()/2), typed: true, progress: func(int64) {}}
 	for _, s := range []side{a, b} {
 		err := s.node.with(ctx, func(conn *pgx.Conn) error {
-			var version int
-			err := conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version)
+			version, err := serverVersion(ctx, conn)
 			k.typed = k.typed && version >= typedVersion
 			return err
 		})
 		if err != nil {
-			return nil, fmt.Errorf("reading the version of %s: %w", s.node.Name, err)
+			return nil, err
 		}
 	}
 	return k, nil
@@ -70,12 +70,12 @@ func (k *comparer) compare(ctx context.Context, t *Table, estimate int64) (table
 
 // estimate returns about how many rows of a table move.
 func (k *comparer) estimate(ctx context.Context, t *Table) (int64, error) {
-	var rows float64
+	var e explanation
 	err := k.a.node.with(ctx, func(conn *pgx.Conn) (err error) {
-		rows, _, err = explain(ctx, conn, "SELECT FROM "+t.from()+" t WHERE "+k.catalog.where(t, "t"), leaf{})
+		e, err = explain(ctx, conn, "SELECT FROM "+t.from()+" t WHERE "+k.catalog.where(t, "t"), leaf{})
 		return err
 	})
-	return int64(rows), err
+	return int64(e.rows), err
 }
 
 // A Difference is a row that is not alike on both sides.
@@ -174,17 +174,7 @@ func differences(table string, a, b map[string][]int64) []Difference {
 		if len(x.Key) != len(y.Key) {
 			return len(x.Key) - len(y.Key)
 		}
-		return compareText(x.Key, y.Key)
+		return strings.Compare(x.Key, y.Key)
 	})
 	return all
-}
-
-func compareText(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }

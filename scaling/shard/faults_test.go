@@ -32,6 +32,11 @@ func TestAViolatedConstraintOnTheTarget(t *testing.T) {
 	s.exec("target", "ALTER TABLE incidents DROP CONSTRAINT titled")
 	must[*MoveResult](t)(j.Move(t.Context()))
 	s.assertEqual(j)
+	// The tables were empty, whoever made them: nobody else has rows here.
+	s.exec("target", "INSERT INTO organizations VALUES (49, 'stranger')")
+	if v := must[*Verification](t)(j.Verify(t.Context())); v.Equal || !strings.Contains(v.Summary(), "1 rows of public.organizations belong to organisations that were never moved here") {
+		t.Errorf("%s", v.Summary())
+	}
 }
 
 func TestATargetThatIsOccupiedOrDiffersIsRefused(t *testing.T) {
@@ -52,10 +57,53 @@ func TestATargetThatIsOccupiedOrDiffersIsRefused(t *testing.T) {
 	}
 }
 
-// A second range goes to a shard that has one already.
-func TestTwoRangesToOneShard(t *testing.T) {
+// What was deleted on the target during the soak may go from the source. What has
+// gone from the target by itself may not, neither by a clean-up nor by going back.
+func TestTheOnlyCopyIsKept(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 40, 2_000)
+	s.exec("source", "CREATE TABLE visits (organization_id bigint NOT NULL REFERENCES organizations, at timestamptz, n int); INSERT INTO visits SELECT 1 + i % 40, '2025-01-01', i % 3 FROM generate_series(1, 200) i")
+	j := s.job(s.config(5, 20))
+	must[*MoveResult](t)(j.Move(t.Context()))
+	must[*CutoverResult](t)(j.Cutover(t.Context()))
+	s.exec("target", `SET TimeZone = 'Asia/Tokyo'; DELETE FROM badges WHERE id % 7 = 0; UPDATE badges SET id = -id WHERE id % 5 = 0; DELETE FROM visits WHERE n = 1; UPDATE visits SET n = 7, at = now() WHERE n = 2;
+		UPDATE incidents SET title = 'changed'; UPDATE audit SET day = day + 100 WHERE org = 7; INSERT INTO badges VALUES (1000000, 30, 'new')`)
+	c := must[*Catalog](t)(j.catalog(t.Context()))
+	if err := j.lost(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	incidents := s.count("source", "SELECT count(*) FROM incidents")
+	s.exec("target", "TRUNCATE incidents; SET session_replication_role = replica; DELETE FROM visits WHERE organization_id = 9")
+	for name, phase := range map[string]func() error{
+		"cleanup": func() error { _, err := j.Cleanup(t.Context()); return err },
+		"back":    func() error { _, err := j.Back(t.Context()); return err },
+	} {
+		err := phase()
+		if err == nil || !strings.Contains(err.Error(), "of public.incidents are on primary alone, such as (") || !strings.Contains(err.Error(), "of public.visits") || strings.Contains(err.Error(), "badges") || strings.Contains(err.Error(), "audit") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := s.count("source", "SELECT count(*) FROM incidents"); n != incidents {
+		t.Errorf("%d incidents are left on the source of %d", n, incidents)
+	}
+	s.exec("target", "SELECT setval('users_id_seq', 30)")
+	if _, err := j.Cleanup(t.Context()); err == nil || !strings.Contains(err.Error(), "the sequence public.users_id_seq would give 31 next") {
+		t.Errorf("%v", err)
+	}
+	s.exec("target", "SELECT setval('users_id_seq', 1000000)")
+	s.exec("source", "SET session_replication_role = replica; DELETE FROM incidents WHERE organization_id BETWEEN 5 AND 20; DELETE FROM visits WHERE organization_id = 9")
+	must[*CleanupResult](t)(j.Cleanup(t.Context()))
+	if n := s.count("target", "SELECT (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'scaleproof%') + (SELECT count(*) FROM scaleproof.gone)"); n != 0 {
+		t.Errorf("%d triggers and notes were left behind", n)
+	}
+}
+
+// A second range goes to a shard that has one already, and a third to another shard
+// while the first soaks. The range of a shard goes on to another.
+func TestRangesToTwoShards(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 60, 3_000)
+	s.addTarget("second")
 	first := s.job(s.config(5, 20))
 	must[*MoveResult](t)(first.Move(t.Context()))
 	must[*CutoverResult](t)(first.Cutover(t.Context()))
@@ -67,8 +115,8 @@ func TestTwoRangesToOneShard(t *testing.T) {
 	if r := must[*CutoverResult](t)(second.Cutover(t.Context())); r.Epoch != 2 {
 		t.Errorf("epoch %d", r.Epoch)
 	}
-	routes := must[Routes](t)(second.opts.Routing.Read(t.Context()))
-	if len(routes.Shards["target"]) != 2 {
+	read := func() Routes { return must[Routes](t)(first.opts.Routing.Read(t.Context())) }
+	if routes := read(); len(routes.Shards["target"]) != 2 {
 		t.Errorf("%+v", routes)
 	}
 	s.assertEqual(first)
@@ -79,7 +127,105 @@ func TestTwoRangesToOneShard(t *testing.T) {
 	if n := s.count("target", "SELECT count(*) FROM organizations"); n != 16 {
 		t.Errorf("%d organisations are on the target, want those of the first move", n)
 	}
+	// The other shard is empty: its tables are made from a source that is fenced.
+	c = s.config(41, 50)
+	c.Name, c.Target = "third", "second"
+	third := s.job(c)
+	must[*MoveResult](t)(third.Move(t.Context()))
+	must[*CutoverResult](t)(third.Cutover(t.Context()))
+	s.assertEqual(third)
 	must[*CleanupResult](t)(first.Cleanup(t.Context()))
+	c = s.config(5, 20)
+	c.Name, c.Source, c.Target, c.Tables = "onwards", "target", "second", c.Tables[:2] // what was omitted is not there
+	onwards := s.job(c)
+	must[*MoveResult](t)(onwards.Move(t.Context()))
+	for range 2 {
+		must[*CutoverResult](t)(onwards.Cutover(t.Context()))
+		if routes := read(); len(routes.Shards["target"]) != 0 || !routes.has("second", c.Organizations) {
+			t.Errorf("after a move from shard to shard: %+v", routes)
+		}
+		must[*CutoverResult](t)(onwards.Back(t.Context()))
+		if routes := read(); !routes.has("target", c.Organizations) || routes.has("second", c.Organizations) {
+			t.Errorf("after going back to a shard: %+v", routes)
+		}
+	}
+	if err := onwards.Abandon(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.Name, c.Organizations.To = "part", "10"
+	part := s.job(c)
+	must[*MoveResult](t)(part.Move(t.Context()))
+	if _, err := part.Cutover(t.Context()); err == nil || !strings.Contains(err.Error(), "an entry of their own") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A row that refers to a shared one which came after the copy is no orphan on the
+// target: the cut-over waits for who brings it.
+func TestASharedRowThatCameLater(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 20, 500)
+	j := s.job(s.config(5, 9))
+	must[*MoveResult](t)(j.Move(t.Context()))
+	s.exec("source", "INSERT INTO countries VALUES ('at', 'Austria'); UPDATE organizations SET country = 'at' WHERE id = 7")
+	refused := func() {
+		t.Helper()
+		_, err := j.Cutover(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "1 rows of public.organizations refer by organizations_country_fkey to rows of public.countries that are not there, which is shared by all") {
+			t.Fatalf("%v", err)
+		}
+		s.exec("source", "UPDATE organizations SET name = name || '!' WHERE id = 7")
+	}
+	refused()
+	s.exec("target", "INSERT INTO countries VALUES ('at', 'Austria')")
+	say := j.opts.OnEvent
+	j.opts.OnEvent = func(text string) {
+		if say(text); strings.Contains(text, "the fence is up") {
+			s.exec("target", "SET session_replication_role = replica; DELETE FROM countries WHERE code = 'at'")
+		}
+	}
+	refused()
+	j.opts.OnEvent = say
+	s.exec("target", "INSERT INTO countries VALUES ('at', 'Austria')")
+	must[*CutoverResult](t)(j.Cutover(t.Context()))
+}
+
+// Sessions that read for long keep no cut-over from its end, nor the fence up; what
+// needs their tables alone is taken away once they have ended.
+func TestALongReader(t *testing.T) {
+	t.Parallel()
+	s := newPlainStage(t, 500)
+	j := s.job(s.plainConfig(Online, 5, 20))
+	j.config.Fence = unit.Duration(15 * time.Second)
+	must[*MoveResult](t)(j.Move(t.Context()))
+	readers := map[string]*pgx.Conn{"source": s.conn("source"), "target": s.conn("target")}
+	for _, reader := range readers {
+		for _, sql := range []string{"BEGIN", "SELECT count(*) FROM incidents"} {
+			if _, err := reader.Exec(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	r := must[*CutoverResult](t)(j.Cutover(t.Context()))
+	if r.Phase != Moved || r.FenceSeconds > 15 {
+		t.Errorf("%+v", r)
+	}
+	if left := Leftovers(t.Context(), []Node{j.source, j.target}); len(left) != 0 {
+		t.Errorf("%+v", left)
+	}
+	s.exec("target", "UPDATE incidents SET state = 'goes on' WHERE organization_id = 7")
+	for _, reader := range readers {
+		if _, err := reader.Exec(t.Context(), "COMMIT"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must[*CutoverResult](t)(j.Cutover(t.Context()))
+	if n := s.count("source", "SELECT count(*) FROM pg_class WHERE relreplident = 'f'"); n != 0 {
+		t.Errorf("%d replica identities are not restored", n)
+	}
+	if n := s.count("target", "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'scaleproof_fence%'"); n != 0 {
+		t.Errorf("%d triggers of the fence are left", n)
+	}
 }
 
 // An abort lifts the fence whatever made it fail, and the source goes on.

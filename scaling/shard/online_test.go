@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -244,5 +245,28 @@ func TestMovesUnderLiveWritesLoseNothing(t *testing.T) {
 				t.Errorf("%d things of the replication were left behind", n)
 			}
 		})
+	}
+}
+
+// Writes that the target can't apply are told, and don't let a cut-over wait for
+// ever. Given up and begun anew it comes to its end.
+func TestWritesThatCantBeApplied(t *testing.T) {
+	t.Parallel()
+	s := newPlainStage(t, 500)
+	j := s.job(s.plainConfig(Online, 5, 20))
+	must[*MoveResult](t)(j.Move(t.Context()))
+	s.exec("target", "ALTER TABLE incidents ADD CONSTRAINT titled CHECK (title <> 'refused')")
+	s.exec("source", "INSERT INTO incidents (organization_id, title, state) VALUES (7, 'refused', 'new')")
+	if _, err := j.Cutover(t.Context()); err == nil || !strings.Contains(err.Error(), "target can't apply the writes that it follows") {
+		t.Fatalf("%v", err)
+	}
+	s.exec("target", "ALTER TABLE incidents DROP CONSTRAINT titled")
+	if err := j.Abandon(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	must[*MoveResult](t)(j.Move(t.Context()))
+	must[*CutoverResult](t)(j.Cutover(t.Context()))
+	if n := s.count("target", "SELECT count(*) FROM incidents WHERE title = 'refused'"); n != 1 {
+		t.Errorf("%d rows", n)
 	}
 }

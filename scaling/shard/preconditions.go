@@ -38,6 +38,9 @@ func (j *Job) sourceFaults(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]s
 		if t.Class == ByKey {
 			faults = append(faults, fmt.Sprintf("%s reaches organisations by a foreign key alone, which no row filter can follow: give it the column %s, or say mode: fenced", t, j.config.column()))
 		}
+		if t.Unlogged {
+			faults = append(faults, fmt.Sprintf("%s is unlogged, so that no replication can follow it: say mode: fenced, or omit it", t))
+		}
 		if len(t.Key) == 0 {
 			faults = append(faults, fmt.Sprintf("%s has no primary key, which replication finds its rows by: give it one, or say mode: fenced", t))
 		}
