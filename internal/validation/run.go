@@ -131,7 +131,7 @@ func Run(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, erro
 	defer journal.Close() // each record is synced, so that closing can lose none
 	report := r.newReport()
 	if report.Before, err = r.measure(ctx, Before); err != nil {
-		return nil, err
+		return nil, lockFault(ctx, err)
 	}
 	r.before = report.Before
 	if faults := reports.GeneratorFaults(report.Before, r.criteria()); len(faults) > 0 {
@@ -190,7 +190,7 @@ func (r *runner) finish(ctx context.Context, report *reports.Report, act *action
 	if fault == nil && r.plan.Measure.Design == plan.ABA {
 		fault = r.comeBack(ctx, report, act)
 	}
-	r.judge(report, act, fault)
+	r.judge(ctx, report, act, fault)
 	reason := r.rollbackReason(ctx, report, act, fault)
 	switch {
 	case act.isBack() && reason == "":
@@ -206,10 +206,12 @@ func (r *runner) finish(ctx context.Context, report *reports.Report, act *action
 
 // judge fills the comparison and the verdict. fault is why there is no second
 // snapshot.
-func (r *runner) judge(report *reports.Report, act *action, fault error) {
+func (r *runner) judge(ctx context.Context, report *reports.Report, act *action, fault error) {
 	criteria := r.criteria()
 	facts := reports.Facts{Guardrails: act.guardrails}
 	switch {
+	case fault != nil && lockLost(ctx) != nil:
+		facts.ActionError = r.plan.Secrets.String(lockLost(ctx).Error())
 	case errors.Is(fault, context.Canceled):
 		facts.Interrupted = true
 	case act.outcome.Status == scaling.Failed:
@@ -245,6 +247,8 @@ func (r *runner) rollbackReason(ctx context.Context, report *reports.Report, act
 	switch {
 	case when == plan.Never || !act.changed():
 		return ""
+	case lockLost(ctx) != nil:
+		return lockLost(ctx).Error()
 	case ctx.Err() != nil:
 		return "the run was interrupted"
 	case act.err != nil:
