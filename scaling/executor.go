@@ -235,8 +235,29 @@ type PreviewStep struct {
 	Err error `json:"-"`
 }
 
-// NoState is the State of a step that has none.
-const NoState = "the step has no state to read"
+// What stands as the State of a step that has none, and of one that would change
+// nothing.
+const (
+	NoState     = "the step has no state to read"
+	AsItWouldBe = "as the step would make it"
+)
+
+// nothingChanges is the captured state of a step that finds no field to change.
+const nothingChanges = "{}"
+
+// Current reads what there is now of the state that a step of a recalled outcome had
+// captured; ok is false where it captured nothing that the preview does not read too.
+func (x *Executor) Current(ctx context.Context, index int) (state string, ok bool, err error) {
+	f, isFielded := x.steps[index].change(x.env).(fielded)
+	if before := x.states[index].before; !isFielded || before == "" || before == nothingChanges {
+		return "", false, nil
+	}
+	if err := f.recall(x.states[index].before); err != nil {
+		return "", true, err
+	}
+	state, _, err = f.read(ctx)
+	return x.clean(state), true, err
+}
 
 // Preview reads the state that each step would change, and changes nothing.
 func (x *Executor) Preview(ctx context.Context, steps []Step) []PreviewStep {
@@ -252,6 +273,8 @@ func (x *Executor) Preview(ctx context.Context, steps []Step) []PreviewStep {
 		case err != nil:
 			p.Err = err
 			p.State = "can't be read: " + x.clean(err.Error())
+		case was.before == nothingChanges:
+			p.State = AsItWouldBe
 		case was.before != "":
 			p.State, p.Will = x.clean(was.before), x.clean(orDefault(was.after, c.expects()))
 			p.Diff = diff(p.State, p.Will)

@@ -20,6 +20,7 @@ type fakeAPI struct {
 	mu      sync.Mutex
 	objects map[string]kubectl.Object
 	writes  int
+	deleted []string // targets
 	// before and after are called around the nth write, from 1; a fault from
 	// them is what kubectl says.
 	before, after func(n int) (fault string)
@@ -65,6 +66,11 @@ func (f *fakeAPI) run(_ context.Context, stdin []byte, args []string) (out, faul
 	}
 	o, found := f.objects[target]
 	switch {
+	case args[0] == "get" && args[1] == "--raw": // what kinds there are
+		return []byte(`{"resources":[{"name":"pods","kind":"Pod","namespaced":true}]}`), nil, nil
+	case args[0] == "delete":
+		f.deleted = append(f.deleted, "pod/"+args[2][strings.LastIndex(args[2], "/")+1:])
+		return []byte("{}"), nil, nil
 	case args[0] == "get" && !strings.Contains(target, "/"):
 		return f.list(target), nil, nil
 	case !found:

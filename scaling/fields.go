@@ -288,12 +288,36 @@ func plain(value any) string {
 
 // assigned are the fields that the API server or an autoscaler fills in an object
 // that was just made.
-var assigned = []string{"/spec/replicas", "/spec/clusterIP", "/spec/clusterIPs", "/spec/ports", "/spec/healthCheckNodePort", "/metadata/annotations", "/metadata/finalizers"}
+var assigned = []string{"/spec/replicas", "/spec/volumeName", "/spec/clusterIP", "/spec/clusterIPs", "/spec/ports", "/spec/healthCheckNodePort", "/metadata/annotations", "/metadata/finalizers"}
+
+// restartedAt is where a restart is written: it asks for the same pods once more.
+const restartedAt = "kubectl.kubernetes.io/restartedAt"
+
+// withoutRestart is an object without what a restart leaves in it.
+func withoutRestart(o kubectl.Object) kubectl.Object {
+	if o.At("spec", "template", "metadata", "annotations", restartedAt) == nil {
+		return o
+	}
+	text, err := json.Marshal(o)
+	if err != nil {
+		return o // can't happen: it held what JSON held
+	}
+	copied, err := kubectl.Decode(text)
+	if err != nil {
+		return o
+	}
+	metadata, _ := copied.At("spec", "template", "metadata").(map[string]any)
+	annotations, _ := metadata["annotations"].(map[string]any)
+	if delete(annotations, restartedAt); len(annotations) == 0 {
+		delete(metadata, "annotations")
+	}
+	return copied
+}
 
 // fingerprint identifies what an object asks for.
 func fingerprint(o kubectl.Object) string {
 	content := map[string]any{}
-	for key, value := range o {
+	for key, value := range withoutRestart(o) {
 		if key == "status" {
 			continue
 		}

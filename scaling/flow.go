@@ -157,7 +157,8 @@ func (x *Executor) runGroup(ctx context.Context, o *Outcome, begin, end int) err
 // where it may fail and has.
 func (x *Executor) maybe(ctx context.Context, o *Outcome, index int) error {
 	step, s := x.steps[index], &o.Steps[index]
-	if s.Status == Applied || s.Status == RolledBack && step.MayFail {
+	gaveUp := s.Status == RolledBack && s.Error != "" // and did not go back with all others
+	if s.Status == Applied || gaveUp && step.MayFail {
 		return nil // an earlier process has done it
 	}
 	if err := ctx.Err(); err != nil {

@@ -59,7 +59,26 @@ func OpenJournal(dir, id string) (*Journal, error) {
 	if err := lockJournal(file); err != nil {
 		return nil, err
 	}
+	// The names must be on the disk as well, or the records are nowhere.
+	for _, folder := range []string{dir, filepath.Dir(dir)} {
+		if err := syncFolder(folder); err != nil {
+			return nil, errors.Join(fmt.Errorf("opening the journal: %w", err), file.Close())
+		}
+	}
 	return &Journal{file: file}, nil
+}
+
+// syncFolder writes the names in a folder to the disk. A file system that can't is no
+// fault.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	if err := folder.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
+		return errors.Join(err, folder.Close())
+	}
+	return folder.Close()
 }
 
 // ErrRunning is that the process whose journal it is still lives.

@@ -1,7 +1,9 @@
 package scaling
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -198,6 +200,83 @@ func TestEscapedSecretsStayOutOfStates(t *testing.T) {
 	all := fmt.Sprint(previews, o, r, events.String(), string(lines))
 	if strings.Contains(all, "1x") || !strings.Contains(all, redact.Mask) {
 		t.Errorf("the secret is seen: %s", all)
+	}
+}
+
+// A step that has nothing to change says so, and what one has changed can be read when
+// it would change nothing any more.
+func TestTheStateOfAStepThatHasWorked(t *testing.T) {
+	f := newFakeAPI(t, service)
+	journal, err := OpenJournal(t.TempDir(), "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := []Step{patchSpec("a", 5), patchSpec("b", 1)}
+	x := NewExecutor(f.environment(t), journal, func(Event) {})
+	if p := x.Preview(t.Context(), steps)[1]; p.State != AsItWouldBe || len(p.Diff) != 0 {
+		t.Errorf("preview %+v", p)
+	}
+	if _, err := x.Apply(t.Context(), "id", steps); err != nil {
+		t.Fatal(err)
+	}
+	records, err := ReadJournal(journal.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := newExecutor(t, f.environment(t))
+	if _, err := y.Recall("id", steps, records); err != nil {
+		t.Fatal(err)
+	}
+	if state, ok, err := y.Current(t.Context(), 0); state != `{"service/app":{"/spec/a":5}}` || !ok || err != nil {
+		t.Errorf("%q, %v, %v", state, ok, err)
+	}
+	if state, ok, err := y.Current(t.Context(), 1); ok || err != nil {
+		t.Errorf("%q, %v, %v", state, ok, err)
+	}
+}
+
+// A wait ends at once where no later attempt can help.
+func TestAHopelessWaitEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		target string
+		answer string // of kubectl, where it fails
+		want   string
+	}{
+		"a kind that does not converge": {"service/app", "", "convergence is known of"},
+		"no right to look":              {"deployment/app", "Error from server (Forbidden): no", "Forbidden"},
+	} {
+		env := newFakeAPI(t, service).environment(t)
+		if c.answer != "" {
+			env.Kubernetes.Run = func(context.Context, []byte, []string) ([]byte, []byte, error) {
+				return nil, []byte(c.answer), errors.New("exit status 1")
+			}
+		}
+		step := Step{Name: "wait", Wait: &Wait{For: converged, Target: c.target}} // of five minutes
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		_, err := newExecutor(t, env).Apply(ctx, "id", []Step{step})
+		if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		cancel()
+	}
+}
+
+// Only the pods of a StatefulSet that the action has broken are deleted, by whatever
+// name it goes.
+func TestOnlyBrokenPodsAreDeleted(t *testing.T) {
+	pod := func(name, revision, ready string) string {
+		return fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":%q,"labels":{"controller-revision-hash":%q}},"status":{"conditions":[{"type":"Ready","status":%q}]}}`, name, revision, ready)
+	}
+	set := `{"apiVersion":"apps/v1","kind":%q,"metadata":{"name":"db"},"spec":{"selector":{"matchLabels":{"a":"b"}}},"status":{"currentRevision":"old","updateRevision":"restored"}}`
+	for kind, want := range map[string]string{"StatefulSet": "pod/broken", "Deployment": ""} {
+		f := newFakeAPI(t, fmt.Sprintf(set, kind), pod("broken", "bad", "False"), pod("starting", "restored", "False"), pod("kept-by-a-partition", "old", "False"), pod("fine", "bad", "True"))
+		f.objects["sts/db"] = f.objects[strings.ToLower(kind)+"/db"]
+		if err := deleteStuckPods(t.Context(), f.environment(t).Kubernetes, "sts/db"); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(f.deleted, " "); got != want {
+			t.Errorf("%s: deleted %q, want %q", kind, got, want)
+		}
 	}
 }
 

@@ -103,8 +103,8 @@ func awaitReplicas(ctx context.Context, client *kubectl.Client, target string, l
 	defer ticker.Stop()
 	for {
 		o, err := client.Get(ctx, target)
-		if err == nil && wantedReplicas(o) >= least {
-			return nil
+		if err == nil && wantedReplicas(o) >= least || hopeless(err) {
+			return err
 		}
 		if err == nil {
 			err = fmt.Errorf("the autoscaler of %s still gives it %d replicas", target, wantedReplicas(o))
@@ -246,7 +246,7 @@ func (c *restartChange) apply(ctx context.Context) (string, error) {
 	}
 	now := c.env.Now().UTC().Format(time.RFC3339Nano)
 	restart := patched(c.env.Kubernetes, c.Target, kubectl.StrategicPatch, map[string]any{"spec": map[string]any{"template": map[string]any{
-		"metadata": map[string]any{"annotations": map[string]any{"kubectl.kubernetes.io/restartedAt": now}},
+		"metadata": map[string]any{"annotations": map[string]any{restartedAt: now}},
 	}}})
 	return "", insist(ctx, func() error {
 		live, err := c.env.Kubernetes.Get(ctx, c.Target)

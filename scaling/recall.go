@@ -91,7 +91,11 @@ func (x *Executor) recall(r Record, s *StepOutcome) error {
 			was.after, seals.after = x.unseal(r.After, r.AfterSeal)
 		}
 	case string(Failed), string(Skipped), string(RolledBack), string(Unverified):
-		s.Status, s.FinishedAt, s.Error = Status(r.Event), r.At, r.Error
+		failure := ""
+		if r.Event == string(RolledBack) && s.Status == Failed {
+			failure = s.Error // why it was undone, while the action went on
+		}
+		s.Status, s.FinishedAt, s.Error = Status(r.Event), r.At, orDefault(r.Error, failure)
 		switch s.Status {
 		case Unverified:
 			s.Status = Failed // what could not be undone is tried again

@@ -112,6 +112,15 @@ func Status(ctx context.Context, p *plan.Plan, journalPath string, opts Options)
 	}
 	for i, preview := range x.Preview(ctx, p.Action.Steps) {
 		states[i].PreviewStep = preview
+		if journalPath == "" {
+			continue
+		}
+		// A step that has worked would change nothing now: what it had is what counts.
+		if state, ok, err := x.Current(ctx, i); err != nil {
+			states[i].State = "can't be read: " + p.Secrets.String(err.Error())
+		} else if ok {
+			states[i].State = state
+		}
 	}
 	return states, nil
 }
