@@ -94,7 +94,7 @@ func (c *kubeChange) follow(ctx context.Context, autoscaler kubectl.Object) erro
 	if autoscaler.Kind() != horizontalKind {
 		return nil
 	}
-	target := strings.ToLower(autoscaler.Text("spec", "scaleTargetRef", "kind")) + "/" + autoscaler.Text("spec", "scaleTargetRef", "name")
+	target := scaledBy(autoscaler)
 	workload, err := c.client.Get(ctx, target)
 	if kubectl.ReasonOf(err) == kubectl.NotFound {
 		return nil // the step makes it too, or nobody has it
@@ -104,6 +104,11 @@ func (c *kubeChange) follow(ctx context.Context, autoscaler kubectl.Object) erro
 	}
 	c.before.set(target, following+"/spec/replicas", fieldAt(workload, "/spec/replicas"))
 	return nil
+}
+
+// scaledBy names the workload of a HorizontalPodAutoscaler.
+func scaledBy(autoscaler kubectl.Object) string {
+	return strings.ToLower(autoscaler.Text("spec", "scaleTargetRef", "kind")) + "/" + autoscaler.Text("spec", "scaleTargetRef", "name")
 }
 
 // live returns the object of an edit, or nil where it is absent and may be.

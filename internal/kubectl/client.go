@@ -205,8 +205,8 @@ func (c *Client) write(ctx context.Context, doing string, stdin []byte, dryRun b
 func (c *Client) Can(ctx context.Context, verb, resource string) (bool, error) {
 	out, err := c.call(ctx, "auth can-i "+verb+" "+resource, nil, "auth", "can-i", verb, resource)
 	var e *Error
-	if errors.As(err, &e) && e.Reason == Unknown && e.Message == e.Err.Error() {
-		return false, nil // "no" is an exit code, and nothing on the standard error
+	if errors.As(err, &e) && (e.Reason == Unknown || e.Reason == NoKind) && e.Message == e.Err.Error() {
+		return false, nil // "no" is an exit code, and at most a warning that there is no such kind
 	}
 	return strings.HasPrefix(string(out), "yes"), err
 }
