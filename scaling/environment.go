@@ -20,6 +20,9 @@ type Environment struct {
 	HTTP    *http.Client
 	// Kubernetes is the namespace that steps act in; nil: none.
 	Kubernetes *kubectl.Client
+	// StepsHash and ServerUID tell a journal of these steps on this cluster from
+	// others; empty: not known.
+	StepsHash, ServerUID string
 	// Approve asks a person; nil: there is none.
 	Approve Approver
 	// Origin is the plan and the run, for whoever reads a message of theirs.
@@ -33,8 +36,8 @@ type Environment struct {
 	Now        func() time.Time
 	// Secrets go from everything that steps print and read. Nil knows none.
 	Secrets *redact.Secrets
-	// step is the title of the step that acts.
-	step string
+	// step is the title of the step that acts, and mark that of its children.
+	step, mark string
 }
 
 // primary is the node that a step means when it names none.

@@ -22,10 +22,12 @@ type Executor struct {
 	journal *Journal
 	onEvent func(Event)
 	telling sync.Mutex // of onEvent, since steps may run at the same time
+	id      string     // of the run
 	steps   []Step
 	states  []states // of the steps, as they were read, secrets included
 	known   []bool   // which of the states before come from a journal
 	seals   []seals  // of those from a journal that hold a secret nobody knows
+	again   []bool   // which are made again by a rollback
 }
 
 // states are what a step read before and after it acted.
@@ -40,9 +42,15 @@ func NewExecutor(env Environment, journal *Journal, onEvent func(Event)) *Execut
 // Apply runs the steps in order until one fails or ctx ends. It undoes nothing.
 // The outcome is never nil; the error says why it is not Applied.
 func (x *Executor) Apply(ctx context.Context, id string, steps []Step) (*Outcome, error) {
-	x.take(steps)
+	x.take(id, steps)
 	o := x.pending(id, steps)
 	o.StartedAt = x.env.Now()
+	if identity := x.identity(); identity != (Identity{}) {
+		if err := x.journal.write(Record{At: o.StartedAt, Event: eventRun, Run: &identity}); err != nil {
+			o.Status, o.FinishedAt = Failed, x.env.Now()
+			return o, err
+		}
+	}
 	return o, x.run(ctx, o)
 }
 
@@ -54,9 +62,10 @@ func (x *Executor) Resume(ctx context.Context, o *Outcome) error {
 	return x.run(ctx, o)
 }
 
-func (x *Executor) take(steps []Step) {
+func (x *Executor) take(id string, steps []Step) {
+	x.id = id
 	x.steps, x.states, x.known = steps, make([]states, len(steps)), make([]bool, len(steps))
-	x.seals = make([]seals, len(steps))
+	x.seals, x.again = make([]seals, len(steps)), make([]bool, len(steps))
 }
 
 // run runs the steps of an outcome that have not worked yet, until one fails.
@@ -92,7 +101,7 @@ func (x *Executor) pending(id string, steps []Step) *Outcome {
 // anything is changed.
 func (x *Executor) step(ctx context.Context, index int, o *StepOutcome) error {
 	step := x.steps[index]
-	c := step.change(x.env)
+	c := step.change(x.marked(fmt.Sprint(index)))
 	o.StartedAt = x.env.Now()
 	x.tell(o.Name, Pending, o.Summary)
 	err := x.begin(ctx, index, c, o)
@@ -216,16 +225,39 @@ type PreviewStep struct {
 	Diff []string `json:"diff,omitempty"`
 	Undo string   `json:"undo"`
 	// Irreversible marks a step that can't be undone.
-	Irreversible bool   `json:"irreversible,omitempty"`
-	Parallel     string `json:"parallel,omitempty"` // the group that it runs with
-	When         string `json:"when,omitempty"`     // its condition
-	MayFail      bool   `json:"may_fail,omitempty"`
+	Irreversible bool `json:"irreversible,omitempty"`
+	// Unread marks a step whose undo can't be verified.
+	Unread   bool   `json:"unread,omitempty"`
+	Parallel string `json:"parallel,omitempty"` // the group that it runs with
+	When     string `json:"when,omitempty"`     // its condition
+	MayFail  bool   `json:"may_fail,omitempty"`
 	// Err is why the state can't be read.
 	Err error `json:"-"`
 }
 
-// NoState is the State of a step that has none.
-const NoState = "the step has no state to read"
+// What stands as the State of a step that has none, and of one that would change
+// nothing.
+const (
+	NoState     = "the step has no state to read"
+	AsItWouldBe = "as the step would make it"
+)
+
+// nothingChanges is the captured state of a step that finds no field to change.
+const nothingChanges = "{}"
+
+// Current reads what there is now of the state that a step of a recalled outcome had
+// captured; ok is false where it captured nothing that the preview does not read too.
+func (x *Executor) Current(ctx context.Context, index int) (state string, ok bool, err error) {
+	f, isFielded := x.steps[index].change(x.env).(fielded)
+	if before := x.states[index].before; !isFielded || before == "" || before == nothingChanges {
+		return "", false, nil
+	}
+	if err := f.recall(x.states[index].before); err != nil {
+		return "", true, err
+	}
+	state, _, err = f.read(ctx)
+	return x.clean(state), true, err
+}
 
 // Preview reads the state that each step would change, and changes nothing.
 func (x *Executor) Preview(ctx context.Context, steps []Step) []PreviewStep {
@@ -234,13 +266,15 @@ func (x *Executor) Preview(ctx context.Context, steps []Step) []PreviewStep {
 		c := s.change(x.env)
 		p := PreviewStep{
 			Name: s.Title(), Kind: s.kind(), Summary: x.clean(c.describe()), Undo: x.clean(orDefault(c.undoes(), "can't be undone")),
-			Irreversible: s.Irreversible, Parallel: s.Parallel, When: s.When.text(), MayFail: s.MayFail,
+			Irreversible: s.Irreversible, Unread: s.Unread(), Parallel: s.Parallel, When: s.When.text(), MayFail: s.MayFail,
 		}
 		was, err := capture(ctx, c)
 		switch {
 		case err != nil:
 			p.Err = err
 			p.State = "can't be read: " + x.clean(err.Error())
+		case was.before == nothingChanges:
+			p.State = AsItWouldBe
 		case was.before != "":
 			p.State, p.Will = x.clean(was.before), x.clean(orDefault(was.after, c.expects()))
 			p.Diff = diff(p.State, p.Will)

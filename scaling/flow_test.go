@@ -140,6 +140,8 @@ func TestFaultsOfStepsTogether(t *testing.T) {
 	with := func(s Step, change func(*Step)) Step { change(&s); return s }
 	in := func(group string) func(*Step) { return func(s *Step) { s.Parallel = group } }
 	three := 3
+	apply := Step{Name: "apply", Apply: &Apply{File: writeFile(t, "m.yaml", owned[1]+"\n---\n"+service)}}
+	adjust := Step{Name: "adjust", Scale: &Scale{Target: "deployment/app", Replicas: &three, Owner: Adjust}}
 	scale := Step{Name: "x", Parallel: "g", Scale: &Scale{Target: "deployment/app", Replicas: &three}}
 	for want, steps := range map[string][]Step{
 		`[0].when.step: no earlier step is named "later"`:               {with(ok("a"), func(s *Step) { s.When = &When{"later", BecameApplied} }), ok("later")},
@@ -148,6 +150,8 @@ func TestFaultsOfStepsTogether(t *testing.T) {
 		`[1].when.step: step a runs at the same time`:                   {with(ok("a"), in("g")), with(ok("b"), func(s *Step) { s.Parallel, s.When = "g", &When{"a", BecameApplied} })},
 		`[0].parallel: no neighbouring step is of the group "g"`:        {with(ok("a"), in("g")), ok("b"), with(ok("c"), in("g"))},
 		`[1].parallel: it writes deployment/app at the same time as`:    {scale, scale},
+		`[1].parallel: it writes the autoscaler of deployment/app`:      {with(apply, in("g")), with(adjust, in("g"))},
+		`[1].parallel: it writes service/app at the same time as`:       {with(apply, in("g")), with(patchSpec("a", 1), in("g"))},
 		`[0].exec.command: is missing`:                                  {{Exec: &Exec{Undo: []string{"true"}}}},
 		`[0].notify: needs exactly one of text and json`:                {{Notify: &Notify{URL: "http://hook/x"}}},
 		`[0].notify.url: must be an http or https URL`:                  {{Notify: &Notify{URL: "hook", Text: "x"}}},

@@ -6,153 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"scaleproof/internal/kubectl"
 	"scaleproof/internal/redact"
 	"scaleproof/internal/unit"
 )
-
-// A fakeAPI is a kubectl and an API server with a few objects, which fails as a
-// real one can't be made to.
-type fakeAPI struct {
-	t       *testing.T
-	mu      sync.Mutex
-	objects map[string]kubectl.Object
-	writes  int
-	// before and after are called around the nth write, from 1; a fault from
-	// them is what kubectl says.
-	before, after func(n int) (fault string)
-}
-
-func newFakeAPI(t *testing.T, objects ...string) *fakeAPI {
-	t.Helper()
-	f := &fakeAPI{t: t, objects: map[string]kubectl.Object{}}
-	for _, text := range objects {
-		o := object(t, text)
-		f.objects[o.Target()] = o
-		f.bump(o)
-	}
-	return f
-}
-
-func (f *fakeAPI) bump(o kubectl.Object) {
-	metadata := o["metadata"].(map[string]any)
-	version, _ := strconv.Atoi(o.Version())
-	metadata["resourceVersion"] = strconv.Itoa(version + 1)
-}
-
-// set changes an object as a third party would.
-func (f *fakeAPI) set(target, field string, value any) {
-	f.objects[target]["spec"].(map[string]any)[field] = value
-	f.bump(f.objects[target])
-}
-
-func (f *fakeAPI) environment(t *testing.T) Environment {
-	env := environment(t)
-	env.Kubernetes = &kubectl.Client{Context: "c", Namespace: "n", Run: f.run, Patience: time.Minute}
-	return env
-}
-
-func (f *fakeAPI) run(_ context.Context, stdin []byte, args []string) (out, fault []byte, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	fail := func(text string) ([]byte, []byte, error) { return nil, []byte(text), errors.New("exit status 1") }
-	args = args[3:] // context, namespace, request-timeout
-	target := args[1]
-	if args[0] == "apply" {
-		target = object(f.t, string(stdin)).Target()
-	}
-	o, found := f.objects[target]
-	switch {
-	case args[0] == "get" && !strings.Contains(target, "/"):
-		return f.list(target), nil, nil
-	case !found:
-		return fail("Error from server (NotFound): " + target)
-	case args[0] == "patch", args[0] == "apply":
-		dryRun := strings.Contains(strings.Join(args, " "), "--dry-run")
-		if text := f.patch(&o, target, args, string(stdin), dryRun); text != "" {
-			return fail(text)
-		}
-	}
-	text, err := json.Marshal(o)
-	if err != nil {
-		f.t.Error(err)
-	}
-	return text, nil, nil
-}
-
-// list lists the objects of a kind, with its group.
-func (f *fakeAPI) list(kinds string) []byte {
-	items := []kubectl.Object{}
-	for _, o := range f.objects {
-		kind, _, _ := strings.Cut(kinds, ".")
-		if strings.ToLower(o.Kind())+"s" == kind {
-			items = append(items, o)
-		}
-	}
-	text, err := json.Marshal(map[string]any{"items": items})
-	if err != nil {
-		f.t.Error(err)
-	}
-	return text
-}
-
-func (f *fakeAPI) patch(o *kubectl.Object, target string, args []string, body string, dryRun bool) (fault string) {
-	if !dryRun {
-		f.writes++
-		if f.before != nil {
-			if fault := f.before(f.writes); fault != "" {
-				return fault
-			}
-		}
-	}
-	text, err := json.Marshal(*o)
-	if err != nil {
-		f.t.Error(err)
-	}
-	made := object(f.t, string(text))
-	version := made.Version()
-	if args[2] == "--type=json" {
-		made = patchJSON(f.t, made, []byte(body))
-	} else {
-		mergeJSON(made, object(f.t, body))
-	}
-	if made.Version() != version {
-		return "Error from server (Conflict): the object has been modified"
-	}
-	if dryRun {
-		*o = made
-		return ""
-	}
-	f.bump(made)
-	f.objects[target] = made
-	*o = made
-	if f.after != nil {
-		return f.after(f.writes)
-	}
-	return ""
-}
-
-// mergeJSON is JSON Merge Patch (RFC 7386).
-func mergeJSON(into, patch map[string]any) {
-	for key, value := range patch {
-		below, isMap := value.(map[string]any)
-		has, hasMap := into[key].(map[string]any)
-		switch {
-		case value == nil:
-			delete(into, key)
-		case isMap && hasMap:
-			mergeJSON(has, below)
-		default:
-			into[key] = value
-		}
-	}
-}
 
 // service is a workload without pods, which nothing must converge.
 const service = `{"apiVersion":"v1","kind":"Service","metadata":{"name":"app"},"spec":{"a":1,"b":1}}`
@@ -292,9 +152,13 @@ func TestTheJournalHoldsWhatIsIntended(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var first Record
+	var first Record // that of the step; what the journal is of stands before it
 	f.before = func(int) string {
-		first = readRecord(t, journal.Path())
+		records, err := ReadJournal(journal.Path())
+		if err != nil || len(records) != 2 || records[0].Run == nil || records[0].Run.Context != "c" {
+			t.Errorf("%+v, %v", records, err)
+		}
+		first = records[len(records)-1]
 		return ""
 	}
 	x := NewExecutor(f.environment(t), journal, func(Event) {})
@@ -339,121 +203,81 @@ func TestEscapedSecretsStayOutOfStates(t *testing.T) {
 	}
 }
 
-// twoObjects are those of a manifest that changes both.
-func twoObjects(t *testing.T) (live []string, step Step) {
-	t.Helper()
-	const other = `{"apiVersion":"v1","kind":"Service","metadata":{"name":"other"},"spec":{"a":1}}`
-	manifest := writeFile(t, "m.yaml", strings.NewReplacer(`"a":1`, `"a":5`).Replace(service+"\n---\n"+other))
-	return []string{service, other}, Step{Name: "both", Timeout: unit.Duration(20 * time.Second), Apply: &Apply{File: manifest}}
-}
-
-// owned is a workload whose replicas an autoscaler owns.
-var owned = []string{
-	`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"app"},"spec":{"replicas":2,"selector":{"matchLabels":{"a":"b"}}}}`,
-	`{"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"app"},"spec":{"minReplicas":2,"maxReplicas":3,"scaleTargetRef":{"kind":"Deployment","name":"app"}}}`,
-}
-
-// A process that dies between a record and the write that it tells of leaves a step
-// that is to be made, not one that was.
-func TestAKillBeforeAWriteIsMadeGood(t *testing.T) {
-	two, both := twoObjects(t)
-	four := 4
-	adjust := Step{Name: "adjust", Timeout: unit.Duration(20 * time.Second), Scale: &Scale{Target: "deployment/app", Replicas: &four, Owner: Adjust}}
-	for name, c := range map[string]struct {
-		objects []string
-		step    Step
-		dies    int  // before this write
-		ends    bool // it learns of the failure before it dies
-		want    map[string]any
-	}{
-		"before the write":        {[]string{service}, patchSpec("a", 5), 1, false, map[string]any{"service/app": "5"}},
-		"once the step failed":    {[]string{service}, patchSpec("a", 5), 1, true, map[string]any{"service/app": "5"}},
-		"between two objects":     {two, both, 2, false, map[string]any{"service/app": "5", "service/other": "5"}},
-		"before an owner's write": {owned, adjust, 1, false, map[string]any{"horizontalpodautoscaler/app": "4"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := newFakeAPI(t, c.objects...)
-			journal, err := OpenJournal(t.TempDir(), "id")
-			if err != nil {
-				t.Fatal(err)
-			}
-			var records []Record
-			look := func() {
-				if records, err = ReadJournal(journal.Path()); err != nil {
-					t.Error(err)
-				}
-			}
-			f.before = func(n int) string {
-				if n < c.dies {
-					return ""
-				}
-				look()
-				return "Error from server (Forbidden): dead"
-			}
-			steps := []Step{c.step}
-			if _, err := NewExecutor(f.environment(t), journal, func(Event) {}).Apply(t.Context(), "id", steps); err == nil {
-				t.Fatal("it was not killed")
-			}
-			if c.ends {
-				look()
-			}
-			writes := 0
-			f.before = func(int) string { writes++; return "" }
-			f.after = func(int) string { // the autoscaler's controller
-				if hpa := f.objects["horizontalpodautoscaler/app"]; hpa != nil {
-					f.set("deployment/app", "replicas", hpa.At("spec", "minReplicas"))
-				}
-				return ""
-			}
-			x := newExecutor(t, f.environment(t))
-			o, err := x.Recall("id", steps, records)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := x.Resume(t.Context(), o); err != nil || writes == 0 || o.Steps[0].Status != Applied {
-				t.Fatalf("%v, %d writes, %+v", err, writes, o.Steps)
-			}
-			for target, value := range c.want {
-				field := "a"
-				if target == "horizontalpodautoscaler/app" {
-					field = "minReplicas"
-				}
-				if got := f.objects[target].At("spec", field); fmt.Sprint(got) != value {
-					t.Errorf("%s has %v, want %v", target, got, value)
-				}
-			}
-			if c.want["horizontalpodautoscaler/app"] != nil && fmt.Sprint(f.objects["deployment/app"].At("spec", "replicas")) != "4" {
-				t.Error("it did not wait for the autoscaler")
-			}
-			f.after = nil
-			if r := x.Rollback(t.Context(), o, "a test"); !r.Verified {
-				t.Errorf("rollback %+v", r)
-			}
-		})
-	}
-}
-
-// What can't be taken up again has begun all the same: it is undone.
-func TestAStepThatCannotBeTakenUpIsUndone(t *testing.T) {
+// A step that has nothing to change says so, and what one has changed can be read when
+// it would change nothing any more.
+func TestTheStateOfAStepThatHasWorked(t *testing.T) {
 	f := newFakeAPI(t, service)
-	before := `{"service/app":{"/spec/a":1}}`
-	records := []Record{{Event: eventBegin, Name: "patch", Before: before, Intended: `{"service/app":{"/spec/a":5}}`}}
-	f.set("service/app", "a", json.Number("5"))
-	steps := []Step{patchSpec("a", 5)}
-	steps[0].Patch.Target = "service/another" // as where an owner has changed
-	f.objects["service/another"] = object(t, service)
-	x := newExecutor(t, f.environment(t))
-	o, err := x.Recall("id", steps, records)
+	journal, err := OpenJournal(t.TempDir(), "id")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := x.Resume(t.Context(), o); err == nil || !strings.Contains(err.Error(), "had begun with service/app") || o.Steps[0].Status != Failed {
-		t.Fatalf("%v, %+v", err, o.Steps)
+	steps := []Step{patchSpec("a", 5), patchSpec("b", 1)}
+	x := NewExecutor(f.environment(t), journal, func(Event) {})
+	if p := x.Preview(t.Context(), steps)[1]; p.State != AsItWouldBe || len(p.Diff) != 0 {
+		t.Errorf("preview %+v", p)
 	}
-	if r := x.Rollback(t.Context(), o, "a test"); !r.Verified {
-		t.Errorf("rollback %+v", r)
+	if _, err := x.Apply(t.Context(), "id", steps); err != nil {
+		t.Fatal(err)
 	}
-	assertSpec(t, f, `{"a":1,"b":1}`)
+	records, err := ReadJournal(journal.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := newExecutor(t, f.environment(t))
+	if _, err := y.Recall("id", steps, records); err != nil {
+		t.Fatal(err)
+	}
+	if state, ok, err := y.Current(t.Context(), 0); state != `{"service/app":{"/spec/a":5}}` || !ok || err != nil {
+		t.Errorf("%q, %v, %v", state, ok, err)
+	}
+	if state, ok, err := y.Current(t.Context(), 1); ok || err != nil {
+		t.Errorf("%q, %v, %v", state, ok, err)
+	}
+}
+
+// A wait ends at once where no later attempt can help.
+func TestAHopelessWaitEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		target string
+		answer string // of kubectl, where it fails
+		want   string
+	}{
+		"a kind that does not converge": {"service/app", "", "convergence is known of"},
+		"no right to look":              {"deployment/app", "Error from server (Forbidden): no", "Forbidden"},
+	} {
+		env := newFakeAPI(t, service).environment(t)
+		if c.answer != "" {
+			env.Kubernetes.Run = func(context.Context, []byte, []string) ([]byte, []byte, error) {
+				return nil, []byte(c.answer), errors.New("exit status 1")
+			}
+		}
+		step := Step{Name: "wait", Wait: &Wait{For: converged, Target: c.target}} // of five minutes
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		_, err := newExecutor(t, env).Apply(ctx, "id", []Step{step})
+		if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		cancel()
+	}
+}
+
+// Only the pods of a StatefulSet that the action has broken are deleted, by whatever
+// name it goes.
+func TestOnlyBrokenPodsAreDeleted(t *testing.T) {
+	pod := func(name, revision, ready string) string {
+		return fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":%q,"labels":{"controller-revision-hash":%q}},"status":{"conditions":[{"type":"Ready","status":%q}]}}`, name, revision, ready)
+	}
+	set := `{"apiVersion":"apps/v1","kind":%q,"metadata":{"name":"db"},"spec":{"selector":{"matchLabels":{"a":"b"}}},"status":{"currentRevision":"old","updateRevision":"restored"}}`
+	for kind, want := range map[string]string{"StatefulSet": "pod/broken", "Deployment": ""} {
+		f := newFakeAPI(t, fmt.Sprintf(set, kind), pod("broken", "bad", "False"), pod("starting", "restored", "False"), pod("kept-by-a-partition", "old", "False"), pod("fine", "bad", "True"))
+		f.objects["sts/db"] = f.objects[strings.ToLower(kind)+"/db"]
+		if err := deleteStuckPods(t.Context(), f.environment(t).Kubernetes, "sts/db"); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(f.deleted, " "); got != want {
+			t.Errorf("%s: deleted %q, want %q", kind, got, want)
+		}
+	}
 }
 
 func TestConvergence(t *testing.T) {

@@ -171,3 +171,75 @@ func TestTwoSecretsThatLookAlikeAreAChange(t *testing.T) {
 	}
 	assertFile(t, other, "2")
 }
+
+// A step that may fail and has, is left alone by who resumes; one that had worked and
+// went back with all others is made again.
+func TestStepsThatMayFailAreResumed(t *testing.T) {
+	path := writeFile(t, "a", "1")
+	step := fileStep(path, "2")
+	step.MayFail = true
+	begin := Record{Event: eventBegin, Name: "file", Before: "1"}
+	back := Record{Event: string(RolledBack), Name: "file"}
+	for name, c := range map[string]struct {
+		records []Record
+		status  Status
+		file    string
+	}{
+		"it failed":           {[]Record{begin, {Event: string(Failed), Name: "file", Error: "broken"}, back}, RolledBack, "1"},
+		"it went back":        {[]Record{begin, {Event: string(Applied), Name: "file", After: "2"}, back}, Applied, "2"},
+		"it failed, unundone": {[]Record{begin, {Event: string(Failed), Name: "file", Error: "broken"}}, Applied, "2"},
+	} {
+		if err := os.WriteFile(path, []byte("1"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		x := newExecutor(t, environment(t))
+		o, err := x.Recall("id", []Step{step}, c.records)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Resume(t.Context(), o); err != nil || o.Steps[0].Status != c.status {
+			t.Errorf("%s: %v, %+v", name, err, o.Steps)
+		}
+		assertFile(t, path, c.file)
+	}
+}
+
+// A journal is of its steps on its cluster and namespace, and of no other.
+func TestRecallRefusesAnotherTarget(t *testing.T) {
+	f := newFakeAPI(t, service)
+	env := f.environment(t)
+	env.StepsHash, env.ServerUID = "hash", "uid"
+	journal, err := OpenJournal(t.TempDir(), "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := []Step{patchSpec("a", 5)}
+	if _, err := NewExecutor(env, journal, func(Event) {}).Apply(t.Context(), "id", steps); err != nil {
+		t.Fatal(err)
+	}
+	records, err := ReadJournal(journal.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change func(*Environment)
+		want   error
+		says   string
+	}{
+		"the same":          {func(*Environment) {}, nil, ""},
+		"a UID nobody told": {func(e *Environment) { e.ServerUID = "" }, nil, ""},
+		"steps":             {func(e *Environment) { e.StepsHash = "other" }, ErrOtherSteps, "the plan has changed"},
+		"context":           {func(e *Environment) { e.Kubernetes.Context = "prod" }, ErrOtherTarget, "in context c, and the plan names prod"},
+		"namespace":         {func(e *Environment) { e.Kubernetes.Namespace = "prod" }, ErrOtherTarget, "in namespace n, and the plan names prod"},
+		"cluster":           {func(e *Environment) { e.ServerUID = "another" }, ErrOtherTarget, "on the cluster uid, and context c leads to another"},
+	} {
+		now := env
+		client := *env.Kubernetes
+		now.Kubernetes = &client
+		c.change(&now)
+		_, err := newExecutor(t, now).Recall("id", steps, records)
+		if !errors.Is(err, c.want) || c.want != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -194,5 +194,8 @@ func (a *app) previewStep(number int, s scaling.PreviewStep) {
 		fmt.Fprintf(a.out, "     back: IRREVERSIBLE: needs --yes (%s)\n", s.Undo)
 		return
 	}
+	if s.Unread {
+		s.Undo += " (which can't be verified, since the step has no read: a rollback ends with exit code 5)"
+	}
 	fmt.Fprintf(a.out, "     back: %s\n", s.Undo)
 }

@@ -113,8 +113,10 @@ told and left alone.`,
 // journalFault tells a run that is not there, or a plan that has changed, from
 // other faults: they are of the command line.
 func journalFault(err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, scaling.ErrOtherSteps) || errors.Is(err, validation.ErrNothingToResume) {
-		return &usageError{err}
+	for _, fault := range []error{fs.ErrNotExist, scaling.ErrOtherSteps, scaling.ErrOtherTarget, validation.ErrNothingToResume, validation.ErrNotMeasured} {
+		if errors.Is(err, fault) {
+			return &usageError{err}
+		}
 	}
 	return err
 }

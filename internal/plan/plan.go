@@ -51,6 +51,9 @@ type Plan struct {
 	Path   string `yaml:"-"`
 	Source string `yaml:"-"`
 	Hash   string `yaml:"-"`
+	// StepsHash is the SHA-256 of the steps and the variables alone: neither of their
+	// comments and order of keys, nor of what the environment puts there.
+	StepsHash string `yaml:"-"`
 	// Secrets are the passwords and tokens that the plan took from anywhere.
 	Secrets *redact.Secrets `yaml:"-"`
 }

@@ -263,6 +263,31 @@ action:
 	}
 }
 
+func TestTheHashOfTheSteps(t *testing.T) {
+	hash := func(text string) string {
+		t.Helper()
+		p, err := Read("plan.yaml", []byte("version: 1\nname: x\n"+text), environ)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.StepsHash
+	}
+	const steps = `variables: {N: "5"}
+action: {steps: [{name: a, exec: {command: [echo, "${N}"], undo: ["true"]}}]}
+`
+	one := hash(steps)
+	for text, same := range map[string]bool{
+		"# a remark\n" + steps + "rollback: {when: never}\n":                                                                    true,
+		strings.Replace(steps, "command: [echo, \"${N}\"], undo: [\"true\"]", "undo: [\"true\"], command: [echo, \"${N}\"]", 1): true,
+		strings.Replace(steps, "true", "false", 1):                                                                              false,
+		strings.Replace(steps, "5", "6", 1):                                                                                     false,
+	} {
+		if got := hash(text); (got == one) != same {
+			t.Errorf("%s: the hash is %s, that of the first %s", text, got, one)
+		}
+	}
+}
+
 func TestDefaults(t *testing.T) {
 	p, err := Read("plan.yaml", []byte(minimal+"hypothesis: ${NONE:-by default} ${DEMO_URL:-other}\n"), environ)
 	if err != nil {

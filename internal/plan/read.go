@@ -3,6 +3,7 @@ package plan
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -74,6 +75,7 @@ func Read(path string, data []byte, lookup func(string) (string, bool)) (*Plan, 
 	p := &Plan{Path: path, Source: string(data)}
 	sum := sha256.Sum256(data)
 	p.Hash = hex.EncodeToString(sum[:])
+	p.StepsHash = stepsHash(body)
 	secrets, problems := expand(body, lookup)
 	if len(problems) > 0 {
 		return nil, &Error{path, problems}
@@ -108,6 +110,35 @@ func (p *Plan) workersImages() {
 			w.Image = p.Environment.Kubernetes.Image
 		}
 	}
+}
+
+// stepsHash is the hash of the steps of a plan that is not expanded yet. Faults in
+// them are told later.
+func stepsHash(body ast.Node) string {
+	all := map[string]any{}
+	for _, section := range []string{"variables", "action"} {
+		node := sectionOf(body, section)
+		if node == nil {
+			continue
+		}
+		for _, entry := range node.Values {
+			key := entry.Key.String()
+			if section == "action" && key != "steps" {
+				continue
+			}
+			var value any
+			if invalid.YAML(func() error { return yaml.NodeToValue(entry.Value, &value) }) != nil {
+				value = entry.Value.String()
+			}
+			all[section+"."+key] = value
+		}
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		text = []byte(body.String()) // a key that is no text, which no step has
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }
 
 // positioned takes the place out of an error of the YAML library.

@@ -58,6 +58,8 @@ type runner struct {
 	// before is what the service was like before the action, once it is measured;
 	// what is measured later is measured with the same arguments of queries.
 	before *snapshot.Snapshot
+	// serverUID is that of the plan's cluster, once it is reached and may be read.
+	serverUID string
 	// loadOnly leaves the database suite out of its load.
 	loadOnly bool
 	// events are what it has told, for the report; steps may tell at the same time.
@@ -132,7 +134,7 @@ func Run(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, erro
 	defer journal.Close() // each record is synced, so that closing can lose none
 	report := r.newReport()
 	if report.Before, err = r.measure(ctx, Before); err != nil {
-		return nil, err
+		return nil, lockFault(ctx, err)
 	}
 	r.before = report.Before
 	if faults := reports.GeneratorFaults(report.Before, r.criteria()); len(faults) > 0 {
@@ -191,7 +193,7 @@ func (r *runner) finish(ctx context.Context, report *reports.Report, act *action
 	if fault == nil && r.plan.Measure.Design == plan.ABA {
 		fault = r.comeBack(ctx, report, act)
 	}
-	r.judge(report, act, fault)
+	r.judge(ctx, report, act, fault)
 	reason := r.rollbackReason(ctx, report, act, fault)
 	switch {
 	case act.isBack() && reason == "":
@@ -207,10 +209,12 @@ func (r *runner) finish(ctx context.Context, report *reports.Report, act *action
 
 // judge fills the comparison and the verdict. fault is why there is no second
 // snapshot.
-func (r *runner) judge(report *reports.Report, act *action, fault error) {
+func (r *runner) judge(ctx context.Context, report *reports.Report, act *action, fault error) {
 	criteria := r.criteria()
 	facts := reports.Facts{Guardrails: act.guardrails}
 	switch {
+	case fault != nil && lockLost(ctx) != nil:
+		facts.ActionError = r.plan.Secrets.String(lockLost(ctx).Error())
 	case errors.Is(fault, context.Canceled):
 		facts.Interrupted = true
 	case act.outcome.Status == scaling.Failed:
@@ -247,6 +251,8 @@ func (r *runner) rollbackReason(ctx context.Context, report *reports.Report, act
 	switch {
 	case when == plan.Never || !act.changed():
 		return ""
+	case lockLost(ctx) != nil:
+		return lockLost(ctx).Error()
 	case ctx.Err() != nil:
 		return "the run was interrupted"
 	case act.err != nil:
