@@ -104,17 +104,17 @@ func options(t *testing.T) (Options, func() string) {
 	var mu sync.Mutex
 	var lines strings.Builder
 	return Options{
-			Tool: "test", HTTP: http.DefaultClient, Now: time.Now, Abandon: context.Background(),
-			OnEvent: func(e Event) {
-				mu.Lock()
-				defer mu.Unlock()
-				fmt.Fprintf(&lines, "%s %s\n", e.Phase, e.Text)
-			},
-		}, func() string {
+		Tool: "test", HTTP: http.DefaultClient, Now: time.Now, Abandon: context.Background(),
+		OnEvent: func(e Event) {
 			mu.Lock()
 			defer mu.Unlock()
-			return lines.String()
-		}
+			fmt.Fprintf(&lines, "%s %s\n", e.Phase, e.Text)
+		},
+	}, func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return lines.String()
+	}
 }
 
 // What the trials can't see is told: by their number before anything is measured, and
