@@ -113,8 +113,13 @@ func (r ScenarioRule) validate() error {
 	return errors.Join(faults...)
 }
 
-// Applies reports whether the rule is of a metric of that name and unit.
-func (r ScenarioRule) Applies(metric string, base unit.Base) bool {
+// Applies reports whether the rule is of a metric of that name, unit and kind.
+// What retention removes is what accumulates and, where the rule names no metrics,
+// takes space.
+func (r ScenarioRule) Applies(metric string, base unit.Base, kind Kind) bool {
+	if !r.Scenario().applies(kind) || r.Retention > 0 && len(r.Metrics) == 0 && base != unit.Bytes {
+		return false
+	}
 	for _, q := range []*unit.Quantity{r.Add, r.AddPerDay} {
 		if q != nil && !q.Fits(base) {
 			return false

@@ -1,8 +1,11 @@
 package capacity
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/shirou/gopsutil/v3/disk"
@@ -18,7 +21,7 @@ const LimitSuffix = "_limit"
 // Occupancy returns how much of this machine's memory and file systems is in use:
 // host.memory and host.filesystem.<mount>, each with its limit under the same name
 // with _limit behind. The root is called root; other mounts by their path with
-// underscores.
+// underscores. What can't fill up, as an image or what is read-only, is left out.
 func Occupancy(ctx context.Context) ([]snapshot.Sample, error) {
 	memory, err := mem.VirtualMemoryWithContext(ctx)
 	if err != nil {
@@ -29,14 +32,8 @@ func Occupancy(ctx context.Context) ([]snapshot.Sample, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing the file systems: %w", err)
 	}
-	mounts := []string{"/"}
-	for _, p := range partitions {
-		if p.Mountpoint != "/" {
-			mounts = append(mounts, p.Mountpoint)
-		}
-	}
 	seen := map[string]bool{}
-	for _, mount := range mounts {
+	for _, mount := range mountsThatFill(partitions, isFolder) {
 		usage, err := disk.UsageWithContext(ctx, mount)
 		name := mountName(mount)
 		if err != nil || usage.Total == 0 || seen[name] {
@@ -46,6 +43,44 @@ func Occupancy(ctx context.Context) ([]snapshot.Sample, error) {
 		samples = append(samples, occupied("host.filesystem."+name, float64(usage.Used), float64(usage.Used+usage.Free))...)
 	}
 	return samples, nil
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// mountsThatFill returns where the file systems are mounted that can fill up, each
+// once and the root first. Images and what is read-only are always full. The same
+// device again is a bind mount, such as /etc/hosts of a container.
+func mountsThatFill(partitions []disk.PartitionStat, isFolder func(string) bool) []string {
+	bound := func(p disk.PartitionStat) bool { return slices.Contains(p.Opts, "bind") }
+	partitions = slices.Clone(partitions)
+	slices.SortStableFunc(partitions, func(a, b disk.PartitionStat) int {
+		switch {
+		case bound(a) == bound(b):
+			return cmp.Compare(len(a.Mountpoint), len(b.Mountpoint))
+		case bound(b):
+			return -1
+		}
+		return 1
+	})
+	mounts := []string{"/"} // a container's is not among those of devices
+	devices := map[string]bool{}
+	for _, p := range partitions {
+		fixed := slices.Contains(p.Opts, "ro") || slices.Contains([]string{"squashfs", "iso9660", "udf", "erofs", "cramfs", "romfs"}, p.Fstype)
+		switch {
+		case fixed && p.Mountpoint == "/":
+			mounts = mounts[1:]
+		case fixed || devices[p.Device]:
+		case p.Mountpoint == "/":
+			devices[p.Device] = true
+		case isFolder(p.Mountpoint):
+			devices[p.Device] = true
+			mounts = append(mounts, p.Mountpoint)
+		}
+	}
+	return mounts
 }
 
 // mountName makes a mount's path a part of a metric's name.

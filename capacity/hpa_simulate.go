@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"scaleproof/internal/unit"
@@ -101,10 +102,20 @@ func SimulateHPA(hpa *HPA, trace Series, w Workload) (*HPATimeline, error) {
 	s := newHPASimulation(spec, trace, w.withDefaults())
 	s.run(span)
 	timeline.Summary, timeline.Steps = s.summary(span), s.steps
+	if w.CPURequest == 0 && slices.ContainsFunc(spec.Metrics, MetricSpec.inCores) {
+		timeline.Warnings = append(timeline.Warnings, "a target is in cores, and the CPU request of a pod is not given: it is taken to be 1 core")
+	}
 	if s.failed != nil {
 		timeline.Warnings = append(timeline.Warnings, "a metric could not be had: "+s.failed.Error())
 	}
 	return timeline, nil
+}
+
+// inCores tells whether a metric's target is an amount of CPU, which a pod's request
+// relates to what it serves.
+func (m MetricSpec) inCores() bool {
+	f := m.field()
+	return (m.Type == ResourceMetric || m.Type == ContainerResourceMetric) && f != nil && f.Target.Type == "AverageValue"
 }
 
 func (w Workload) validate() error {

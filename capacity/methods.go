@@ -11,7 +11,7 @@ import (
 // which each step keeps the part damping.
 type line struct{ level, slope, damping float64 }
 
-// add adds the forecasts 1..len(out) steps ahead to out.
+// forecast writes the forecasts 1..len(out) steps ahead to out.
 func (l line) forecast(out []float64) {
 	value, slope := l.level, l.slope
 	for h := range out {

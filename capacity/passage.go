@@ -2,6 +2,7 @@ package capacity
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"scaleproof/internal/unit"
@@ -28,6 +29,9 @@ type Passage struct {
 	P10    *time.Time    `json:"p10"`
 	P50    *time.Time    `json:"p50"`
 	P90    *time.Time    `json:"p90"`
+	// Needed is what nine of ten futures stay below all the way to the horizon, or
+	// above where the limit is a floor.
+	Needed float64 `json:"needed"`
 	// Probability is that of reaching the limit within the horizon, from 0 to 1.
 	Probability float64   `json:"probability"`
 	Horizon     time.Time `json:"horizon"`
@@ -58,7 +62,7 @@ func (p *Passage) String() string {
 // Without ground, which is growth or a scenario, it dates nothing: that chance
 // alone may carry a level over the limit is in the probability.
 func passage(paths [][]float64, h *history, limit float64, below, ground bool) *Passage {
-	p := &Passage{Limit: limit, Below: below, Horizon: h.at(len(h.values) + len(paths) - 1)}
+	p := &Passage{Limit: limit, Below: below, Horizon: h.at(len(h.values) + len(paths) - 1), Needed: extreme(paths, h.current(), below)}
 	reached := func(v float64) bool {
 		if below {
 			return v <= limit
@@ -102,6 +106,29 @@ func passage(paths [][]float64, h *history, limit float64, below, ground bool) *
 		p.Status = Possible
 	}
 	return p
+}
+
+// extreme returns what nine of ten paths never exceed, or where below never fall
+// under, starting from now. A path's own peak counts: each step's quantile alone
+// would be exceeded by more of them, one here and one there.
+func extreme(paths [][]float64, now float64, below bool) float64 {
+	furthest := make([]float64, len(paths[0]))
+	for j := range furthest {
+		furthest[j] = now
+	}
+	for _, values := range paths {
+		for j, v := range values {
+			if (v > furthest[j]) != below {
+				furthest[j] = v
+			}
+		}
+	}
+	n := len(furthest)
+	nine := int(math.Ceil(0.9*float64(n))) - 1
+	if below {
+		nine = n - 1 - nine
+	}
+	return selectInPlace(furthest, nine)
 }
 
 // towards reports whether most paths end nearer to the limit than they began.

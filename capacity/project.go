@@ -19,10 +19,6 @@ type ProjectOptions struct {
 	Below bool
 	// Scenario changes what is expected.
 	Scenario Scenario
-	// Step is the distance of the values that are looked at; zero: a day. Where
-	// points are closer, each step takes the peak of a gauge (the lowest value
-	// with Below) and the last value of the other kinds.
-	Step time.Duration
 	// Paths is how many futures are simulated; zero: 1000.
 	Paths int
 	// Seed makes the simulation reproducible; it is mixed with the series' name.
@@ -30,6 +26,11 @@ type ProjectOptions struct {
 	// Now is the present, to say how old the newest point is; zero: unknown.
 	Now time.Time
 }
+
+// projectedStep is the distance of the values that are looked at. Where points are
+// closer, each step takes the peak of a gauge (the lowest value with Below) and the
+// last value of the other kinds.
+const projectedStep = 24 * time.Hour
 
 // A Status says what came of a projection.
 type Status string
@@ -114,7 +115,7 @@ func Project(series Series, opts ProjectOptions) (*Projection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("projecting %s: %w", series.Name, err)
 	}
-	h, err := clean(series, opts.Step, opts.Below)
+	h, err := clean(series, projectedStep, opts.Below)
 	if err != nil {
 		return nil, fmt.Errorf("projecting %s: %w", series.Name, err)
 	}
@@ -127,6 +128,8 @@ func Project(series Series, opts ProjectOptions) (*Projection, error) {
 			p.EnoughAt = &enough
 		}
 		return p, nil
+	case !opts.Scenario.applies(series.Kind):
+		return nil, fmt.Errorf("projecting %s: a retention is of what accumulates, a %s, and this is a %s", series.Name, Size, p.Kind)
 	case opts.Scenario.retains() && int(opts.Scenario.Retention.Std()/h.step) > len(h.values):
 		return nil, fmt.Errorf("projecting %s: a retention of %s takes a history as long, and there are %s", series.Name, opts.Scenario.Retention, count(len(h.values), "step", "steps"))
 	case h.constant():
@@ -138,17 +141,14 @@ func Project(series Series, opts ProjectOptions) (*Projection, error) {
 }
 
 func (o ProjectOptions) complete() (ProjectOptions, error) {
-	if o.Horizon < 0 || o.Step < 0 || o.Paths < 0 {
-		return o, fmt.Errorf("horizon %s, step %s and paths %d must not be negative", o.Horizon, o.Step, o.Paths)
+	if o.Horizon < 0 || o.Paths < 0 {
+		return o, fmt.Errorf("horizon %s and paths %d must not be negative", o.Horizon, o.Paths)
 	}
 	if o.Limit != nil && (math.IsNaN(*o.Limit) || math.IsInf(*o.Limit, 0)) {
 		return o, fmt.Errorf("the limit is %v", *o.Limit)
 	}
 	if o.Horizon == 0 {
 		o.Horizon = 90 * 24 * time.Hour
-	}
-	if o.Step == 0 {
-		o.Step = 24 * time.Hour
 	}
 	if o.Paths == 0 {
 		o.Paths = 1000

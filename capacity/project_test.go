@@ -365,3 +365,54 @@ func TestProjectAllIsReproducible(t *testing.T) {
 		t.Error("a series that is none gave no error")
 	}
 }
+
+// What is needed is by each future's own peak: ten that peak on different days are
+// all below a quantile of every day.
+func TestWhatIsNeededIsByThePeakOfEachFuture(t *testing.T) {
+	paths := make([][]float64, 10)
+	for step := range paths {
+		paths[step] = slices.Repeat([]float64{5}, 10)
+		paths[step][step] = 100 + float64(step)
+	}
+	if got := extreme(paths, 5, false); got != 108 {
+		t.Errorf("nine of ten stay below %v, want 108", got)
+	}
+	for step := range paths {
+		paths[step][step] = -float64(step)
+	}
+	if got := extreme(paths, 5, true); got != -8 {
+		t.Errorf("nine of ten stay above %v, want -8", got)
+	}
+	p := project(t, nightly("x", Gauge, straight(60, 5)), ProjectOptions{Limit: limitAt(500)})
+	if last := p.Steps[len(p.Steps)-1]; p.Limit.Needed <= last.High80 {
+		t.Errorf("needed %v, and one step alone has %v", p.Limit.Needed, last.High80)
+	}
+}
+
+func TestRetentionIsOfWhatAccumulates(t *testing.T) {
+	keep := ScenarioRule{Name: "keep", Retention: unit.Duration(30 * 24 * time.Hour)}
+	named := keep
+	named.Metrics = []string{"rows"}
+	for _, c := range []struct {
+		rule   ScenarioRule
+		metric string
+		base   unit.Base
+		kind   Kind
+		want   bool
+	}{
+		{keep, "host.filesystem.root", unit.Bytes, Size, true},
+		{keep, "host.cpu", unit.Ratio, Gauge, false},
+		{keep, "pg.primary.connections", unit.Count, Gauge, false},
+		{keep, "pg.primary.transaction_ids", unit.Count, Size, false},
+		{named, "pg.primary.rows.table.public.a", unit.Count, Size, true},
+		{named, "prom.rows", unit.Count, Gauge, false},
+		{ScenarioRule{Name: "x", Growth: 2}, "host.cpu", unit.Ratio, Gauge, true},
+	} {
+		if got := c.rule.Applies(c.metric, c.base, c.kind); got != c.want {
+			t.Errorf("%+v of %s: %v, want %v", c.rule, c.metric, got, c.want)
+		}
+	}
+	if _, err := Project(nightly("cpu", Gauge, straight(60, 1)), ProjectOptions{Scenario: keep.Scenario()}); err == nil || !strings.Contains(err.Error(), "accumulates") {
+		t.Errorf("a gauge was retained: %v", err)
+	}
+}

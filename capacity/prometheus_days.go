@@ -218,9 +218,17 @@ func metricPart(text string) string {
 	}, text)
 }
 
-// Named tells whether a pattern is a part of a metric's name, dot by dot. A disk
-// is a file system.
+// SourceMark parts a metric's name from the source that measured it, where several
+// sources measure the same: host.cpu@db-1.
+const SourceMark = "@"
+
+// Named tells whether a pattern is a part of a metric's name, dot by dot, whatever
+// its source; a pattern with a source is of that source alone. A disk is a file
+// system.
 func Named(metric, pattern string) bool {
+	if !strings.Contains(pattern, SourceMark) {
+		metric, _, _ = strings.Cut(metric, SourceMark)
+	}
 	if pattern == "disk" {
 		pattern = "filesystem"
 	}

@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -224,12 +226,18 @@ func readCounters(ctx context.Context, config SamplerConfig) (c counters, err er
 	}
 	// Containers and some systems lack the following: their rates are then 0.
 	if disks, err := disk.IOCountersWithContext(ctx); err == nil {
-		for _, d := range disks {
-			c.read, c.written = c.read+d.ReadBytes, c.written+d.WriteBytes
+		for _, name := range hardware(config.Root, "block", slices.Sorted(maps.Keys(disks))) {
+			c.read, c.written = c.read+disks[name].ReadBytes, c.written+disks[name].WriteBytes
 		}
 	}
-	if all, err := net.IOCountersWithContext(ctx, false); err == nil && len(all) == 1 {
-		c.received, c.sent = all[0].BytesRecv, all[0].BytesSent
+	if all, err := net.IOCountersWithContext(ctx, true); err == nil {
+		interfaces := map[string]net.IOCountersStat{}
+		for _, i := range all {
+			interfaces[i.Name] = i
+		}
+		for _, name := range hardware(config.Root, "class/net", slices.Sorted(maps.Keys(interfaces))) {
+			c.received, c.sent = c.received+interfaces[name].BytesRecv, c.sent+interfaces[name].BytesSent
+		}
 	}
 	c.group, c.grouped = readCgroup(config.Root)
 	c.processSeconds = map[string]map[int32]float64{}
@@ -250,6 +258,25 @@ func readCounters(ctx context.Context, config SamplerConfig) (c counters, err er
 		}
 	}
 	return c, nil
+}
+
+// hardware returns those of a class of devices whose traffic counts: what is a part
+// of another or built upon it (partitions, RAID, the device mapper, bridges, the
+// pairs of containers) would count the same bytes again. Where none is hardware,
+// as within a container, all but loopback are taken.
+func hardware(root fs.FS, class string, names []string) []string {
+	var own, others []string
+	for _, name := range names {
+		if _, err := fs.Stat(root, path.Join("sys", class, name, "device")); err == nil {
+			own = append(own, name)
+		} else if !strings.HasPrefix(name, "lo") {
+			others = append(others, name)
+		}
+	}
+	if len(own) == 0 {
+		return others
+	}
+	return own
 }
 
 // Samples returns the usage as metrics: host.* and, per process, proc.<name>.*.

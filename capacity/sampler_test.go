@@ -5,8 +5,12 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
+
+	"github.com/shirou/gopsutil/v3/disk"
 )
 
 // A process that spins shows in the host's and in its own usage.
@@ -55,5 +59,54 @@ func TestAProcessThatIsNotThereIsAWarning(t *testing.T) {
 	}
 	if u := s.Stop(); len(u.Warnings) != 1 || len(u.Processes) != 0 {
 		t.Errorf("%+v", u)
+	}
+}
+
+// Bytes count once, where the hardware is: not for the partition, the volume and
+// the bridge again.
+func TestTrafficCountsOnce(t *testing.T) {
+	system := fstest.MapFS{"sys/block/sda/device": {}, "sys/block/dm-0/dm": {}, "sys/class/net/eth0/device": {}, "sys/class/net/docker0/bridge": {}}
+	for _, c := range []struct {
+		class       string
+		names, want []string
+	}{
+		{"block", []string{"dm-0", "loop0", "sda", "sda1"}, []string{"sda"}},
+		{"class/net", []string{"docker0", "eth0", "lo", "veth12"}, []string{"eth0"}},
+		{"class/net", []string{"eth1", "lo"}, []string{"eth1"}}, // in a container
+		{"block", nil, nil},
+	} {
+		if got := hardware(system, c.class, c.names); !slices.Equal(got, c.want) {
+			t.Errorf("of %v count %v, want %v", c.names, got, c.want)
+		}
+	}
+}
+
+func TestOnlyFileSystemsThatFillAreWatched(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		parts []disk.PartitionStat
+		want  []string
+	}{
+		{"a machine", []disk.PartitionStat{
+			{Device: "/dev/sda1", Mountpoint: "/", Fstype: "ext4", Opts: []string{"rw"}},
+			{Device: "/dev/loop3", Mountpoint: "/snap/core/1", Fstype: "squashfs", Opts: []string{"ro"}},
+			{Device: "/dev/sr0", Mountpoint: "/media/cd", Fstype: "iso9660", Opts: []string{"rw"}},
+			{Device: "/dev/sdb1", Mountpoint: "/srv/chroot/data", Fstype: "xfs", Opts: []string{"rw", "bind"}},
+			{Device: "/dev/sdb1", Mountpoint: "/var/lib/postgresql", Fstype: "xfs", Opts: []string{"rw"}},
+			{Device: "/dev/sdc1", Mountpoint: "/archive", Fstype: "ext4", Opts: []string{"ro"}},
+		}, []string{"/", "/var/lib/postgresql"}},
+		{"a container", []disk.PartitionStat{
+			{Device: "/dev/vdb", Mountpoint: "/data", Fstype: "ext4", Opts: []string{"rw"}},
+			{Device: "/dev/vda", Mountpoint: "/etc/hosts", Fstype: "ext4", Opts: []string{"rw", "bind"}},
+			{Device: "/dev/vda", Mountpoint: "/etc/resolv.conf", Fstype: "ext4", Opts: []string{"rw", "bind"}},
+		}, []string{"/", "/data"}},
+		{"a root that is read-only", []disk.PartitionStat{
+			{Device: "/dev/sda1", Mountpoint: "/", Fstype: "ext4", Opts: []string{"ro"}}, {Device: "/dev/sda2", Mountpoint: "/var", Fstype: "ext4", Opts: []string{"rw"}},
+		}, []string{"/var"}},
+	} {
+		folder := func(path string) bool { return !strings.HasPrefix(path, "/etc/") }
+		if got := mountsThatFill(c.parts, folder); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
 	}
 }

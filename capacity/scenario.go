@@ -40,6 +40,9 @@ func (s Scenario) validate() error {
 
 func (s Scenario) retains() bool { return s.Retention > 0 }
 
+// applies reports whether the scenario can be of a series of a kind.
+func (s Scenario) applies(kind Kind) bool { return !s.retains() || kind == Size }
+
 // changes reports whether the scenario moves the level by itself.
 func (s Scenario) changes() bool {
 	return s.retains() || (s.Load != 0 && s.Load != 1) || s.Add != 0 || s.AddPerDay != 0

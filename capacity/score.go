@@ -98,7 +98,15 @@ func observedAt(old *Projection, series Series) ([]float64, error) {
 		came[i] = math.NaN()
 	}
 	daily := medianSpacing(points) > step/2
+	counted, newest := 0.0, old.Last // before the last reset, and by the counter itself
 	for _, p := range points {
+		if old.Kind == Counter && p.time.After(*old.To) {
+			if p.value < newest {
+				counted += newest
+			}
+			newest = p.value
+			p.value += counted
+		}
 		ahead := float64(p.time.Sub(*old.To)) / float64(step)
 		i := int(math.Ceil(ahead)) - 1
 		if daily {

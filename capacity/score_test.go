@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -69,5 +70,24 @@ func TestScoreNeedsWhatCame(t *testing.T) {
 	}
 	if _, err := ScoreProjection(&Projection{Status: InsufficientHistory}, s); err == nil {
 		t.Error("a projection without steps was scored")
+	}
+}
+
+func TestScoreOfACounterThatWasReset(t *testing.T) {
+	s := nightly("wal", Counter, straight(40, 0))
+	then := s
+	then.Times, then.Values = s.Times[:30], s.Values[:30]
+	old := project(t, then, ProjectOptions{})
+	whole, err := ScoreProjection(old, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reset := s
+	reset.Values = slices.Clone(s.Values)
+	for i := 35; i < 40; i++ { // it begins again at 0
+		reset.Values[i] -= s.Values[34]
+	}
+	if score, err := ScoreProjection(old, reset); err != nil || math.Abs(score.MAE-whole.MAE) > 1e-9 {
+		t.Errorf("off by %v after a reset, and by %v without: %v", score.MAE, whole.MAE, err)
 	}
 }

@@ -37,7 +37,8 @@ type ResourceAmount struct {
 type VPARecommendation struct {
 	Target     ResourceAmount `json:"target"`
 	LowerBound ResourceAmount `json:"lower_bound"`
-	UpperBound ResourceAmount `json:"upper_bound"`
+	// UpperBound is nil where there is none yet, as with a single sample.
+	UpperBound *ResourceAmount `json:"upper_bound"`
 	// Confidence is in days of history: with little of it the bounds are wide.
 	Confidence float64  `json:"confidence"`
 	Samples    int      `json:"samples"`
@@ -97,9 +98,9 @@ func RecommendVPA(samples []UsageSample, o VPAOptions) (*VPARecommendation, erro
 	}
 	r.Target = estimate(.9, 1)
 	r.LowerBound = estimate(.5, math.Pow(1+.001/r.Confidence, -2))
-	r.UpperBound = estimate(.95, 1+1/r.Confidence)
-	if r.Confidence == 0 { // one sample: the bounds are open
-		r.UpperBound = ResourceAmount{math.MaxFloat64, math.MaxFloat64}
+	if r.Confidence > 0 {
+		upper := estimate(.95, 1+1/r.Confidence)
+		r.UpperBound = &upper
 	}
 	if cpu.total == 0 {
 		r.Warnings = append(r.Warnings, "CPU was not measured: what stands for it is the least that a pod gets")

@@ -31,26 +31,33 @@ type Bench struct {
 // Open connects to a node and draws the arguments of the suite's cases. Close
 // ends the connection.
 func Open(ctx context.Context, node Node, config Config) (*Bench, error) {
-	queries, err := config.queries()
+	return OpenLike(ctx, node, config, nil)
+}
+
+// OpenLike is Open with the arguments that the cases of an earlier result had, so
+// that both are of the same work though the data have changed. Queries that it
+// lacks, or had no arguments for, are drawn anew; nil draws all.
+func OpenLike(ctx context.Context, node Node, config Config, earlier *Result) (*Bench, error) {
+	queries, err := config.AllQueries()
 	if err != nil {
 		return nil, err
 	}
-	conn, err := connect(ctx, node, config)
+	conn, err := connect(ctx, node, Config{})
 	if err != nil {
 		return nil, err
 	}
 	b := &Bench{node: node, config: config, conn: conn, rng: rand.New(rand.NewPCG(config.Seed, 0x5ca1e))}
-	if err := b.prepare(ctx, queries); err != nil {
+	if err := b.prepare(ctx, queries, earlier); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil
 }
 
-func (b *Bench) prepare(ctx context.Context, queries []Query) (err error) {
+func (b *Bench) prepare(ctx context.Context, queries []Query, earlier *Result) (err error) {
 	if b.version, b.versionNum, err = serverVersion(ctx, b.conn); err != nil {
 		return fmt.Errorf("reading the version of %s: %w", b.node.Name, err)
 	}
-	if b.cases, err = expandCases(ctx, b.conn, queries, b.config.Seed); err != nil {
+	if b.cases, err = b.expandCases(ctx, queries, earlier); err != nil {
 		return err
 	}
 	if len(b.cases) == 0 {
@@ -79,7 +86,7 @@ func (b *Bench) Close() error {
 // need that have not failed.
 func (b *Bench) reopen(ctx context.Context, runs []*caseRun) error {
 	<-b.conn.PgConn().CleanupDone()
-	conn, err := connect(ctx, b.node, b.config)
+	conn, err := connect(ctx, b.node, Config{})
 	if err != nil {
 		return err
 	}

@@ -18,12 +18,11 @@ import (
 // A caseRun gathers the executions of one case.
 type caseRun struct {
 	benchCase
+	bench     *Bench
 	statement string // the name of the prepared statement
 	result    CaseResult
 	plans     []*planRun
-	unstable  bool // the number of rows differed from one run to another
 	prepared  bool
-	cut       bool // the budget was spent before its last repetition
 }
 
 // A planRun gathers those with one kind of plan.
@@ -34,21 +33,18 @@ type planRun struct {
 	result       PlanResult
 	timed        []*Plan   // with the clock at the nodes
 	executions   []float64 // ms, without it
-	fingerprints map[string]bool
+	fingerprints []string  // of each run
 }
 
 // newCaseRun makes the case at place i of the suite ready to run.
 func (b *Bench) newCaseRun(i int, c benchCase) *caseRun {
-	r := &caseRun{benchCase: c, statement: fmt.Sprintf("scaleproof_%d", i), result: CaseResult{Name: c.name, SQL: c.sql}}
-	for _, a := range c.args {
-		text := "NULL"
-		if a != nil {
-			text = string(a)
-		}
-		r.result.Args = append(r.result.Args, text)
+	r := &caseRun{benchCase: c, bench: b, statement: fmt.Sprintf("scaleproof_%d", i), result: CaseResult{Name: c.name, SQL: c.sql, Query: c.query}}
+	r.result.setArguments(c.args)
+	if c.fault != nil {
+		r.result.Error = c.fault.Error()
 	}
 	for _, kind := range b.config.planModes(len(c.args) > 0) {
-		r.plans = append(r.plans, &planRun{caseRun: r, mode: kind, version: b.versionNum, result: PlanResult{Histogram: stats.NewHistogram()}, fingerprints: map[string]bool{}})
+		r.plans = append(r.plans, &planRun{caseRun: r, mode: kind, version: b.versionNum, result: PlanResult{Histogram: stats.NewHistogram()}})
 	}
 	return r
 }
@@ -91,7 +87,7 @@ func (r *caseRun) warmUp(ctx context.Context, conn *pgx.Conn) error {
 // one of its plans has no figures.
 func (r *caseRun) finish() CaseResult {
 	for _, p := range r.plans {
-		if r.cut && r.result.Error == "" && len(p.result.ClientTime) == 0 {
+		if r.result.Cut && r.result.Error == "" && len(p.result.ClientTime) == 0 {
 			r.result.Error = "the suite's budget was spent before it was measured"
 		}
 	}
@@ -122,7 +118,7 @@ func (p *planRun) measure(ctx context.Context, conn *pgx.Conn) error {
 	p.result.Figures = plan.Figures()
 	p.result.Shape = plan.Root.Shape()
 	p.result.Fingerprint = plan.Fingerprint()
-	p.fingerprints[p.result.Fingerprint] = true
+	p.fingerprints = append(p.fingerprints, p.result.Fingerprint)
 	if p.result.WorkersLaunched < p.result.WorkersPlanned {
 		p.result.LackedWorkers++
 		return nil
@@ -143,6 +139,7 @@ func (p *planRun) timeNodes(ctx context.Context, conn *pgx.Conn) error {
 
 // finish chooses the plan of the middle of the runs that timed the nodes.
 func (p *planRun) finish() {
+	p.result.Fingerprints = several(p.fingerprints)
 	if len(p.timed) == 0 {
 		return
 	}
@@ -162,8 +159,9 @@ func (p *Plan) withoutSerialization() float64 {
 	return p.ExecutionTime - p.Serialization.Time
 }
 
+// choosePlan makes the transaction ready for the next statement.
 func (p *planRun) choosePlan(ctx context.Context, conn *pgconn.PgConn) error {
-	_, err := conn.Exec(ctx, "SET LOCAL "+planCacheMode+" = "+p.mode).ReadAll()
+	_, err := conn.Exec(ctx, "SET LOCAL "+planCacheMode+" = "+p.mode+"; "+p.bench.setTimeout()).ReadAll()
 	return err
 }
 
@@ -203,7 +201,7 @@ func (p *planRun) execute(ctx context.Context, conn *pgx.Conn) (time.Duration, e
 	case hash:
 		p.caseRun.result.ResultHash = fmt.Sprintf("%s-%.0f", hex.EncodeToString(digest[:8]), count)
 	case count != p.caseRun.result.Rows:
-		p.unstable = true
+		p.caseRun.result.Unstable = true
 	}
 	p.caseRun.result.Rows = count
 	return took, nil

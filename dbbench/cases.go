@@ -2,13 +2,16 @@ package dbbench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // A benchCase is one query with one set of arguments.
@@ -19,16 +22,25 @@ type benchCase struct {
 	args   [][]byte // as text; nil is NULL
 	weight float64
 	random []generator // under load the arguments are drawn anew
+	fault  error       // why it has no arguments, and can't run
 }
 
-// expandCases gives the cases of all queries.
-func expandCases(ctx context.Context, conn *pgx.Conn, queries []Query, seed uint64) ([]benchCase, error) {
+// errArguments is that a query's arguments could not be drawn, which is its result.
+var errArguments = errors.New("drawing the arguments")
+
+// expandCases gives the cases of all queries. A query whose arguments can't be
+// drawn gives one, with its fault. Those that an earlier result has are taken from
+// there; nil draws all.
+func (b *Bench) expandCases(ctx context.Context, queries []Query, earlier *Result) ([]benchCase, error) {
 	var all []benchCase
 	names := map[string]bool{}
 	for _, q := range queries {
-		cases, err := q.cases(ctx, conn, seed)
-		if err != nil {
-			return nil, fmt.Errorf("drawing the arguments of %s: %w", q.Name, err)
+		cases, err := b.casesOf(ctx, q, earlier)
+		switch {
+		case err != nil && (ctx.Err() != nil || b.conn.IsClosed()):
+			return nil, fmt.Errorf("%w of %s: %w", errArguments, q.Name, errors.Join(context.Cause(ctx), err))
+		case err != nil:
+			cases = []benchCase{{name: q.Name, fault: fmt.Errorf("%w: %w", errArguments, err)}}
 		}
 		weight := q.Weight
 		if weight == 0 {
@@ -37,7 +49,7 @@ func expandCases(ctx context.Context, conn *pgx.Conn, queries []Query, seed uint
 		for i := range cases {
 			cases[i].query, cases[i].sql, cases[i].weight = q.Name, q.SQL, weight/float64(len(cases))
 			if names[cases[i].name] {
-				return nil, fmt.Errorf("two cases have the name %s: the first column must differ", cases[i].name)
+				return nil, fmt.Errorf("two cases have the name %s: give one of their queries another name", cases[i].name)
 			}
 			names[cases[i].name] = true
 		}
@@ -46,22 +58,60 @@ func expandCases(ctx context.Context, conn *pgx.Conn, queries []Query, seed uint
 	return all, nil
 }
 
-// cases gives one case, or one for each row that the arguments are drawn from.
-func (q Query) cases(ctx context.Context, conn *pgx.Conn, seed uint64) ([]benchCase, error) {
+// casesOf gives one case, or one for each row that the arguments are drawn from.
+func (b *Bench) casesOf(ctx context.Context, q Query, earlier *Result) ([]benchCase, error) {
+	from := q.ArgsFrom
 	switch {
-	case q.ArgsFrom != "":
-		return drawCases(ctx, conn, q.Name, q.ArgsFrom)
 	case q.Organizations != "":
-		return drawCases(ctx, conn, q.Name, organizationsQuery(q.Organizations))
+		from = organizationsQuery(q.Organizations)
 	case len(q.Random) > 0:
-		c, err := randomCase(q, seed)
+		c, err := randomCase(q, b.config.Seed)
 		return []benchCase{c}, err
+	case from == "":
+		c := benchCase{name: q.Name}
+		for _, a := range q.Args {
+			c.args = append(c.args, []byte(a))
+		}
+		return []benchCase{c}, nil
 	}
-	c := benchCase{name: q.Name}
-	for _, a := range q.Args {
-		c.args = append(c.args, []byte(a))
+	if same := earlier.casesOf(q); len(same) > 0 {
+		return same, nil
 	}
-	return []benchCase{c}, nil
+	return b.drawCases(ctx, q.Name, from)
+}
+
+// casesOf returns the cases that a result has of a query, with their arguments.
+func (r *Result) casesOf(q Query) []benchCase {
+	var cases []benchCase
+	for i := 0; r != nil && i < len(r.Cases); i++ {
+		if c := r.Cases[i]; c.Query == q.Name && c.SQL == q.SQL && len(c.Args) > 0 {
+			cases = append(cases, benchCase{name: c.Name, args: c.arguments()})
+		}
+	}
+	return cases
+}
+
+// setArguments keeps arguments as texts.
+func (c *CaseResult) setArguments(args [][]byte) {
+	for i, a := range args {
+		text := string(a)
+		if a == nil {
+			text = "NULL"
+			c.Nulls = append(c.Nulls, i)
+		}
+		c.Args = append(c.Args, text)
+	}
+}
+
+// arguments returns what setArguments kept.
+func (c *CaseResult) arguments() [][]byte {
+	args := make([][]byte, len(c.Args))
+	for i, a := range c.Args {
+		if !slices.Contains(c.Nulls, i) {
+			args[i] = []byte(a)
+		}
+	}
+	return args
 }
 
 // randomCase draws the arguments once, from the seed and the query's name, so
@@ -82,22 +132,33 @@ func randomCase(q Query, seed uint64) (benchCase, error) {
 	return c, nil
 }
 
-// drawCases makes a case of each row: its first column names it.
-func drawCases(ctx context.Context, conn *pgx.Conn, name, query string) ([]benchCase, error) {
-	// Values in text, as the server prints them, go back to it unchanged.
-	result := conn.PgConn().ExecParams(ctx, query, nil, nil, nil, nil).Read()
-	if result.Err != nil {
-		return nil, result.Err
+// drawCases makes a case of each row: its first column names it. The query runs as
+// those of the suite do, in a transaction that is rolled back.
+func (b *Bench) drawCases(ctx context.Context, name, query string) ([]benchCase, error) {
+	var result *pgconn.Result
+	err := b.inTransaction(ctx, func() error {
+		// Values in text, as the server prints them, go back to it unchanged.
+		result = b.conn.PgConn().ExecParams(ctx, query, nil, nil, nil, nil).Read()
+		return result.Err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(result.Rows) == 0 {
+		return nil, errors.New("the query gives no row")
 	}
 	if len(result.FieldDescriptions) < 2 {
-		return nil, fmt.Errorf("it needs a column that names the case, and one for each argument")
+		return nil, errors.New("it needs a column that names the case, and one for each argument")
 	}
 	var cases []benchCase
+	names := map[string]bool{}
 	for _, row := range result.Rows {
-		cases = append(cases, benchCase{name: name + "-" + caseName(row[0]), args: row[1:]})
-	}
-	if len(cases) == 0 {
-		return nil, fmt.Errorf("the query gives no row")
+		c := benchCase{name: name + "-" + caseName(row[0]), args: row[1:]}
+		if names[c.name] {
+			return nil, fmt.Errorf("two cases have the name %s: the first column must differ", c.name)
+		}
+		names[c.name] = true
+		cases = append(cases, c)
 	}
 	return cases, nil
 }

@@ -62,4 +62,7 @@ func statementTimeout(c Config) time.Duration {
 	return c.StatementTimeout.Std()
 }
 
-func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
+// milliseconds rounds up: 0 would be no limit.
+func milliseconds(d time.Duration) string {
+	return fmt.Sprint((d + time.Millisecond - 1).Milliseconds())
+}

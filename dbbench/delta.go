@@ -22,14 +22,19 @@ type StatisticsDelta struct {
 	// notes say why.
 	Lossy  []string `json:"lossy,omitempty"`
 	Absent []string `json:"absent,omitempty"`
+	// Hidden counts, per view, the rows after that the role may not tell apart,
+	// and that are left out. Unwatched names views of which nobody counts what was
+	// reset or thrown away.
+	Hidden    map[string]int `json:"hidden,omitempty"`
+	Unwatched []string       `json:"unwatched,omitempty"`
 }
 
 // A DeltaRow is what the counters of one row counted.
 type DeltaRow struct {
 	Row      Row                `json:"row"` // as it was after, or before it was gone
 	Counters map[string]float64 `json:"counters"`
-	// Unknown says why a row has no counters: it was reset, or counted
-	// backwards, or was not there before and may be older than that.
+	// Unknown says why a row has no counters: it was reset, counted backwards, or
+	// is gone. One that is new has counted from zero, and is known.
 	Unknown string `json:"unknown,omitempty"`
 }
 
@@ -54,10 +59,55 @@ func Delta(before, after *Statistics) *StatisticsDelta {
 			d.subtract(v, before, after)
 		}
 	}
-	if dealloc(before) != dealloc(after) {
+	switch _, there := d.Views[statements]; {
+	case there && (before.Views[statementsInfo] == nil || after.Views[statementsInfo] == nil):
+		d.Unwatched = append(d.Unwatched, statements)
+	case dealloc(before) != dealloc(after):
 		d.Lossy = append(d.Lossy, statements)
 	}
 	return d
+}
+
+// Doubts says in words what the delta does not know: of the node, of whole views,
+// and of how many rows.
+func (d *StatisticsDelta) Doubts() []string {
+	if d.Unknown != "" {
+		return []string{"nothing is known: " + d.Unknown}
+	}
+	var doubts []string
+	say := func(format string, args ...any) { doubts = append(doubts, fmt.Sprintf(format, args...)) }
+	for _, view := range d.Absent {
+		say("%s is in one of the captures only: what it counted is unknown", view)
+	}
+	for _, view := range d.Lossy {
+		say("%s has thrown entries away meanwhile: its sums are too small", view)
+	}
+	for _, view := range d.Unwatched {
+		say("whether %s was reset, or has thrown entries away, is unknown, since %s is lacking (it comes with version 1.9 of the extension, from PostgreSQL 14 on): its sums may be too small", view, statementsInfo)
+	}
+	for _, view := range slices.Sorted(maps.Keys(d.Hidden)) {
+		say("%d rows of %s can't be told apart, since they are hidden from the role, and are left out: GRANT pg_monitor to it", d.Hidden[view], view)
+	}
+	for _, view := range slices.Sorted(maps.Keys(d.Views)) {
+		unknown := map[string]int{}
+		for _, row := range d.Views[view] {
+			if row.Unknown != "" {
+				unknown[row.Unknown]++
+			}
+		}
+		for _, reason := range slices.Sorted(maps.Keys(unknown)) {
+			say("%s: %s unknown: %s", view, rowsAre(unknown[reason]), reason)
+		}
+	}
+	return doubts
+}
+
+// rowsAre says how many rows something is said of.
+func rowsAre(n int) string {
+	if n == 1 {
+		return "one row is"
+	}
+	return fmt.Sprintf("%d rows are", n)
 }
 
 // DeltaAll subtracts the captures of several nodes, each from its namesake. A node
@@ -90,6 +140,14 @@ func DeltaAll(before, after []*Statistics) []*StatisticsDelta {
 func (d *StatisticsDelta) subtract(v view, before, after *Statistics) {
 	rowsBefore, was := before.Views[v.name]
 	rowsAfter, is := after.Views[v.name]
+	rowsBefore, hiddenBefore := v.distinct(rowsBefore)
+	rowsAfter, hidden := v.distinct(rowsAfter)
+	if hidden > 0 && was && is {
+		if d.Hidden == nil {
+			d.Hidden = map[string]int{}
+		}
+		d.Hidden[v.name] = hidden
+	}
 	switch {
 	case was != is:
 		d.Absent = append(d.Absent, v.name)
@@ -100,7 +158,7 @@ func (d *StatisticsDelta) subtract(v view, before, after *Statistics) {
 			d.Views[v.name] = append(d.Views[v.name], DeltaRow{Row: row, Unknown: wasReset})
 		}
 	case is:
-		d.Views[v.name] = v.delta(rowsBefore, rowsAfter)
+		d.Views[v.name] = v.delta(rowsBefore, rowsAfter, hiddenBefore > 0)
 	}
 }
 
@@ -124,7 +182,9 @@ func dealloc(s *Statistics) float64 {
 	return 0
 }
 
-func (v view) delta(before, after []Row) []DeltaRow {
+// delta subtracts rows. hidden says that others were there before and could not be
+// told apart, so that a row which looks new may be one of them.
+func (v view) delta(before, after []Row, hidden bool) []DeltaRow {
 	old := map[string]Row{}
 	for _, row := range before {
 		old[v.keyOf(row)] = row
@@ -134,6 +194,9 @@ func (v view) delta(before, after []Row) []DeltaRow {
 		was, known := old[v.keyOf(row)]
 		delete(old, v.keyOf(row))
 		switch {
+		case !known && hidden:
+			rows = append(rows, DeltaRow{Row: row, Unknown: "it may have been hidden from the role before"})
+			continue
 		case !known:
 			// A new table or statement starts at zero.
 			was = Row{}
@@ -152,6 +215,19 @@ func (v view) delta(before, after []Row) []DeltaRow {
 		}
 	}
 	return rows
+}
+
+// distinct returns the rows that can be told apart, and how many can't: those of
+// which the server hides a part of the key, as it does the queryid of other roles'
+// statements, all look like one.
+func (v view) distinct(rows []Row) (known []Row, hidden int) {
+	known = slices.DeleteFunc(slices.Clone(rows), func(row Row) bool {
+		return slices.ContainsFunc(v.key, func(column string) bool {
+			value, there := row[column]
+			return there && value == nil // what this version lacks is no part of the key
+		})
+	})
+	return known, len(rows) - len(known)
 }
 
 func (v view) keyOf(row Row) string {
@@ -195,6 +271,3 @@ func (d *StatisticsDelta) Top(view, counter string, n int) []DeltaRow {
 	})
 	return rows[:min(n, len(rows))]
 }
-
-// ViewNames returns the names of the views that were captured, sorted.
-func (s *Statistics) ViewNames() []string { return slices.Sorted(maps.Keys(s.Views)) }

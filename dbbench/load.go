@@ -56,42 +56,63 @@ func (l LoadConfig) duration() time.Duration {
 	return l.Duration.Std()
 }
 
-// RunLoad runs the suite's cases on a node by many clients at the same time, in
-// a random mix by their weights. Each client has a connection of its own and
-// prepares each query once, as pgbench -M prepared does. Nothing can write
-// unless the configuration allows it, and then each transaction is rolled back.
-//
-// A statement that fails is counted; a connection that breaks is made anew.
-// RunLoad fails where it can't begin, and with ctx's cause when that ends: the
-// running statements are cancelled on the server then, and no connection stays
-// behind.
+// RunLoad opens the suite on a node, and loads it. See Bench.Load.
 func RunLoad(ctx context.Context, node Node, config Config, load LoadConfig) (*LoadResult, error) {
 	if err := load.Validate(); err != nil {
 		return nil, err
 	}
-	cases, err := loadCases(ctx, node, config)
-	if err != nil {
-		return nil, err
-	}
-	r := &loadRun{node: node, config: config, load: load, cases: cases, ended: make(chan struct{})}
-	defer r.closeClients()
-	if err := r.openClients(ctx, max(load.Clients, 1)); err != nil {
-		return nil, fmt.Errorf("opening the clients of the load: %w", errors.Join(context.Cause(ctx), err))
-	}
-	r.run(ctx)
-	if err := context.Cause(ctx); err != nil {
-		return nil, fmt.Errorf("running the load: %w", err)
-	}
-	return r.result(), nil
-}
-
-// loadCases draws the suite's cases over a connection of its own.
-func loadCases(ctx context.Context, node Node, config Config) ([]benchCase, error) {
 	bench, err := Open(ctx, node, config)
 	if err != nil {
 		return nil, err
 	}
-	return bench.cases, bench.Close()
+	if err := bench.Close(); err != nil {
+		return nil, err
+	}
+	return bench.Load(ctx, load)
+}
+
+// Load runs the bench's cases by many clients at the same time, in a random mix by
+// their weights. Each client has a connection of its own, so that a bench that was
+// closed will do, and prepares each query once, as pgbench -M prepared does. Nothing
+// can write unless the configuration allows it, and then each transaction is rolled
+// back.
+//
+// A statement that fails is counted; one that can't even be prepared fails as often
+// as it is drawn, without being sent. A connection that breaks is made anew. Load
+// fails where it can't begin, and with ctx's cause when that ends: the running
+// statements are cancelled on the server then, and no connection stays behind.
+func (b *Bench) Load(ctx context.Context, load LoadConfig) (*LoadResult, error) {
+	if err := load.Validate(); err != nil {
+		return nil, err
+	}
+	r := &loadRun{node: b.node, config: b.config, load: load, cases: b.cases, ended: make(chan struct{})}
+	defer r.closeClients()
+	if err := r.openClients(ctx, max(load.Clients, 1)); err != nil {
+		return nil, fmt.Errorf("opening the clients of the load: %w", errors.Join(context.Cause(ctx), err))
+	}
+	if r.canRun() {
+		r.run(ctx)
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, fmt.Errorf("running the load: %w", err)
+	}
+	result := r.result()
+	result.Version = b.version
+	return result, nil
+}
+
+// canRun tells whether any case can. Where none can, each is counted as failed once.
+func (r *loadRun) canRun() bool {
+	first := r.clients[0]
+	if slices.ContainsFunc(first.cases, func(cc clientCase) bool { return cc.fault == nil }) {
+		return true
+	}
+	r.started = time.Now()
+	r.from, r.end = r.started, r.started
+	for i, cc := range first.cases {
+		first.recorder.record(i, r.from, r.from, r.from, cc.fault)
+	}
+	return false
 }
 
 // A loadRun is one load while it runs.

@@ -33,6 +33,7 @@ type clientCase struct {
 	sql       string
 	args      [][]byte
 	draws     []draw // of the arguments that are drawn anew
+	fault     error  // why it can't run
 }
 
 func (r *loadRun) newClient(i int) *loadClient {
@@ -46,7 +47,7 @@ func (r *loadRun) newClient(i int) *loadClient {
 		if statements[b.query] == "" {
 			statements[b.query] = "scaleproof_" + strconv.Itoa(len(statements))
 		}
-		cc := clientCase{statement: statements[b.query], sql: b.sql, args: b.args}
+		cc := clientCase{statement: statements[b.query], sql: b.sql, args: b.args, fault: b.fault}
 		if len(b.random) > 0 {
 			cc.args = make([][]byte, len(b.random))
 		}
@@ -79,19 +80,37 @@ func (c *loadClient) connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connecting to %s: %w", c.run.node.Name, err)
 	}
-	prepared := map[string]bool{}
-	for _, cc := range c.cases {
-		if prepared[cc.statement] {
-			continue
-		}
-		prepared[cc.statement] = true
-		if _, err := conn.Prepare(ctx, cc.statement, cc.sql, nil); err != nil {
-			return errors.Join(fmt.Errorf("preparing %q: %w", cc.sql, err), conn.Close(ctx))
-		}
+	if err := c.prepare(ctx, conn); err != nil {
+		return errors.Join(err, conn.Close(ctx))
 	}
 	c.mu.Lock()
 	c.conn = conn
 	c.mu.Unlock()
+	return nil
+}
+
+// prepare prepares the statement of each query once. One that the server refuses
+// is the fault of its cases; an error is of the connection.
+func (c *loadClient) prepare(ctx context.Context, conn *pgconn.PgConn) error {
+	faults := map[string]error{}
+	for i := range c.cases {
+		cc := &c.cases[i]
+		if c.run.cases[i].fault != nil {
+			continue
+		}
+		fault, done := faults[cc.statement]
+		if !done {
+			var refused *pgconn.PgError
+			if _, fault = conn.Prepare(ctx, cc.statement, cc.sql, nil); fault != nil {
+				fault = fmt.Errorf("preparing %q: %w", cc.sql, fault)
+				if !errors.As(fault, &refused) || conn.IsClosed() || ctx.Err() != nil {
+					return fault
+				}
+			}
+			faults[cc.statement] = fault
+		}
+		cc.fault = fault
+	}
 	return nil
 }
 
@@ -139,7 +158,7 @@ func (c *loadClient) work(ctx context.Context) {
 		if !due.Before(c.run.from) {
 			c.recorder.record(i, due, sent, now, err)
 		}
-		if err != nil && c.broken(err) {
+		if err != nil && c.cases[i].fault == nil && c.broken(err) {
 			c.close()
 			c.reconnect(ctx)
 			now = time.Now()
@@ -171,6 +190,9 @@ func (c *loadClient) choose() int {
 // back where it may write. It uses no context: watching one costs as much as a
 // short query's work at the client, and cancel ends a statement without.
 func (c *loadClient) transaction(cc *clientCase) error {
+	if cc.fault != nil {
+		return cc.fault
+	}
 	if !c.run.config.AllowWrites {
 		return c.execute(cc)
 	}

@@ -117,6 +117,10 @@ func (l *loadLoop) next(ctx context.Context, wg *sync.WaitGroup, c *loopClient, 
 		return
 	}
 	c.which, c.sent = c.choose(), now
+	for c.cases[c.which].fault != nil { // another can run, as canRun has seen
+		l.record(c, now, c.cases[c.which].fault)
+		c.which = c.choose()
+	}
 	c.out = c.cases[c.which].encode(c.out[:0])
 	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(c.fd), uintptr(unsafe.Pointer(unsafe.SliceData(c.out))), uintptr(len(c.out)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
 	if errno == 0 && int(n) == len(c.out) {

@@ -2,7 +2,9 @@ package dbbench
 
 import (
 	"errors"
+	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 // A LoadResult is what a load measured in its window. Times are seconds.
 type LoadResult struct {
 	Node      string    `json:"node"`
+	Version   string    `json:"version"`
 	StartedAt time.Time `json:"started_at"` // of the window
 	Clients   int       `json:"clients"`
 	// OfferedRate is of transactions per second; 0 is as fast as it goes.
@@ -45,10 +48,14 @@ type LoadResult struct {
 
 // A LoadCase is the part of one case in a load.
 type LoadCase struct {
-	Name         string        `json:"name"`
-	Transactions int64         `json:"transactions"`
-	Errors       int64         `json:"errors,omitempty"`
-	ServiceTime  stats.Summary `json:"service_time"`
+	Name         string  `json:"name"`
+	Share        float64 `json:"share"` // of the mix, by its weight: above 0, at most 1
+	Transactions int64   `json:"transactions"`
+	Errors       int64   `json:"errors,omitempty"`
+	// Fault is why it could not run at all: its statement was not prepared, or its
+	// arguments not drawn. It then failed as often as it was its turn.
+	Fault       string        `json:"fault,omitempty"`
+	ServiceTime stats.Summary `json:"service_time"`
 }
 
 // maxShards bounds the recorders, each of which takes 210 KB and more for each
@@ -117,7 +124,10 @@ func (r *recorder) reconnected() {
 // errorKind names an error by its SQLSTATE.
 func errorKind(err error) string {
 	var fault *pgconn.PgError
-	if !errors.As(err, &fault) {
+	switch {
+	case errors.Is(err, errArguments):
+		return "no arguments"
+	case !errors.As(err, &fault):
 		return "connection"
 	}
 	if name := map[string]string{
@@ -151,17 +161,17 @@ func (r *loadRun) result() *LoadResult {
 			result.FirstError = shard.firstError
 		}
 	}
-	for i, c := range r.cases {
-		of := r.caseResult(i, service)
-		of.Name = c.name
-		result.Cases = append(result.Cases, of)
+	for i := range r.cases {
+		result.Cases = append(result.Cases, r.caseResult(i, service))
 	}
 	if r.load.Rate == 0 {
 		result.Histogram = service
 	}
 	result.Transactions = service.Count()
 	result.DurationSeconds = max(last.Sub(r.from), r.end.Sub(r.from)).Seconds()
-	result.TPS = float64(result.Transactions) / result.DurationSeconds
+	if result.DurationSeconds > 0 {
+		result.TPS = float64(result.Transactions) / result.DurationSeconds
+	}
 	result.ServiceTime, result.ResponseTime, result.Lateness = service.Summary(), result.Histogram.Summary(), lateness.Summary()
 	if r.load.Rate > 0 {
 		result.Unsent = max(int64(r.end.Sub(r.started).Seconds()*float64(r.load.Rate))-r.arrivals, 0)
@@ -171,7 +181,15 @@ func (r *loadRun) result() *LoadResult {
 
 // caseResult joins one case, and adds it to the service times of all.
 func (r *loadRun) caseResult(i int, all *stats.Histogram) LoadCase {
-	var of LoadCase
+	of := LoadCase{Name: r.cases[i].name, Share: r.clients[0].limits[i]}
+	if i > 0 {
+		of.Share -= r.clients[0].limits[i-1]
+	}
+	for _, client := range r.clients {
+		if fault := client.cases[i].fault; fault != nil && of.Fault == "" {
+			of.Fault = fault.Error()
+		}
+	}
 	service := stats.NewHistogram()
 	for _, shard := range r.shards {
 		of.Errors += shard.cases[i].errors
@@ -185,13 +203,20 @@ func (r *loadRun) caseResult(i int, all *stats.Histogram) LoadCase {
 }
 
 // Samples returns the load's metrics, db.load.*. The response time has no value
-// where nothing worked.
+// where nothing worked, and neither it nor the throughput has one where a case could
+// not run: what is left of the mix is other work.
 func (l *LoadResult) Samples() []snapshot.Sample {
+	whole := func(value float64) float64 {
+		if slices.ContainsFunc(l.Cases, func(c LoadCase) bool { return c.Fault != "" }) {
+			return math.NaN()
+		}
+		return value
+	}
 	failed := int64(0)
 	for _, n := range l.Errors {
 		failed += n
 	}
-	samples := []snapshot.Sample{{Name: "db.load.throughput", Unit: unit.PerSecond, Better: snapshot.Higher, Value: l.TPS}}
+	samples := []snapshot.Sample{{Name: "db.load.throughput", Unit: unit.PerSecond, Better: snapshot.Higher, Value: whole(l.TPS)}}
 	if all := failed + l.Transactions; all > 0 {
 		samples = append(samples, snapshot.Sample{Name: "db.load.errors", Unit: unit.Ratio, Better: snapshot.Lower, Value: float64(failed) / float64(all), Events: failed, Of: all})
 	}
@@ -199,7 +224,7 @@ func (l *LoadResult) Samples() []snapshot.Sample {
 		name string
 		at   float64
 	}{{"p50", .5}, {"p90", .9}, {"p99", .99}} {
-		samples = append(samples, snapshot.Sample{Name: "db.load.response." + q.name, Unit: unit.Seconds, Better: snapshot.Lower, Value: l.Histogram.Quantile(q.at)})
+		samples = append(samples, snapshot.Sample{Name: "db.load.response." + q.name, Unit: unit.Seconds, Better: snapshot.Lower, Value: whole(l.Histogram.Quantile(q.at))})
 	}
 	return samples
 }

@@ -121,6 +121,40 @@ func TestLoadOfManyClientsAndRows(t *testing.T) {
 	noneLeft(t, dsn)
 }
 
+// A query that can't be prepared, or has no arguments, fails as often as it is its
+// turn, and the others go on: by loops, by clients at a rate, and alone.
+func TestAQueryThatCantRunIsAResultOfTheLoad(t *testing.T) {
+	dsn := testpg.ForTest(t).NewDatabase(t)
+	queries := []Query{
+		{Name: "works", SQL: "SELECT 1", Weight: 2},
+		{Name: "wrong", SQL: "SELECT * FROM nowhere"},
+		{Name: "undrawn", SQL: "SELECT $1::int", ArgsFrom: "SELECT 1 WHERE false"},
+	}
+	for name, load := range map[string]LoadConfig{
+		"closed": {Clients: 3, Duration: unit.Duration(300 * time.Millisecond)},
+		"open":   {Clients: 3, Rate: 400, Duration: unit.Duration(500 * time.Millisecond)},
+	} {
+		r := loaded(t, dsn, Config{Queries: queries}, load)
+		works, wrong, undrawn := r.Cases[0], r.Cases[1], r.Cases[2]
+		all := float64(works.Transactions + wrong.Errors + undrawn.Errors)
+		if share := float64(wrong.Errors) / all; works.Transactions == 0 || works.Fault != "" || math.Abs(share-.25) > 5*math.Sqrt(.25*.75/all) || wrong.Share != .25 || r.Reconnects != 0 {
+			t.Errorf("%s: %v of %v are of the query that can't be prepared: %+v", name, wrong.Errors, all, r)
+		}
+		if !strings.Contains(wrong.Fault, "nowhere") || !strings.Contains(undrawn.Fault, "gives no row") || r.Errors["42P01"] != wrong.Errors || r.Errors["no arguments"] != undrawn.Errors {
+			t.Errorf("%s: %q and %q, %v", name, wrong.Fault, undrawn.Fault, r.Errors)
+		}
+		for _, s := range r.Samples() { // the rest of the mix is other work
+			if failed := s.Name == "db.load.errors"; failed == math.IsNaN(s.Value) {
+				t.Errorf("%s: %s is %v", name, s.Name, s.Value)
+			}
+		}
+	}
+	if r := loaded(t, dsn, Config{Queries: queries[1:]}, LoadConfig{Clients: 2}); r.Transactions != 0 || r.Cases[0].Errors != 1 || r.TPS != 0 || len(r.Errors) != 2 {
+		t.Errorf("none can run: %+v", r)
+	}
+	noneLeft(t, dsn)
+}
+
 func TestLoadWritesNothing(t *testing.T) {
 	dsn := testpg.ForTest(t).NewDatabase(t)
 	conn, err := pgx.Connect(t.Context(), dsn)

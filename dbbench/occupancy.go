@@ -10,8 +10,8 @@ import (
 	"scaleproof/internal/unit"
 )
 
-// largestTables is how many tables, and indexes, have figures of their own.
-const largestTables = 50
+// LargestTables is how many tables, and indexes, have figures of their own.
+const LargestTables = 50
 
 // xidLimit is how many transaction ids a database may use before it refuses
 // writes: 2^31 less the three million that are kept for the administrator.
@@ -49,7 +49,28 @@ func CaptureOccupancy(ctx context.Context, node Node) (samples []snapshot.Sample
 			notes = append(notes, fmt.Sprintf("%s of %s can't be read: %v", q.what, node.Name, err))
 		}
 	}
+	var hidden int
+	switch err := conn.QueryRow(ctx, hiddenSequences).Scan(&hidden); {
+	case err != nil:
+		notes = append(notes, fmt.Sprintf("which sequences of %s can be read is not known: %v", node.Name, err))
+	case hidden > 0:
+		notes = append(notes, fmt.Sprintf("%d sequences of %s can't be read: GRANT SELECT on them, or pg_read_all_data, to the role", hidden, node.Name))
+	}
 	return samples, notes, nil
+}
+
+// WALPosition returns how many bytes of log a node has ever written. It fails on a
+// standby, which writes none.
+func WALPosition(ctx context.Context, node Node) (position float64, err error) {
+	conn, err := pgx.Connect(ctx, node.DSN)
+	if err != nil {
+		return 0, fmt.Errorf("reading the log position of %s: %w", node.Name, err)
+	}
+	defer closeQuietly(conn)
+	if err := conn.QueryRow(ctx, "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8").Scan(&position); err != nil {
+		return 0, fmt.Errorf("reading the log position of %s: %w", node.Name, err)
+	}
+	return position, nil
 }
 
 // An occupancyQuery gives rows of a metric's name and its value.
@@ -68,7 +89,7 @@ func occupancyQueries() []occupancyQuery {
 			WHERE c.relkind IN (` + relkinds + `) AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_toast%'
 			ORDER BY pg_total_relation_size(c.oid) DESC LIMIT $1`
 	}
-	count := []any{largestTables}
+	count := []any{LargestTables}
 	return []occupancyQuery{
 		{"the size", unit.Bytes, `SELECT 'size.database', pg_database_size(current_database())::float8`, nil},
 		{"sizes of tables", unit.Bytes, largest(`'r', 'm'`, `'size.table.' || `+clean, `pg_total_relation_size(c.oid)`), count},
@@ -88,6 +109,9 @@ func occupancyQueries() []occupancyQuery {
 		{"what slots hold back", unit.Bytes, `SELECT 'slots', coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)), 0)::float8
 			FROM pg_replication_slots WHERE NOT pg_is_in_recovery()
 			UNION ALL SELECT 'slots_limit', setting::float8 * 1024 * 1024 FROM pg_settings WHERE name = 'max_slot_wal_keep_size' AND setting::bigint > 0`, nil},
+		{"what inactive slots hold back", unit.Bytes, `SELECT 'slots_inactive', max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn))::float8
+			FROM pg_replication_slots WHERE NOT pg_is_in_recovery() AND NOT active AND restart_lsn IS NOT NULL HAVING count(*) > 0`, nil},
+		{"whether it is a standby", unit.Count, `SELECT 'standby', pg_is_in_recovery()::int::float8`, nil},
 		{"replication slots", unit.Count, `SELECT 'replication_slots', count(*)::float8 FROM pg_replication_slots
 			UNION ALL SELECT 'replication_slots_limit', current_setting('max_replication_slots')::float8`, nil},
 		{"sequences", unit.Ratio, sequencesQuery, nil},
@@ -102,7 +126,14 @@ const sequencesQuery = `SELECT 'sequence.' || regexp_replace(schemaname || '.' |
 const sequenceUse = `SELECT s.schemaname, s.sequencename, s.last_value, d.refobjid::regclass::text AS relname, a.attname,
 	s.last_value::float8 / least(s.max_value, CASE a.atttypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE s.max_value END) AS used
 FROM pg_sequences s
-JOIN pg_class c ON c.oid = format('%I.%I', s.schemaname, s.sequencename)::regclass
+JOIN pg_namespace n ON n.nspname = s.schemaname
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = s.sequencename
 LEFT JOIN pg_depend d ON d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
 LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
 WHERE s.last_value IS NOT NULL AND s.increment_by > 0`
+
+// hiddenSequences counts those whose value the role may not read, which for
+// pg_sequences are like those that were never used. The order in which conditions
+// are looked at is that of a CASE alone.
+const hiddenSequences = `SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE CASE WHEN c.relkind = 'S' AND NOT pg_is_other_temp_schema(n.oid) THEN NOT has_sequence_privilege(c.oid, 'SELECT, USAGE') ELSE false END`

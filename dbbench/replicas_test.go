@@ -2,12 +2,15 @@ package dbbench
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"scaleproof/internal/snapshot"
 	"scaleproof/internal/testpg"
 )
 
@@ -76,6 +79,13 @@ func lagOf(t *testing.T, primary Node) float64 {
 
 func TestStatisticsOfAPrimaryAndTwoReplicas(t *testing.T) {
 	_, nodes := replicated(t)
+	for _, node := range nodes[:2] {
+		samples, notes, err := CaptureOccupancy(t.Context(), node)
+		at := slices.IndexFunc(samples, func(s snapshot.Sample) bool { return s.Name == "pg."+node.Name+".standby" })
+		if err != nil || len(notes) > 0 || at < 0 || (samples[at].Value == 1) != (node.Name != "primary") {
+			t.Errorf("the occupancy of %s: %v, %q, %v", node.Name, samples, notes, err)
+		}
+	}
 	before := captureAll(t, nodes)
 	if id := before[0].SystemIdentifier; id != before[1].SystemIdentifier || id != before[2].SystemIdentifier || before[0].InRecovery || !before[1].InRecovery {
 		t.Errorf("who is who: %q %v, %q %v", id, before[0].InRecovery, before[1].SystemIdentifier, before[1].InRecovery)
@@ -156,6 +166,19 @@ func TestTheLagOfAPausedReplicaIsSampled(t *testing.T) {
 	}
 }
 
+func TestTheLongestBlocksAreKept(t *testing.T) {
+	var sum activitySum
+	sum.begin("primary")
+	for i := range 3 * mostBlocks {
+		seconds := float64((i * 7) % (3 * mostBlocks)) // each once, in no order
+		sum.addBlock(Block{Query: fmt.Sprint(seconds), Seconds: seconds})
+	}
+	blocks := sum.finish().Blocks
+	if first, last := blocks[0].Seconds, blocks[len(blocks)-1].Seconds; len(blocks) != mostBlocks || first != 3*mostBlocks-1 || last != 2*mostBlocks {
+		t.Errorf("%d from %v to %v s", len(blocks), last, first)
+	}
+}
+
 func TestActivityShowsWhoBlocksWhom(t *testing.T) {
 	node := database(t)
 	holder, err := pgx.Connect(t.Context(), node.DSN)
@@ -176,7 +199,11 @@ func TestActivityShowsWhoBlocksWhom(t *testing.T) {
 		waiter <- err
 	}()
 	s := StartActivity(t.Context(), []Node{node, {Name: "gone", DSN: "postgres://127.0.0.1:1/x"}}, 10*time.Millisecond)
-	await(t, func() bool { return len(s.Part()[0].Blocks) > 0 })
+	// A sample reads the sessions first, when the one that waits may not be there yet.
+	await(t, func() bool {
+		part := s.Part()[0]
+		return len(part.Blocks) > 0 && len(part.Waits) > 0
+	})
 	if _, err := holder.Exec(t.Context(), "ROLLBACK"); err != nil {
 		t.Fatal(err)
 	}

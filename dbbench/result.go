@@ -19,19 +19,31 @@ type Result struct {
 	// Above 100 ns, times of nodes say more of the clock than of the query.
 	ClockCost float64  `json:"clock_cost"`
 	Warnings  []string `json:"warnings,omitempty"`
+
+	notes []string // those of Warnings that the figures do not tell
 }
 
 // A CaseResult is one query with one set of parameters.
 type CaseResult struct {
 	Name string `json:"name"` // part of metric names: db.<name>.time.p50
 	SQL  string `json:"sql"`
-	// Args are the values of the parameters as text; NULL is "NULL".
-	Args []string `json:"args,omitempty"`
+	// Query is the suite's query that it is a case of.
+	Query string `json:"query,omitempty"`
+	// Args are the values of the parameters as text; NULL is "NULL", and Nulls
+	// are the places, from 0, of those that are NULL rather than this text.
+	Args  []string `json:"args,omitempty"`
+	Nulls []int    `json:"nulls,omitempty"`
 	// Error is why the case has no figures: it failed, timed out or was
 	// cancelled. The suite goes on.
 	Error      string  `json:"error,omitempty"`
 	Rows       float64 `json:"rows"`
 	ResultHash string  `json:"result_hash,omitempty"` // of the rows, in any order
+	// ResultHashes are those of all trials, sorted, where they differ.
+	ResultHashes []string `json:"result_hashes,omitempty"`
+	// Cut says that the budget was spent before the last repetition; Unstable
+	// that the number of rows differed within a trial.
+	Cut      bool `json:"cut,omitempty"`
+	Unstable bool `json:"unstable,omitempty"`
 	// PlanResult is of the plan made for the arguments, or where only generic
 	// plans are asked for, of that. Generic is of the plan made for any
 	// arguments; nil where the query has none or it was not asked for.
@@ -52,8 +64,10 @@ type PlanResult struct {
 	// parallel workers were launched than planned.
 	LackedWorkers int    `json:"lacked_workers,omitempty"`
 	Fingerprint   string `json:"fingerprint,omitempty"` // of the plan's shape
-	Shape         string `json:"shape,omitempty"`       // the shape in words
-	Figures              // of the last run without timing of the nodes
+	// Fingerprints are those of all runs, sorted, where they differ.
+	Fingerprints []string `json:"fingerprints,omitempty"`
+	Shape        string   `json:"shape,omitempty"` // the shape in words
+	Figures               // of the last run without timing of the nodes
 	// TimingOverhead is how many times as long the execution took with the
 	// clock at the nodes; 0 where it is not known.
 	TimingOverhead float64 `json:"timing_overhead,omitempty"`

@@ -14,24 +14,26 @@ import (
 
 // rights is what a role may see of the statistics, and where they are.
 type rights struct {
-	role            string // quoted as SQL has it
-	readsAll        bool   // other roles' statements and sessions too
-	preloaded       *bool  // pg_stat_statements; nil where the role may not know
-	extensionSchema string // of pg_stat_statements, quoted; empty where it was not created
-	available       bool   // its files are on the server
+	role             string // quoted as SQL has it
+	readsAll         bool   // other roles' statements and sessions too
+	preloaded        *bool  // pg_stat_statements; nil where the role may not know
+	extensionSchema  string // of pg_stat_statements, quoted; empty where it was not created
+	extensionVersion string // of pg_stat_statements, as CREATE EXTENSION made or UPDATE left it
+	available        bool   // its files are on the server
 }
 
 func readRights(ctx context.Context, conn *pgx.Conn) (*rights, error) {
 	var r rights
-	var schema *string
+	var schema, version *string
 	// The setting is hidden, not refused, from a role without pg_read_all_settings.
 	err := conn.QueryRow(ctx, `SELECT quote_ident(current_user), pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'),
 		(SELECT setting LIKE '%pg_stat_statements%' FROM pg_settings WHERE name = 'shared_preload_libraries'),
 		(SELECT quote_ident(nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE extname = 'pg_stat_statements'),
+		(SELECT extversion FROM pg_extension WHERE extname = 'pg_stat_statements'),
 		EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_stat_statements')`).
-		Scan(&r.role, &r.readsAll, &r.preloaded, &schema, &r.available)
+		Scan(&r.role, &r.readsAll, &r.preloaded, &schema, &version, &r.available)
 	if schema != nil {
-		r.extensionSchema = *schema
+		r.extensionSchema, r.extensionVersion = *schema, *version
 	}
 	return &r, err
 }
@@ -59,6 +61,7 @@ func (r *rights) notes() []string {
 // SQLSTATEs of what a capture may meet.
 const (
 	undefinedTable        = "42P01"
+	undefinedColumn       = "42703"
 	insufficientPrivilege = "42501"
 	notInPrerequisite     = "55000" // object_not_in_prerequisite_state
 )
@@ -69,6 +72,8 @@ func (r *rights) explain(view string, fault *pgconn.PgError) string {
 	switch {
 	case fault.Code == undefinedTable:
 		return ""
+	case fault.Code == undefinedColumn && view == statements:
+		return fmt.Sprintf("%s can't be read: the extension is still of version %s, from before an upgrade of the server: ALTER EXTENSION pg_stat_statements UPDATE", view, r.extensionVersion)
 	case fault.Code == insufficientPrivilege:
 		return fmt.Sprintf("%s can't be read: GRANT pg_monitor TO %s", view, r.role)
 	case fault.Code == notInPrerequisite && strings.HasPrefix(view, "pg_stat_statements"):

@@ -54,7 +54,7 @@ func TestStatisticsOfARealServer(t *testing.T) {
 		t.Errorf("samples %v", names)
 	}
 	for _, view := range []string{"pg_stat_database", "pg_stat_user_indexes", "sizes", "indexes", "settings", "transaction_ids"} {
-		if !slices.Contains(before.ViewNames(), view) {
+		if before.Views[view] == nil {
 			t.Errorf("%s was not captured; notes %v", view, before.Notes)
 		}
 	}
@@ -82,7 +82,25 @@ func TestAMissingExtensionAndMissingRightsAreNotes(t *testing.T) {
 	if want := "GRANT pg_monitor TO " + role; !strings.Contains(notes, want) {
 		t.Errorf("%q is not in the notes %q", want, notes)
 	}
+	before := capture(t, poor)
+	execute(t, node, "SELECT 1 AS hidden_one", "SELECT 1 AS hidden_two, 2", "SELECT 1 AS hidden_three, 2, 3")
+	after := capture(t, poor)
+	// The statements of other roles have no queryid, and look all alike.
+	d := Delta(before, after)
+	for _, row := range d.Views[statements] {
+		if row.Row["queryid"] == nil {
+			t.Errorf("a statement that can't be told from others counted %v", row.Counters)
+		}
+	}
+	if doubts := strings.Join(d.Doubts(), "\n"); d.Hidden[statements] < 3 || !strings.Contains(doubts, "GRANT pg_monitor") {
+		t.Errorf("%d are hidden, and the doubts are %q", d.Hidden[statements], doubts)
+	}
 	execute(t, node, "GRANT pg_monitor TO "+role)
+	for _, row := range Delta(before, capture(t, poor)).Views[statements] {
+		if text := row.Row.Text("query"); strings.Contains(text, "hidden_") && row.Unknown == "" {
+			t.Errorf("%s was hidden before, and is said to have counted %v", text, row.Counters)
+		}
+	}
 	if s := capture(t, poor); len(s.Notes) != 0 || len(s.Views[statements]) == 0 {
 		t.Errorf("after the grant: %q, %d statements", s.Notes, len(s.Views[statements]))
 	}
@@ -91,13 +109,24 @@ func TestAMissingExtensionAndMissingRightsAreNotes(t *testing.T) {
 	if notes := strings.Join(s.Notes, "\n"); !strings.Contains(notes, "run CREATE EXTENSION pg_stat_statements") || strings.Contains(notes, "restart") {
 		t.Errorf("notes %q", notes)
 	}
-	d := Delta(statisticsWith(s, statements), s)
+	d = Delta(statisticsWith(s, statements), s)
 	if !slices.Contains(d.Absent, statements) {
 		t.Errorf("a view that is lacking is not told of: %+v", d.Absent)
 	}
 	execute(t, node, "CREATE SCHEMA elsewhere", "CREATE EXTENSION pg_stat_statements SCHEMA elsewhere")
 	if s := capture(t, node); len(s.Views[statements]) == 0 || len(s.Notes) != 0 {
 		t.Errorf("in another schema: %q", s.Notes)
+	}
+	// As an upgrade of the server leaves it.
+	execute(t, node, "DROP EXTENSION pg_stat_statements", "CREATE EXTENSION pg_stat_statements VERSION '1.7'")
+	old := capture(t, node)
+	if notes := strings.Join(old.Notes, "\n"); !strings.Contains(notes, "still of version 1.7") || !strings.Contains(notes, "ALTER EXTENSION pg_stat_statements UPDATE") {
+		t.Errorf("notes %q", notes)
+	}
+	execute(t, node, "ALTER EXTENSION pg_stat_statements UPDATE TO '1.8'")
+	old = capture(t, node)
+	if doubts := strings.Join(Delta(old, capture(t, node)).Doubts(), "\n"); len(old.Views[statements]) == 0 || !strings.Contains(doubts, "whether pg_stat_statements was reset, or has thrown entries away, is unknown") {
+		t.Errorf("without what counts evictions: %q", doubts)
 	}
 }
 
@@ -186,6 +215,16 @@ func TestWhatIsUnknownIsNotZero(t *testing.T) {
 			t.Errorf("%s: %+v", name, d)
 		}
 	}
+	// The conflicts of a standby are reset with its database.
+	conflicts := func(reset string, n float64) *Statistics {
+		s := statistics(n)
+		s.Views["pg_stat_database"] = []Row{{"datid": 1.0, "stats_reset": reset}}
+		s.Views["pg_stat_database_conflicts"] = []Row{{"datid": 1.0, "confl_lock": n}}
+		return s
+	}
+	if rows := Delta(conflicts("a", 10), conflicts("b", 15)).Views["pg_stat_database_conflicts"]; len(rows) != 1 || rows[0].Unknown == "" {
+		t.Errorf("conflicts that were reset: %+v", rows)
+	}
 	gone := statistics(15)
 	delete(gone.Views, "pg_stat_user_tables")
 	if d := Delta(statistics(10), gone); len(d.Views) != 0 {
@@ -212,6 +251,9 @@ func TestAResetBetweenCapturesOnARealServer(t *testing.T) {
 				if row.Unknown == "" {
 					t.Errorf("a table's counters outlived the reset: %+v", row)
 				}
+			}
+			if doubts := strings.Join(d.Doubts(), "\n"); !strings.Contains(doubts, "pg_stat_user_tables: one row is unknown: its statistics were reset") {
+				t.Errorf("doubts %q", doubts)
 			}
 			for _, sample := range d.Samples() {
 				if strings.Contains(sample.Name, ".database.") {

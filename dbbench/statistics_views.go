@@ -169,7 +169,7 @@ func replicationViews() []view {
 			pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) AS replay_lag_bytes, ` + replicaDelay + ` AS replay_lag_seconds,
 			pg_is_wal_replay_paused() AS paused WHERE pg_is_in_recovery()`},
 		{
-			name: "pg_stat_database_conflicts", query: "SELECT * FROM pg_stat_database_conflicts WHERE datname = current_database() AND pg_is_in_recovery()", key: []string{"datid"},
+			name: "pg_stat_database_conflicts", query: "SELECT * FROM pg_stat_database_conflicts WHERE datname = current_database() AND pg_is_in_recovery()", key: []string{"datid"}, resetWith: "pg_stat_database",
 			counters: []string{"confl_tablespace", "confl_lock", "confl_snapshot", "confl_bufferpin", "confl_deadlock", "confl_active_logicalslot"},
 		},
 	}

@@ -76,8 +76,8 @@ func BuiltInSuites() []string {
 	return files
 }
 
-// queries returns those of the suite, and then the others.
-func (c Config) queries() ([]Query, error) {
+// AllQueries returns the queries of the suite, which it reads, and then the others.
+func (c Config) AllQueries() ([]Query, error) {
 	if c.Suite == "" {
 		return c.Queries, nil
 	}

@@ -1,6 +1,7 @@
 package dbbench
 
 import (
+	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"scaleproof/internal/sample"
+	"scaleproof/internal/unit"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -26,11 +28,72 @@ func TestArgumentsDrawnFromTheDatabaseAreCases(t *testing.T) {
 	if len(r.Cases) != 2 || r.Cases[0].Name != "org-small" || r.Cases[1].Name != "org-the_largest" || r.Cases[1].Rows != 200 {
 		t.Errorf("%+v", r.Cases)
 	}
-	for name, from := range map[string]string{"no row": "SELECT 'a', 1 WHERE false", "one column": "SELECT 1", "fault": "SELECT x"} {
+	for from, want := range map[string]string{
+		"SELECT 'a', 1 WHERE false":             "gives no row",
+		"SELECT 1":                              "a column that names the case",
+		"SELECT x":                              `column "x" does not exist`,
+		"SELECT 'a', 1 UNION ALL SELECT 'a', 2": "two cases have the name org-a",
+		"SELECT 'a', 1 FROM pg_sleep(60)":       "statement timeout",
+	} {
 		q.ArgsFrom = from
-		if _, err := Open(t.Context(), node, Config{Queries: []Query{q}}); err == nil {
-			t.Errorf("%s: opened", name)
+		b := open(t, node, Config{Queries: []Query{q, {Name: "other", SQL: "SELECT 1"}}, Repetitions: 1, StatementTimeout: unit.Duration(200 * time.Millisecond)})
+		cases := trial(t, b).Cases
+		if len(cases) != 2 || cases[0].Name != "org" || !strings.Contains(cases[0].Error, want) || cases[1].Error != "" || len(cases[1].ServerTime) != 1 {
+			t.Errorf("%s: %+v", from, cases)
 		}
+	}
+}
+
+// A query for arguments runs as those of the suite do: it writes nothing without
+// consent, and leaves nothing with it.
+func TestDrawingArgumentsLeavesTheDatabaseAlone(t *testing.T) {
+	node := database(t)
+	q := Query{Name: "org", SQL: byOrganization.SQL, ArgsFrom: "DELETE FROM incidents WHERE id = 1 RETURNING 'a', organization_id"}
+	for _, consent := range []bool{false, true} {
+		c := trial(t, open(t, node, Config{Queries: []Query{q, {Name: "all", SQL: "SELECT * FROM incidents WHERE id = 1"}}, Repetitions: 1, AllowWrites: consent})).Cases
+		if refused := strings.Contains(c[0].Error, "read-only transaction"); refused == consent || c[1].Rows != 1 {
+			t.Errorf("with consent %v: %+v, and %v rows are there", consent, c[0], c[1].Rows)
+		}
+	}
+}
+
+func TestTheArgumentsOfAnEarlierResultAreTaken(t *testing.T) {
+	node := database(t)
+	config := Config{Repetitions: 1, Queries: []Query{
+		{Name: "org", SQL: byOrganization.SQL, Organizations: "incidents.organization_id"},
+		{Name: "null", SQL: "SELECT $1::text, $2::text", ArgsFrom: "SELECT 'a', NULL, 'NULL' FROM incidents WHERE id = 1"},
+		{Name: "late", SQL: byOrganization.SQL, ArgsFrom: "SELECT 'a', organization_id FROM incidents WHERE id > 20000"},
+	}}
+	before := trial(t, open(t, node, config))
+	execute(t, node, "UPDATE incidents SET organization_id = organization_id + 500 WHERE organization_id < 20", "INSERT INTO incidents VALUES (20001, 1, '')", "DELETE FROM incidents WHERE id = 1")
+	if anew := trial(t, open(t, node, config)); slices.Equal(anew.Cases[0].Args, before.Cases[0].Args) {
+		t.Fatalf("drawn anew they are the same, %v", anew.Cases[0].Args)
+	}
+	// As a file keeps it.
+	data, err := json.Marshal(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept Result
+	if err := json.Unmarshal(data, &kept); err != nil {
+		t.Fatal(err)
+	}
+	b, err := OpenLike(t.Context(), node, config, &kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	after := trial(t, b)
+	for i, c := range before.Cases[:5] {
+		if a := after.Cases[i]; a.Name != c.Name || !slices.Equal(a.Args, c.Args) || a.Error != "" {
+			t.Errorf("%s with %v, and after with %v: %s", c.Name, c.Args, a.Args, a.Error)
+		}
+	}
+	if null := b.cases[4].args; null[0] != nil || string(null[1]) != "NULL" {
+		t.Errorf("NULL and a text became %q", null)
+	}
+	if late := after.Cases[5]; before.Cases[5].Error == "" || late.Name != "late-a" || late.Rows != 1 {
+		t.Errorf("what had no arguments is drawn: %+v", late)
 	}
 }
 

@@ -36,7 +36,11 @@ func TrialABBA(ctx context.Context, a, b *Bench) (onA, onB *Result, err error) {
 		return names
 	}
 	if !slices.Equal(names(a), names(b)) {
-		return nil, nil, fmt.Errorf("the suite gives other cases on %s (%v) than on %s (%v)", a.node.Name, names(a), b.node.Name, names(b))
+		err := fmt.Errorf("the suite gives other cases on %s (%v) than on %s (%v)", a.node.Name, names(a), b.node.Name, names(b))
+		for _, c := range slices.Concat(a.cases, b.cases) {
+			err = errors.Join(err, c.fault)
+		}
+		return nil, nil, err
 	}
 	results, err := trials(ctx, a, b)
 	if err != nil {
@@ -44,9 +48,10 @@ func TrialABBA(ctx context.Context, a, b *Bench) (onA, onB *Result, err error) {
 	}
 	for i, c := range results[0].Cases {
 		if other := results[1].Cases[i]; !slices.Equal(c.Args, other.Args) {
-			results[1].Warnings = append(results[1].Warnings, fmt.Sprintf("%s has other arguments on %s (%v) than on %s (%v): their data differ", c.Name, b.node.Name, other.Args, a.node.Name, c.Args))
+			results[1].note("%s has other arguments on %s (%v) than on %s (%v): their data differ", c.Name, b.node.Name, other.Args, a.node.Name, c.Args)
 		}
 	}
+	results[1].warn()
 	return results[0], results[1], nil
 }
 
@@ -74,7 +79,7 @@ func trials(ctx context.Context, benches ...*Bench) ([]*Result, error) {
 		for _, r := range s.runs {
 			s.result.Cases = append(s.result.Cases, r.finish())
 		}
-		s.result.warn(s.runs)
+		s.result.warn()
 		results = append(results, s.result)
 	}
 	return results, nil
@@ -88,7 +93,11 @@ func (b *Bench) begin(ctx context.Context) (*side, error) {
 	}
 	s := &side{Bench: b, result: &Result{Node: b.node.Name, StartedAt: time.Now(), Version: b.version}}
 	var err error
-	if s.result.ClockCost, err = measureClock(ctx, b.conn.PgConn()); err != nil {
+	var fault *pgconn.PgError
+	switch s.result.ClockCost, err = measureClock(ctx, b.conn.PgConn()); {
+	case ctx.Err() == nil && errors.As(err, &fault) && !b.conn.IsClosed():
+		s.result.note("the cost of the clock of %s is unknown: %v", b.node.Name, err)
+	case err != nil:
 		return nil, errors.Join(context.Cause(ctx), err)
 	}
 	for i, c := range b.cases {
@@ -164,11 +173,11 @@ func pass(ctx context.Context, sides []*side, repetitions int, run func(*planRun
 // again; so does one that breaks the connection, which is then made anew. Only
 // where that fails, or ctx ends, an error is returned.
 func (s *side) attempt(ctx context.Context, r *caseRun, run func(context.Context, *pgx.Conn) error) error {
-	if r.result.Error != "" || r.cut {
+	if r.result.Error != "" || r.result.Cut {
 		return nil
 	}
 	if s.spent() {
-		r.cut = true
+		r.result.Cut = true
 		return nil
 	}
 	err := s.inTransaction(ctx, func() error { return run(ctx, s.conn) })
@@ -179,7 +188,7 @@ func (s *side) attempt(ctx context.Context, r *caseRun, run func(context.Context
 	case ctx.Err() != nil:
 		return fmt.Errorf("query %s: %w", r.result.Name, errors.Join(context.Cause(ctx), err))
 	case errors.As(err, &fault) && fault.Code == queryCanceled && s.spent():
-		r.cut = true
+		r.result.Cut = true
 	default:
 		r.result.Error = err.Error()
 	}
@@ -194,27 +203,36 @@ func (s *side) attempt(ctx context.Context, r *caseRun, run func(context.Context
 
 const queryCanceled = "57014"
 
-func (s *side) inTransaction(ctx context.Context, run func() error) error {
+// inTransaction runs statements in a transaction that is rolled back, and that may
+// write with consent alone.
+func (b *Bench) inTransaction(ctx context.Context, run func() error) error {
 	access := pgx.ReadOnly
-	if s.config.AllowWrites {
+	if b.config.AllowWrites {
 		access = pgx.ReadWrite
 	}
-	tx, err := s.conn.BeginTx(ctx, pgx.TxOptions{AccessMode: access})
+	tx, err := b.conn.BeginTx(ctx, pgx.TxOptions{AccessMode: access})
 	if err != nil {
-		return fmt.Errorf("beginning a transaction on %s: %w", s.node.Name, err)
+		return fmt.Errorf("beginning a transaction on %s: %w", b.node.Name, err)
 	}
-	// What is left of the budget bounds the statement too, rounded up: a statement
-	// that the server ends for it must find the budget spent.
-	if left := time.Until(s.deadline); !s.deadline.IsZero() && left < statementTimeout(s.config) {
-		_, err = s.conn.PgConn().Exec(ctx, "SET LOCAL statement_timeout = "+milliseconds(max(left, 0)+time.Millisecond)).ReadAll()
-	}
-	if err == nil {
+	if _, err = b.conn.PgConn().Exec(ctx, b.setTimeout()).ReadAll(); err == nil {
 		err = run()
 	}
 	if rollback := tx.Rollback(context.WithoutCancel(ctx)); rollback != nil && err == nil {
 		err = rollback
 	}
 	return err
+}
+
+// setTimeout bounds the next statement of a transaction by its timeout and by what
+// is left of the budget, rounded up: one that the server ends for the latter must
+// find the budget spent. The session's own timeout is the default, so that what
+// scaleproof itself asks is not bound by the suite's.
+func (b *Bench) setTimeout() string {
+	timeout := statementTimeout(b.config)
+	if !b.deadline.IsZero() {
+		timeout = min(timeout, max(time.Until(b.deadline), time.Millisecond))
+	}
+	return "SET LOCAL statement_timeout = " + milliseconds(timeout)
 }
 
 // spent tells whether the budget is.

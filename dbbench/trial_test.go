@@ -4,8 +4,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"scaleproof/internal/unit"
 )
 
 // skewed has 19,900 rows of one organisation and one of each of 100 others, so
@@ -112,6 +115,11 @@ func TestARunThatLackedWorkersHasNoTime(t *testing.T) {
 	if !strings.Contains(strings.Join(r.Warnings, "\n"), "count lacked parallel workers in 2 runs") {
 		t.Errorf("warnings %q", r.Warnings)
 	}
+	// A Gather that never ran has asked for no worker.
+	idle := trial(t, open(t, node, Config{Queries: []Query{{Name: "idle", SQL: "SELECT CASE WHEN n > 1 THEN (SELECT count(*) FROM incidents WHERE title <> 'x') END FROM generate_series(1, 1) n"}}, Repetitions: 2})).Cases[0]
+	if !strings.Contains(idle.Shape, "Gather") || idle.LackedWorkers != 0 || len(idle.ServerTime) != 2 {
+		t.Errorf("%+v", idle)
+	}
 }
 
 func TestNullAndHostileArguments(t *testing.T) {
@@ -137,5 +145,81 @@ func TestATrialLeavesNoPreparedStatement(t *testing.T) {
 	var left int
 	if err := b.conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'scaleproof%'").Scan(&left); err != nil || left != 0 {
 		t.Errorf("%d left, %v", left, err)
+	}
+}
+
+// Each statement is bounded by what is left of the budget when it begins, not when
+// its transaction did.
+func TestTheBudgetBoundsEachStatement(t *testing.T) {
+	b := open(t, database(t), Config{Queries: []Query{byOrganization}, Budget: unit.Duration(time.Minute), StatementTimeout: unit.Duration(time.Hour)})
+	s, err := b.begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bounds [2]float64
+	p := b.newCaseRun(0, b.cases[0]).plans[0]
+	if err := b.inTransaction(t.Context(), func() error {
+		for i := range bounds {
+			if err := p.choosePlan(t.Context(), s.conn.PgConn()); err != nil {
+				return err
+			}
+			// The second has 50 ms less than the first.
+			if err := s.conn.QueryRow(t.Context(), "SELECT extract(epoch FROM current_setting('statement_timeout')::interval)::float8 FROM pg_sleep(0.05)").Scan(&bounds[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if bounds[0] > 60 || bounds[1] > bounds[0]-.049 {
+		t.Errorf("the statements had %v s", bounds)
+	}
+}
+
+// What scaleproof itself asks is not bound by the suite's timeout.
+func TestAShortTimeoutIsTheQuerysAlone(t *testing.T) {
+	b := open(t, database(t), Config{Queries: []Query{{Name: "slow", SQL: "SELECT pg_sleep(60)"}}, StatementTimeout: unit.Duration(time.Microsecond)})
+	if r := trial(t, b); !strings.Contains(r.Cases[0].Error, "statement timeout") || r.ClockCost <= 0 {
+		t.Errorf("%+v", r)
+	}
+	var timeout string
+	if err := b.conn.QueryRow(t.Context(), "SHOW statement_timeout").Scan(&timeout); err != nil || timeout != "1min" {
+		t.Errorf("the session's timeout is %s, %v", timeout, err)
+	}
+}
+
+// What became apart in any trial is kept, and said once.
+func TestTrialsAreMerged(t *testing.T) {
+	node := database(t)
+	b := open(t, node, Config{Repetitions: 2, Queries: []Query{
+		byOrganization,
+		{Name: "size", SQL: "SELECT count(*) FROM incidents"},
+		{Name: "random", SQL: "SELECT generate_series(1, (1000000 * random())::int)"},
+		{Name: "breaks", SQL: "SELECT 1 / count(*) FROM pg_class WHERE relname = 'breaker'"},
+	}})
+	var trials []*Result
+	for _, between := range []string{"CREATE INDEX ix ON incidents (organization_id)", "CREATE TABLE breaker ()", "DELETE FROM incidents WHERE id = 1500", "SELECT 1"} {
+		trials = append(trials, trial(t, b))
+		execute(t, node, between)
+	}
+	m := MergeTrials(trials)
+	org, size, broken := m.Cases[0], m.Cases[1], m.Cases[3]
+	if len(org.Shapes()) < 2 || len(org.Results()) != 2 || org.Fingerprint != trials[3].Cases[0].Fingerprint || org.Error != "" || len(org.ServerTime) != 2 {
+		t.Errorf("shapes %v, results %v: %+v", org.Shapes(), org.Results(), org)
+	}
+	if len(size.Results()) != 2 || len(size.Shapes()) != 1 {
+		t.Errorf("%+v", size)
+	}
+	if !strings.HasPrefix(broken.Error, "in 2 of 4 trials: ") || broken.Plan == nil || len(broken.Results()) != 1 {
+		t.Errorf("%+v", broken)
+	}
+	for _, want := range []string{"random gave different numbers of rows within one trial", "size gave 2 different results in the trials", "org had 2 shapes of plan, made for any arguments"} {
+		if n := strings.Count(strings.Join(m.Warnings, "\n"), want); n != 1 {
+			t.Errorf("%q is said %d times in %q", want, n, m.Warnings)
+		}
+	}
+	if one := MergeTrials(trials[:1]); len(one.Cases[0].Fingerprints) != 0 || len(one.Cases[0].ResultHashes) != 0 || one.Cases[3].Error != trials[0].Cases[3].Error {
+		t.Errorf("one trial: %+v", one.Cases)
 	}
 }

@@ -51,7 +51,7 @@ func NewAssembly(cfg Config, opts Options, workers int, started time.Time) (*Ass
 	r.started = started
 	r.span.from = int64(cfg.Warmup)
 	r.span.end.Store(r.span.from + cfg.length())
-	c := newCollector(&r.span, workers, r.named()+len(r.span.phases), &r.backends)
+	c := newCollector(&r.span, started, workers, r.named()+len(r.span.phases), &r.backends)
 	c.schedule, c.onSecond = r.schedule(0, 1), opts.OnSecond
 	return &Assembly{run: r, collector: c, workers: make([]assembled, workers), behind: workers}, nil
 }
@@ -128,8 +128,8 @@ func (a *Assembly) Lose(worker int, reason string) {
 // Fault makes the result Invalid, for a reason. The first one is told.
 func (a *Assembly) Fault(reason string) { a.faults = append(a.faults, reason) }
 
-// Result returns the result of the whole. It is Invalid where a worker was lost,
-// or where the workers' arrivals are not those of the schedule.
+// Result returns the result of the whole. It is Invalid where a worker was lost or
+// was the limit, or where the workers' arrivals are not those of the schedule.
 func (a *Assembly) Result() *Result {
 	c := a.collector
 	c.finish()
@@ -149,6 +149,11 @@ func (a *Assembly) Result() *Result {
 		}
 	}
 	res := a.run.result(c, engine, used)
+	for i := range a.workers {
+		if r := a.workers[i].result; r != nil {
+			addEarliest(res.BackendsSince, r.BackendsSince)
+		}
+	}
 	a.judgeWorkers(res)
 	if len(a.faults) > 0 {
 		res.Validity, res.ValidityReason = Invalid, firstOf(a.faults)
@@ -156,8 +161,18 @@ func (a *Assembly) Result() *Result {
 	return res
 }
 
-// judgeWorkers makes the whole generator-limited where one worker was: its part
-// of the schedule was not kept, whatever the others did.
+// addEarliest adds times to those of others: of two the earlier one stays. All are
+// from the one start.
+func addEarliest(to, from map[string]float64) {
+	for address, since := range from {
+		if known, ok := to[address]; !ok || since < known {
+			to[address] = since
+		}
+	}
+}
+
+// judgeWorkers makes the whole Invalid where one worker was the limit: its part of
+// the schedule was not kept, whatever the others did.
 func (a *Assembly) judgeWorkers(res *Result) {
 	var limited []string
 	for i := range a.workers {
@@ -169,11 +184,11 @@ func (a *Assembly) judgeWorkers(res *Result) {
 			Index: i, Requests: r.Requests, LatenessP99: r.Lateness.P99, Validity: r.Validity, Generator: r.Generator,
 		})
 		if r.Validity == GeneratorLimited {
-			limited = append(limited, fmt.Sprintf("worker %d: %s", i, r.ValidityReason))
+			limited = append(limited, fmt.Sprintf("worker %d was the limit: %s", i, r.ValidityReason))
 		}
 	}
 	if len(limited) > 0 {
-		res.Validity, res.ValidityReason = GeneratorLimited, firstOf(limited)
+		res.Validity, res.ValidityReason = Invalid, firstOf(limited)
 	}
 }
 

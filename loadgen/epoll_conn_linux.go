@@ -28,7 +28,8 @@ type eventConn struct {
 	connecting bool
 	busy       bool   // a request is in flight
 	reused     bool   // and is not the connection's first
-	more       bool   // there is more to read
+	more       bool   // there may be more to read: the connection is in loop.again
+	ended      bool   // the peer has ended its side, of which no further event will tell
 	head       bool   // the request's method is HEAD
 	request    []byte // where Options.OnHit wants it
 }
@@ -154,7 +155,8 @@ func (l *loop) write(c *eventConn) {
 		case syscall.EINTR:
 		case syscall.EPIPE, syscall.ECONNRESET:
 			// The server may have answered before it closed.
-			l.read(c, true)
+			c.ended = true
+			l.read(c)
 			if c.busy {
 				l.broken(c, kindReset, l.engine.clock.now())
 			}
@@ -169,6 +171,7 @@ func (l *loop) write(c *eventConn) {
 // handle handles what epoll says of a connection.
 func (l *loop) handle(c *eventConn, events uint32) {
 	const ends = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	c.ended = c.ended || events&ends != 0
 	if c.connecting {
 		c.connecting = false
 		l.connects--
@@ -196,7 +199,7 @@ func (l *loop) handle(c *eventConn, events uint32) {
 		}
 	}
 	if events&(unix.EPOLLIN|ends) != 0 {
-		l.read(c, events&ends != 0)
+		l.read(c)
 	}
 }
 
@@ -204,9 +207,8 @@ func (l *loop) handle(c *eventConn, events uint32) {
 // their turn.
 const maxReads = 8
 
-// read reads the answer. last says that the end of the stream is near: no
-// further event will tell of it.
-func (l *loop) read(c *eventConn, last bool) {
+// read reads the answer.
+func (l *loop) read(c *eventConn) {
 	for range maxReads {
 		n, errno := rawRead(c.fd, l.in)
 		now := l.engine.clock.now()
@@ -226,12 +228,14 @@ func (l *loop) read(c *eventConn, last bool) {
 		if c.s.firstByte == 0 {
 			c.s.firstByte = now
 		}
-		if !l.feed(c, l.in[:n], now) || n < len(l.in) && !last {
+		if !l.feed(c, l.in[:n], now) || n < len(l.in) && !c.ended {
 			return
 		}
 	}
-	c.more = true
-	l.again = append(l.again, c.index)
+	if !c.more {
+		c.more = true
+		l.again = append(l.again, c.index)
+	}
 }
 
 // feed parses what was read, and reports whether the answer awaits more.

@@ -91,7 +91,7 @@ func (l *loop) closeSocket(c *eventConn) {
 		c.connecting = false
 		l.connects--
 	}
-	c.more = false
+	c.more, c.ended = false, false
 	if c.fd >= 0 {
 		unix.Close(int(c.fd))
 		c.fd = -1

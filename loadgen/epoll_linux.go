@@ -162,9 +162,12 @@ func (l *loop) turn() {
 		more := l.again
 		l.again = nil
 		for _, i := range more {
+			// An event may have completed the answer meanwhile.
 			if c := l.conn(i); c.more {
 				c.more = false
-				l.handle(c, unix.EPOLLIN)
+				if c.busy {
+					l.read(c)
+				}
 			}
 		}
 	}
@@ -209,7 +212,7 @@ func (l *loop) dispatch(now int64) {
 	for l.due <= now && l.due < l.engine.span.end.Load() {
 		t := ticket{l.next, l.due, l.waitingBy > 0}
 		if !l.begin(t, now) {
-			if l.open >= l.limit && l.waitingBy == 0 {
+			if l.waitingBy == 0 {
 				l.waitingBy = now
 			}
 			return

@@ -19,6 +19,24 @@ const (
 	busy = 0.95
 )
 
+// GeneratorLate reports whether the requests of a second were late for the
+// generator's sake: what they waited is not the target's doing.
+func (s Second) GeneratorLate() bool {
+	return s.LatenessP99 > allowedLateness(s.ServiceP99) && !waited(s.Starved, s.Requests)
+}
+
+// allowedLateness is how late requests may be sent whose service takes so long, in
+// seconds.
+func allowedLateness(service float64) float64 {
+	return max(tolerableLateness.Seconds(), service/10)
+}
+
+// waited reports whether connections are the cause where requests were late: of
+// the late ones at least one in a hundred is late, and as many waited for one.
+func waited(starved, requests int64) bool {
+	return starved > 0 && float64(starved) >= 0.01*float64(requests)
+}
+
 // judge says whether the figures of res speak about the target.
 func (r *run) judge(res *Result, t *window, used Generator) (Validity, string) {
 	if res.Requests == 0 && res.Unsent == 0 {
@@ -43,7 +61,7 @@ func (r *run) judge(res *Result, t *window, used Generator) (Validity, string) {
 func (r *run) judgeOpen(res *Result, t *window, used Generator, cpu float64) (Validity, string) {
 	of := float64(res.Requests + res.Unsent + res.Unfinished)
 	unsent := float64(res.Unsent) / of
-	allowed := max(tolerableLateness.Seconds(), res.ServiceTime.P99/10)
+	allowed := allowedLateness(res.ServiceTime.P99)
 	// Where there are few requests, one or two late ones are no pattern.
 	quantile := 1 - max(0.01, 3/float64(max(res.Requests, 3)))
 	late := res.Histograms.Lateness.Quantile(quantile) > allowed
@@ -54,10 +72,8 @@ func (r *run) judgeOpen(res *Result, t *window, used Generator, cpu float64) (Va
 	if unsent > tolerableShare {
 		fault = fmt.Sprintf("%.1f %% of the scheduled requests were never sent", 100*unsent)
 	}
-	// Of the late requests at least one in a hundred is late: if that many
-	// waited for a connection, connections are the cause.
-	if float64(t.starved) >= 0.01*float64(t.requests) {
-		return TargetLimited, fmt.Sprintf("%s, since all %d connections were waiting for answers: the target is slower than the schedule (its response times are right, those of the schedule were not reached), or more connections are needed", fault, r.limit)
+	if waited(t.starved, t.requests) {
+		return TargetLimited, fmt.Sprintf("%s, since they waited for a connection: all %d were waiting for answers, or hundreds to be accepted: the target is slower than the schedule (its response times are right, those of the schedule were not reached), or more connections are needed", fault, r.limit)
 	}
 	return GeneratorLimited, fmt.Sprintf("%s: the generator used %.2f of %d CPUs, and its garbage collector paused it for %s", fault, cpu, used.CPUs, round(used.GCPauseSeconds))
 }

@@ -53,7 +53,7 @@ func TestARunIsJudgedBeforeItsFiguresAre(t *testing.T) {
 		"late by nothing that matters": {open: true, late: 1000, ms: 8, want: Valid, change: func(r *Result) {
 			r.ServiceTime.P99 = .1
 		}},
-		"late for want of connections": {open: true, late: 30, ms: 50, starved: 20, want: TargetLimited, says: "all 8 connections were waiting"},
+		"late for want of connections": {open: true, late: 30, ms: 50, starved: 20, want: TargetLimited, says: "all 8 were waiting"},
 		"never sent": {open: true, want: GeneratorLimited, says: "never sent", change: func(r *Result) {
 			r.Unsent = 100
 		}},

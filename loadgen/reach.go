@@ -48,11 +48,7 @@ const GuardedRate = 1000
 // bring down what others use. Names are compared as they are written; nothing
 // is looked up.
 func Guard(cfg Config, source Source, hosts []string) error {
-	highest := cfg.Rate
-	for _, s := range cfg.Stages {
-		highest = max(highest, s.Rate)
-	}
-	if cfg.open() && !cfg.FindCapacity && highest <= GuardedRate {
+	if cfg.open() && !cfg.FindCapacity && cfg.PeakRate() <= GuardedRate {
 		return nil
 	}
 	endpoints, _ := newEndpoints(&cfg, source.Targets())

@@ -2,9 +2,11 @@ package loadgen
 
 import (
 	"context"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,6 +52,67 @@ func (q *queue) run(_ context.Context, cfg Config, _ Options) (*Result, error) {
 	r.Successes, r.ResponseTime = r.Requests, response.Summary()
 	r.Rate, r.Throughput, r.OfferedRate = ended/length, ended/length, float64(cfg.Rate)
 	return r, nil
+}
+
+// A probe of another load than was asked for holds nothing, and a worker that is
+// the limit time after time ends the search as one generator does.
+func TestASearchWithWorkersEndsWhereOneIsTheLimit(t *testing.T) {
+	q := queue{slots: 10, work: .01, random: rand.New(rand.NewPCG(1, 1))}
+	find := func(spoil func(*Result, float64)) (*Result, error) {
+		s := &search{
+			cfg:     Config{SLO: SLO{P99: unit.Duration(1e8)}, Workers: Workers{Count: 40}, Duration: unit.Duration(4 * time.Second), Warmup: unit.Duration(time.Second)},
+			results: map[float64][]*Result{},
+		}
+		s.run = func(ctx context.Context, cfg Config, opts Options) (*Result, error) {
+			if cfg.Rate == 0 && cfg.Connections < 40 {
+				t.Errorf("40 workers of a pilot share %d connections", cfg.Connections)
+			}
+			r, err := q.run(ctx, cfg, opts)
+			spoil(r, float64(cfg.Rate))
+			return r, err
+		}
+		return s.find(t.Context())
+	}
+	r, err := find(func(r *Result, rate float64) {
+		r.Workers = []Worker{{Validity: Valid}, {Validity: Valid}}
+		if rate > 500 {
+			r.Validity, r.ValidityReason, r.Workers[1].Validity = Invalid, "worker 1 was the limit", GeneratorLimited
+			r.Successes = r.Requests / 2
+		}
+	})
+	if err != nil || r.Capacity.Limit != "generator" || r.Capacity.Rate > 500 || r.Capacity.Rate < 400 || r.Validity != Valid {
+		t.Errorf("%v, %+v", err, r)
+	}
+	if _, err := find(func(r *Result, _ float64) { r.Validity, r.ValidityReason = Invalid, "worker 0: it was lost" }); err == nil || !errors.Is(err, ErrGenerator) || !strings.Contains(err.Error(), "worker 0: it was lost") {
+		t.Errorf("a search of nothing but lost workers: %v", err)
+	}
+}
+
+// Whoever ends a search has what it measured until then.
+func TestAnInterruptedSearchHasItsCurve(t *testing.T) {
+	q := queue{slots: 10, work: .01, random: rand.New(rand.NewPCG(1, 1))}
+	for _, start := range []unit.Rate{100, 1e5} {
+		ctx, cancel := context.WithCancel(t.Context())
+		s := &search{
+			cfg:     Config{SLO: SLO{P99: unit.Duration(1e8)}, Rate: start, Duration: unit.Duration(4 * time.Second), Warmup: unit.Duration(time.Second)},
+			results: map[float64][]*Result{}, hash: "hash",
+		}
+		s.run = func(ctx context.Context, cfg Config, opts Options) (*Result, error) {
+			if len(s.points) == 3 {
+				cancel()
+			}
+			return q.run(ctx, cfg, opts)
+		}
+		r, err := s.find(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := r.Capacity
+		if len(c.Curve) != 3 || c.Limit != "interrupted" || r.WorkloadHash != "hash" || (start == 100) != (c.Rate == 256) || (start == 100) != (r.Validity == Valid) {
+			t.Errorf("from %v/s: %+v, %s", start, c, r.Validity)
+		}
+		cancel()
+	}
 }
 
 // Against a target of a known capacity the answer is within 5 % of it, whatever

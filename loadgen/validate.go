@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"scaleproof/internal/invalid"
+	"scaleproof/internal/unit"
 )
 
 // The defaults of a Config.
@@ -64,6 +65,9 @@ func (c *Config) Validate() error {
 	if c.Recycle < 0 {
 		add("recycle", "%d is negative", c.Recycle)
 	}
+	if c.HTTP2 && (c.Recycle > 0 || c.RecycleAfter > 0) {
+		add("recycle", "connections of HTTP/2 are shared by requests, and are not recycled: leave it out, or load by HTTP/1.1")
+	}
 	switch c.Arrivals {
 	case "", "constant", "poisson":
 	default:
@@ -80,6 +84,9 @@ func (c *Config) validateLoad() (faults []error) {
 	}
 	if len(c.Stages) > 0 && (c.Rate > 0 || c.Duration > 0) {
 		add("stages", "stages take the place of rate and duration: give the one or the other")
+	}
+	if len(c.Stages) > 0 && c.PeakRate() == 0 {
+		add("stages", "no stage has a rate above 0")
 	}
 	for i, s := range c.Stages {
 		if s.Ramp == 0 && s.Duration == 0 {
@@ -116,6 +123,15 @@ func (c *Config) checkTarget(text string) error {
 
 // open reports whether the load follows a schedule.
 func (c *Config) open() bool { return c.Rate > 0 || len(c.Stages) > 0 }
+
+// PeakRate is the highest rate of the open model, 0 in the closed one.
+func (c *Config) PeakRate() unit.Rate {
+	highest := c.Rate
+	for _, s := range c.Stages {
+		highest = max(highest, s.Rate)
+	}
+	return highest
+}
 
 // RequestTimeout bounds a request from its sending to its end.
 func (c *Config) RequestTimeout() time.Duration {

@@ -17,14 +17,15 @@ const sparkSteps = 72
 func WriteHPA(w io.Writer, name string, timeline *capacity.HPATimeline, spark func([]float64) string, style TerminalStyle) error {
 	t := newTerminal(w, style)
 	t.heading(plain(name))
-	draw := func(what string, value func(capacity.HPAStep) float64) {
+	draw := func(what string, base unit.Base, value func(capacity.HPAStep) float64) {
 		values := thinned(timeline.Steps, value)
-		t.printf("  %-12s %s  %s at most\n", what, spark(values), unit.Format(slices.Max(values), unit.Count))
+		t.printf("  %-12s %s  %s at most\n", what, spark(values), unit.Format(slices.Max(values), base))
 	}
 	if len(timeline.Steps) > 0 {
-		draw("demand", func(s capacity.HPAStep) float64 { return s.Demand })
-		draw("replicas", func(s capacity.HPAStep) float64 { return float64(s.Replicas) })
-		draw("unmet", func(s capacity.HPAStep) float64 { return s.Unmet })
+		draw("demand", unit.Count, func(s capacity.HPAStep) float64 { return s.Demand })
+		draw("replicas", unit.Count, func(s capacity.HPAStep) float64 { return float64(s.Replicas) })
+		draw("utilisation", unit.Ratio, func(s capacity.HPAStep) float64 { return s.Utilisation })
+		draw("unmet", unit.Count, func(s capacity.HPAStep) float64 { return s.Unmet })
 	}
 	t.hpaSummary(timeline.Summary)
 	t.notes(timeline.Warnings)
@@ -102,8 +103,12 @@ func WriteVPA(w io.Writer, r *capacity.VPARecommendation, live map[string]capaci
 func (t *terminal) amounts(r capacity.VPARecommendation) {
 	for _, row := range []struct {
 		name   string
-		amount capacity.ResourceAmount
-	}{{"target", r.Target}, {"lower bound", r.LowerBound}, {"upper bound", r.UpperBound}} {
+		amount *capacity.ResourceAmount
+	}{{"target", &r.Target}, {"lower bound", &r.LowerBound}, {"upper bound", r.UpperBound}} {
+		if row.amount == nil {
+			t.printf("  %-12s %14s %14s\n", row.name, "none yet", "none yet")
+			continue
+		}
 		t.printf("  %-12s %14s %14s\n", row.name, unit.Format(row.amount.CPU, unit.Cores), unit.Format(row.amount.Memory, unit.Bytes))
 	}
 }

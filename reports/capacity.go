@@ -54,10 +54,7 @@ func (t *terminal) projection(p *capacity.Projection) {
 		t.printf("  scenario %s\n", plain(p.Scenario))
 	}
 	if p.Status == capacity.InsufficientHistory {
-		t.printf("  insufficient history: %d points\n", p.Points)
-		if p.EnoughAt != nil {
-			t.printf("  there will be enough on %s, at one point every %s\n", p.EnoughAt.Format(time.DateOnly), unit.Format(p.Step.Seconds(), unit.Seconds))
-		}
+		t.printf("  %s\n", unknownText(&Undated{Projection: p}))
 		t.notes(p.Warnings)
 		return
 	}

@@ -44,6 +44,7 @@ func Compare(before, after *snapshot.Snapshot, c Criteria) Comparison {
 	for _, pair := range pairMetrics(before, after) {
 		comparison.Rows = append(comparison.Rows, pair.row(c))
 	}
+	comparison.leaveOut(before, after)
 	gates := correctGates(comparison.Rows)
 	for i := range comparison.Rows {
 		comparison.Rows[i].tell(gates)

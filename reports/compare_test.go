@@ -10,6 +10,7 @@ import (
 	"scaleproof/internal/expr"
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/unit"
+	"scaleproof/loadgen"
 	"scaleproof/scaling"
 )
 
@@ -283,5 +284,20 @@ func TestSimulatedErrorRates(t *testing.T) {
 	t.Logf("changes of 10 %% found where 2 %% matters: %.1f %%", 100*float64(found)/pairs)
 	if share := float64(found) / pairs; share < .95 {
 		t.Errorf("only %.1f %% of changes of 10 %% were found", 100*share)
+	}
+}
+
+// The throughput of a load at a fixed rate tells nothing of what replicas bring.
+func TestTheEfficiencyOfALoadAtAFixedRateIsNotTold(t *testing.T) {
+	r := fixture(t)
+	if len(r.Efficiency) != 1 || r.Efficiency[0].From != 1 || r.Efficiency[0].To != 5 {
+		t.Fatalf("%+v", r.Efficiency)
+	}
+	if err := r.After.PutSection("load.api", loadgen.Result{OfferedRate: 390}); err != nil {
+		t.Fatal(err)
+	}
+	r.FindEfficiency()
+	if len(r.Efficiency) != 0 {
+		t.Errorf("%+v", r.Efficiency)
 	}
 }

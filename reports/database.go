@@ -79,6 +79,10 @@ func (t *terminal) notes(warnings []string) {
 	}
 }
 
+// muchOverhead is from how many times as long an execution takes with the clock at
+// its nodes on that it is worth a word.
+const muchOverhead = 1.2
+
 // WriteBench writes one trial of a suite for a terminal.
 func WriteBench(w io.Writer, r *dbbench.Result, style TerminalStyle) error {
 	t := newTerminal(w, style)
@@ -98,6 +102,9 @@ func WriteBench(w io.Writer, r *dbbench.Result, style TerminalStyle) error {
 			unit.Format(c.Rows, unit.Count), unit.Format(c.RowsRead, unit.Count), unit.Format(c.Blocks, unit.Count), unit.Format(c.QError, unit.Count))
 		if c.Generic != nil && c.Generic.Fingerprint != c.Fingerprint {
 			t.printf("  %-*s %10s  %s\n", width, "", unit.Format(stats.Median(c.Generic.ServerTime), unit.Seconds), t.paint(dim, "with the generic plan, which has another shape"))
+		}
+		if c.TimingOverhead >= muchOverhead {
+			t.printf("  %-*s %s\n", width, "", t.paint(dim, unit.Format(c.TimingOverhead, unit.Count)+" times as long with the clock at its nodes: their shares say too much of those with many rows"))
 		}
 	}
 	for _, c := range r.Cases {
@@ -124,6 +131,11 @@ func WriteDatabaseLoad(w io.Writer, r *dbbench.LoadResult, style TerminalStyle) 
 		unit.Format(r.TPS, unit.PerSecond), offered, r.Clients, unit.Format(r.DurationSeconds, unit.Seconds))
 	if len(r.Errors) > 0 {
 		t.printf("  %-14s %s\n  %-14s %s\n", "errors", t.paint(red, counts(r.Errors)), "", plain(r.FirstError))
+	}
+	for _, c := range r.Cases {
+		if c.Fault != "" {
+			t.printf("  %-14s %s, %s of the mix, can't run: %s\n", "", plain(c.Name), unit.Format(c.Share, unit.Ratio), plain(c.Fault))
+		}
 	}
 	if r.Unsent > 0 {
 		t.printf("  %-14s %s were due, and no client was free\n", "unsent", unit.Format(float64(r.Unsent), unit.Count))

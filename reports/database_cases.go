@@ -35,8 +35,12 @@ func caseMetrics() []struct{ question, metric string } {
 const notMeasured = "it was not measured"
 
 // caseSteps asks of a query, from the surest to the least sure: is its result the
-// same, is its plan, and did it touch, read, spill, estimate and take as much.
+// same, is its plan, and did it touch, read, spill, estimate and take as much. Of
+// other work nothing can be asked.
 func caseSteps(c *Comparison, before, after *dbbench.CaseResult) []caseStep {
+	if words := otherWork(before, after); words != "" {
+		return []caseStep{{"work", Inconclusive, words}}
+	}
 	steps := []caseStep{resultStep(before, after), planStep(before, after)}
 	for _, m := range caseMetrics() {
 		step := caseStep{m.question, Inconclusive, notMeasured}
@@ -48,34 +52,99 @@ func caseSteps(c *Comparison, before, after *dbbench.CaseResult) []caseStep {
 	return steps
 }
 
-func resultStep(before, after *dbbench.CaseResult) caseStep {
-	step := caseStep{"result", Equivalent, "the rows are the same"}
+// otherWork says why a query was other work after than before, or returns nothing.
+func otherWork(before, after *dbbench.CaseResult) string {
 	switch {
+	case before.SQL != after.SQL:
+		return "its statement is another one than before, so that nothing of it compares"
+	case !slices.Equal(before.Args, after.Args) || !slices.Equal(before.Nulls, after.Nulls):
+		return fmt.Sprintf("it ran with the arguments (%s), and before with (%s), so that nothing of it compares: draw them from what does not change, or give them",
+			strings.Join(after.Args, ", "), strings.Join(before.Args, ", "))
+	}
+	return ""
+}
+
+// leaveOut takes the figures of queries out of a comparison that were other work
+// after than before.
+func (c *Comparison) leaveOut(before, after *snapshot.Snapshot) {
+	all, err := cases(before)
+	if err != nil {
+		return // what needs the section says so
+	}
+	others, err := cases(after)
+	if err != nil {
+		return
+	}
+	for i := range all {
+		k := slices.IndexFunc(others, func(o dbbench.CaseResult) bool { return o.Name == all[i].Name })
+		if k < 0 {
+			continue
+		}
+		words := otherWork(&all[i], &others[k])
+		for j := range c.Rows {
+			if row := &c.Rows[j]; words != "" && strings.HasPrefix(row.Metric, "db."+all[i].Name+".") {
+				row.Change, row.Reason, row.Ratio, row.P = Inconclusive, words, nil, nil
+			}
+		}
+	}
+}
+
+func resultStep(before, after *dbbench.CaseResult) caseStep {
+	step := caseStep{Question: "result"}
+	was, is := before.Results(), after.Results()
+	switch step.Change = changeOf(was, is); {
 	case before.Error != "" || after.Error != "":
 		step.Change, step.Words = Inconclusive, "it failed: "+firstOf(after.Error, before.Error)
-	case before.ResultHash == "" || after.ResultHash == "":
+	case len(was) == 0 || len(is) == 0:
 		step.Change, step.Words = Inconclusive, "the rows were not hashed"
-	case before.ResultHash != after.ResultHash:
-		step.Change, step.Words = Changed, fmt.Sprintf("the rows differ: %.0f before, %.0f after", before.Rows, after.Rows)
-		if before.Rows == after.Rows {
-			step.Words = fmt.Sprintf("the rows differ, and are %.0f before and after", after.Rows)
-		}
+	case len(was) > 1:
+		step.Change, step.Words = Inconclusive, fmt.Sprintf("the rows differed from trial to trial before already: %d results, and %d after", len(was), len(is))
+	case step.Change == Equivalent:
+		step.Words = "the rows are the same"
+	case len(is) > 1:
+		step.Words = fmt.Sprintf("the rows differ, and do so from trial to trial: %d results, before one", len(is))
+	case before.Rows == after.Rows:
+		step.Words = fmt.Sprintf("the rows differ, and are %.0f before and after", after.Rows)
+	default:
+		step.Words = fmt.Sprintf("the rows differ: %.0f before, %.0f after", before.Rows, after.Rows)
 	}
 	return step
 }
 
 func planStep(before, after *dbbench.CaseResult) caseStep {
-	step := caseStep{"plan", Equivalent, "its shape is the same"}
-	switch {
-	case before.Fingerprint == "" || after.Fingerprint == "":
+	step := caseStep{Question: "plan"}
+	was, is := before.Shapes(), after.Shapes()
+	switch step.Change = changeOf(was, is); {
+	case len(was) == 0 || len(is) == 0:
 		step.Change, step.Words = Inconclusive, "there is no plan"
-	case before.Fingerprint != after.Fingerprint:
-		step.Change, step.Words = Changed, "it has another shape"
+	case before.Error != "" || after.Error != "":
+		step.Change, step.Words = Inconclusive, "it failed: "+firstOf(after.Error, before.Error)
+	case step.Change == Equivalent:
+		step.Words = "its shape is the same"
+	case step.Change == Inconclusive:
+		step.Words = fmt.Sprintf("its shape differed from run to run before already: %d shapes, and %d of them after", len(was), len(is))
+	default:
+		step.Words = "it has another shape"
 		if before.Plan != nil && after.Plan != nil {
 			step.Words = firstOf(strings.Join(dbbench.DiffPlans(before.Plan, after.Plan), "; "), step.Words)
 		}
+		if len(is) > 1 || len(was) > 1 {
+			step.Words = fmt.Sprintf("it differs from run to run, %d shapes before and %d after, one of them new: %s", len(was), len(is), step.Words)
+		}
 	}
 	return step
+}
+
+// changeOf compares what was seen over all trials of both sides: something that is
+// new is a change; what was one of several before tells nothing.
+func changeOf(before, after []string) Change {
+	switch {
+	case slices.ContainsFunc(after, func(a string) bool { return !slices.Contains(before, a) }):
+		return Changed
+	case len(before) > 1:
+		return Inconclusive
+	}
+	return Equivalent
 }
 
 func firstOf(texts ...string) string {
@@ -109,17 +178,16 @@ func judgeCase(r *Report, metric string) (result ConditionResult, ok bool) {
 		return result, true
 	}
 	steps := caseSteps(&r.Comparison, before, after)
-	switch part {
-	case "result":
+	switch {
+	case otherWork(before, after) != "":
+	case part == "result":
 		steps = steps[:1]
-	case "plan":
+	case part == "plan":
 		steps = steps[1:2]
-	default:
-		if steps[1].Change == Changed {
-			// Another plan is what an index is made for: what it costs is what
-			// counts here.
-			steps[1].Change = Equivalent
-		}
+	case len(before.Shapes()) > 0 && len(after.Shapes()) > 0:
+		// Another plan is what an index is made for: what it costs is what counts
+		// here.
+		steps[1].Change = Equivalent
 	}
 	result.Outcome, result.Reason = judgeSteps(steps)
 	return result, true
@@ -165,7 +233,7 @@ func judgeSteps(steps []caseStep) (outcome Word, reason string) {
 }
 
 // withSameResult takes back a pass on a query's figures where the query gave other
-// rows: what does less is faster.
+// rows, or was other work: what does less is faster.
 func withSameResult(r *Report, metric string, result ConditionResult) ConditionResult {
 	name, _, _ := strings.Cut(strings.TrimPrefix(metric, "db."), ".")
 	if result.Outcome != Pass || !strings.HasPrefix(metric, "db.") {
@@ -175,7 +243,9 @@ func withSameResult(r *Report, metric string, result ConditionResult) ConditionR
 	if before == nil || after == nil {
 		return result
 	}
-	if step := resultStep(before, after); step.Change == Changed {
+	if words := otherWork(before, after); words != "" {
+		result.Outcome, result.Reason = Unsure, words
+	} else if step := resultStep(before, after); step.Change == Changed {
 		result.Outcome = Unsure
 		result.Reason = step.Words + ", so that its figures do not compare; " + result.Reason
 	}

@@ -19,21 +19,13 @@ const topRows = 10
 func WriteStatisticsDelta(w io.Writer, d *dbbench.StatisticsDelta, style TerminalStyle) error {
 	t := newTerminal(w, style)
 	t.printf("  %s, over %s\n", plain(d.Node), unit.Format(d.Seconds, unit.Seconds))
-	if d.Unknown != "" {
-		t.printf("  %s nothing can be said: %s\n", t.paint(red, "!"), plain(d.Unknown))
-	}
 	for _, view := range slices.Sorted(maps.Keys(d.Views)) {
 		if len(d.Views[view]) > 0 {
 			t.heading(view)
 			t.deltaRows(busiest(d.Views[view]))
 		}
 	}
-	for _, view := range d.Absent {
-		t.printf("\n  %s %s is in one of the captures only: what it counted is unknown\n", t.paint(yellow, "!"), view)
-	}
-	for _, view := range d.Lossy {
-		t.printf("\n  %s %s has thrown entries away meanwhile: its sums are too small\n", t.paint(yellow, "!"), view)
-	}
+	t.notes(d.Doubts())
 	return t.out.Flush()
 }
 

@@ -75,7 +75,18 @@ func TestGatesOnAQueryGoFromTheSurestToTheLeastSure(t *testing.T) {
 		"another plan":         {queried(t, "sql", otherPlan, keptViews, 10), map[string]Word{"db.q": Pass, "db.q.plan": Fail, "db.q.blocks": Pass}, "no worse than before"},
 		"another, worse":       {queried(t, "sql", otherPlan, keptViews, 200), map[string]Word{"db.q": Fail, "db.q.blocks": Fail}, "blocks touched: "},
 		"it failed afterwards": {queried(t, "sql", func(_, a *dbbench.CaseResult) { *a = dbbench.CaseResult{Name: "q", Error: "timeout"} }, keptViews, 100), map[string]Word{"db.q": Unsure, "db.q.result": Unsure, "db.q.plan": Unsure}, "timeout"},
-		"not measured":         {queried(t, "sql", kept, keptViews, 100), map[string]Word{"db.other": Unsure, "db.other.plan": Unsure}, ""},
+		"it failed in a trial": {queried(t, "sql", func(_, a *dbbench.CaseResult) { a.Error = "in 1 of 5 trials: timeout" }, keptViews, 100), map[string]Word{"db.q": Unsure, "db.q.result": Unsure, "db.q.plan": Unsure}, "in 1 of 5 trials"},
+		"rows of a trial":      {queried(t, "sql", func(_, a *dbbench.CaseResult) { a.ResultHashes = []string{"a-20", "b-7"} }, keptViews, 100), map[string]Word{"db.q": Fail, "db.q.result": Fail}, "from trial to trial: 2 results"},
+		"a plan that flips":    {queried(t, "sql", func(_, a *dbbench.CaseResult) { a.Fingerprints = []string{a.Fingerprint, "x"} }, keptViews, 100), map[string]Word{"db.q": Pass, "db.q.plan": Fail}, ""},
+		"both flip": {queried(t, "sql", func(b, a *dbbench.CaseResult) {
+			b.Fingerprints = []string{b.Fingerprint, "x"}
+			a.Fingerprints = b.Fingerprints
+		}, keptViews, 100), map[string]Word{"db.q": Pass, "db.q.plan": Unsure}, ""},
+		"data that change":  {queried(t, "sql", func(b, _ *dbbench.CaseResult) { b.ResultHashes = []string{"a-20", "b-7"} }, keptViews, 100), map[string]Word{"db.q": Unsure, "db.q.result": Unsure}, "before already"},
+		"other arguments":   {queried(t, "sql", func(b, a *dbbench.CaseResult) { b.Args, a.Args = []string{"1"}, []string{"2"}; a.ResultHash = "c" }, keptViews, 200), map[string]Word{"db.q": Unsure, "db.q.result": Unsure, "db.q.plan": Unsure, "db.q.blocks": Unsure, "db.q.time.p50": Unsure}, "ran with the arguments (2), and before with (1)"},
+		"NULL and a text":   {queried(t, "sql", func(b, a *dbbench.CaseResult) { b.Args, a.Args, a.Nulls = []string{"NULL"}, []string{"NULL"}, []int{0} }, keptViews, 100), map[string]Word{"db.q": Unsure, "db.q.blocks": Unsure}, "arguments"},
+		"another statement": {queried(t, "sql", func(_, a *dbbench.CaseResult) { a.SQL = "SELECT 2" }, keptViews, 100), map[string]Word{"db.q": Unsure, "db.q.blocks": Unsure}, "another one than before"},
+		"not measured":      {queried(t, "sql", kept, keptViews, 100), map[string]Word{"db.other": Unsure, "db.other.plan": Unsure}, ""},
 	} {
 		for metric, want := range c.want {
 			results, _ := Judge(c.report, Criteria{Gates: []GateSpec{{Metric: metric}}}, Facts{})
@@ -96,7 +107,11 @@ func TestGatesOnAQueryGoFromTheSurestToTheLeastSure(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(before, after *dbbench.CaseResult)
 		want   Word
-	}{"the same rows": {kept, Pass}, "other rows": {otherRows, Unsure}} {
+	}{
+		"the same rows":   {kept, Pass},
+		"other rows":      {otherRows, Unsure},
+		"other arguments": {func(_, a *dbbench.CaseResult) { a.Args = []string{"2"} }, Unsure},
+	} {
 		results, _ := Judge(queried(t, "sql", c.change, keptViews, 10), Criteria{Objectives: []expr.Condition{objective}}, Facts{})
 		if results[0].Outcome != c.want {
 			t.Errorf("an objective on %s: %+v", name, results[0])
@@ -117,6 +132,9 @@ func TestWhatAnActionShouldNotChangeIsSaid(t *testing.T) {
 		"replicas, and nothing":  {queried(t, "scale", kept, keptViews, 100), false, []string{"No step of the action changes the database: all 1 queries kept their plans and results, and nothing else"}},
 		"replicas, and plans":    {queried(t, "scale", otherPlan, keptViews, 10), true, []string{"and yet it changed: 0 of 1 queries", "q: plan: Seq Scan on incidents became Index Scan using incidents_organization"}},
 		"replicas, and settings": {queried(t, "scale", kept, changed, 100), true, []string{"and yet it changed", "primary: the setting work_mem was 4096 kB, and is 8192 kB", "primary: the index new is new"}},
+		"a request, and plans":   {queried(t, "http", otherPlan, keptViews, 10), false, []string{"The database changed, and whether the action did it (step) is unknown: 0 of 1 queries", "q: plan: "}},
+		"a request, and nothing": {queried(t, "http", kept, keptViews, 100), false, []string{"No step of the action changes the database: all 1 queries"}},
+		"plans that flipped":     {queried(t, "scale", func(b, a *dbbench.CaseResult) { b.Fingerprints = []string{b.Fingerprint, "x"}; a.Fingerprint = "x" }, keptViews, 100), false, []string{"all 0 queries kept their plans and results (1 more do not compare)"}},
 		"a statement, and plans": {queried(t, "sql", otherPlan, changed, 10), false, []string{"The action changes the database (step): 0 of 1 queries", "q: plan: "}},
 	} {
 		d := databaseChanges(c.report)
@@ -193,5 +211,24 @@ func TestThePageTellsAChangeOnce(t *testing.T) {
 	text := string(written(t, WriteHTML, r))
 	if at := strings.Index(text, "pg.primary.database.cache_hit"); at < strings.Index(text, `id="h-statistics"`) || strings.Count(text, "pg.primary.database.cache_hit") != 1 {
 		t.Error("a figure of the database stands elsewhere than the database")
+	}
+}
+
+func TestBenchOnATerminal(t *testing.T) {
+	shape := dbbench.PlanResult{Fingerprint: "a", Plan: planOf(false), ClientTime: []float64{.1}}
+	slow, quick := shape, shape
+	slow.TimingOverhead, quick.TimingOverhead = 1.5, 1.1
+	var b, load bytes.Buffer
+	if err := WriteBench(&b, &dbbench.Result{Warnings: []string{"doubtful"}, Cases: []dbbench.CaseResult{{Name: "q", PlanResult: slow}, {Name: "r", PlanResult: quick}, {Name: "s", Error: "timeout"}}}, TerminalStyle{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); strings.Count(got, "times as long with the clock") != 1 || !strings.Contains(got, "1.50 times as long") || !strings.Contains(got, "timeout") || !strings.Contains(got, "! doubtful") {
+		t.Errorf("%s", got)
+	}
+	if err := WriteDatabaseLoad(&load, &dbbench.LoadResult{Cases: []dbbench.LoadCase{{Name: "q", Share: .25, Fault: "no such table"}}}, TerminalStyle{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := load.String(); !strings.Contains(got, "q, 25 % of the mix, can't run: no such table") {
+		t.Errorf("%s", got)
 	}
 }

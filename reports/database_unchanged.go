@@ -17,8 +17,8 @@ type databaseChange struct {
 	Sentence string
 	Details  []string
 	// Unexpected says that the details are of an action without a step that
-	// changes databases.
-	Unexpected bool
+	// changes databases; Unexplained, of one with a step that may.
+	Unexpected, Unexplained bool
 }
 
 // databaseChanges compares both snapshots' databases; nil where nothing of them was
@@ -33,61 +33,79 @@ func databaseChanges(r *Report) *databaseChange {
 		return nil
 	}
 	var d databaseChange
-	same, of := d.compareCases(before, after)
+	kept := d.compareCases(before, after)
 	d.compareNodes(r.Before, r.After)
-	kept := fmt.Sprintf("%d of %d queries kept their plans and results", same, of)
-	if same == of {
-		kept = fmt.Sprintf("all %d queries kept their plans and results", of)
-	}
-	if steps := stepsOnDatabase(r); len(steps) > 0 {
-		d.Sentence = fmt.Sprintf("The action changes the database (%s): %s.", strings.Join(steps, ", "), kept)
-		return &d
-	}
-	d.Unexpected = len(d.Details) > 0
-	d.Sentence = fmt.Sprintf("No step of the action changes the database: %s, and nothing else of it changed.", kept)
-	if d.Unexpected {
+	changed := len(d.Details) > 0
+	does, may := stepsOnDatabase(r)
+	switch {
+	case len(does) > 0:
+		d.Sentence = fmt.Sprintf("The action changes the database (%s): %s.", strings.Join(does, ", "), kept)
+	case !changed:
+		d.Sentence = fmt.Sprintf("No step of the action changes the database: %s, and nothing else of it changed.", kept)
+	case len(may) > 0:
+		d.Unexplained = true
+		d.Sentence = fmt.Sprintf("The database changed, and whether the action did it (%s) is unknown: %s.", strings.Join(may, ", "), kept)
+	default:
+		d.Unexpected = true
 		d.Sentence = fmt.Sprintf("No step of the action changes the database, and yet it changed: %s.", kept)
 	}
 	return &d
 }
 
-// stepsOnDatabase names the steps that may change a database: statements, and
-// programs that may do anything.
-func stepsOnDatabase(r *Report) []string {
-	var names []string
+// stepsOnDatabase names the steps that change a database, statements and programs
+// that may do anything, and those that may by what they configure, start or ask for.
+// A scale or a wait does not.
+func stepsOnDatabase(r *Report) (does, may []string) {
 	for _, s := range r.Action.Steps {
-		if s.Kind == "sql" || s.Kind == "exec" || s.Kind == "shard" {
-			names = append(names, plain(s.Name))
+		switch s.Kind {
+		case "sql", "exec", "shard":
+			does = append(does, plain(s.Name))
+		case "http", "apply", "patch", "configmap", "resources", "restart":
+			may = append(may, plain(s.Name))
 		}
 	}
-	return names
+	return does, may
 }
 
 func (d *databaseChange) add(format string, args ...any) {
 	d.Details = append(d.Details, fmt.Sprintf(format, args...))
 }
 
-// compareCases returns how many queries are as they were, of those that gave a plan
-// on both sides.
-func (d *databaseChange) compareCases(before, after []dbbench.CaseResult) (same, of int) {
+// compareCases says how many queries are as they were, of those that gave a plan on
+// both sides and can be compared.
+func (d *databaseChange) compareCases(before, after []dbbench.CaseResult) string {
+	same, of, unclear := 0, 0, 0
 	for i := range before {
-		j := slices.IndexFunc(after, func(c dbbench.CaseResult) bool { return c.Name == before[i].Name })
-		if j < 0 || before[i].Error != "" && after[j].Error != "" {
+		b := &before[i]
+		j := slices.IndexFunc(after, func(c dbbench.CaseResult) bool { return c.Name == b.Name })
+		if j < 0 || b.Error != "" && after[j].Error != "" {
+			continue
+		}
+		a := &after[j]
+		if otherWork(b, a) != "" || len(b.Results()) > 1 || len(b.Shapes()) > 1 {
+			unclear++ // before the action already it was not the same each time
 			continue
 		}
 		of++
 		changed := false
-		for _, step := range []caseStep{resultStep(&before[i], &after[j]), planStep(&before[i], &after[j])} {
+		for _, step := range []caseStep{resultStep(b, a), planStep(b, a)} {
 			if step.Change != Equivalent {
 				changed = true
-				d.add("%s: %s: %s", before[i].Name, step.Question, step.Words)
+				d.add("%s: %s: %s", b.Name, step.Question, step.Words)
 			}
 		}
 		if !changed {
 			same++
 		}
 	}
-	return same, of
+	kept := fmt.Sprintf("%d of %d queries kept their plans and results", same, of)
+	if same == of {
+		kept = fmt.Sprintf("all %d queries kept their plans and results", of)
+	}
+	if unclear > 0 {
+		kept += fmt.Sprintf(" (%d more do not compare)", unclear)
+	}
+	return kept
 }
 
 // compareNodes compares settings and indexes of the nodes that both snapshots
@@ -155,7 +173,7 @@ func (t *terminal) database(r *Report) {
 	}
 	t.heading("Database")
 	sign := ""
-	if d.Unexpected {
+	if d.Listed() {
 		sign = "! "
 	}
 	t.wrapped(sign+plain(d.Sentence), 2)

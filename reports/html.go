@@ -40,7 +40,7 @@ func WriteHTML(w io.Writer, r *Report) error {
 func writePage(w io.Writer, name string, page any) error {
 	t, err := template.New(name).Funcs(template.FuncMap{
 		"side": sideText, "ratio": ratioText, "plain": plain, "source": plainLines, "state": stateText, "sided": sideOf, "diff": diffStates,
-		"quantity": unit.Format, "probability": probabilityText, "enough": enoughText, "points": pointsText, "needed": neededText,
+		"quantity": unit.Format, "probability": probabilityText, "unknown": unknownText, "amount": amountText,
 		"since": func(at, start time.Time) string { return unit.Format(at.Sub(start).Seconds(), unit.Seconds) },
 	}).ParseFS(assets, "assets/*.tmpl")
 	if err == nil {
@@ -91,7 +91,7 @@ func newPage(r *Report) (*page, error) {
 }
 
 // Listed reports whether the page lists what changed of the database.
-func (d *databaseChange) Listed() bool { return d != nil && d.Unexpected }
+func (d *databaseChange) Listed() bool { return d != nil && (d.Unexpected || d.Unexplained) }
 
 // Trials says how many trials each side has.
 func (p *page) Trials() string {

@@ -44,7 +44,7 @@ func (p planPair) HasGeneric() bool { return p.GenericBefore != nil || p.Generic
 
 // A planView is a plan as a tree.
 type planView struct {
-	Error string
+	Error string // of the trials that failed
 	Facts string
 	Root  *nodeView
 	Notes []string // of the plan as a whole
@@ -124,11 +124,11 @@ func cases(s *snapshot.Snapshot) ([]dbbench.CaseResult, error) {
 
 // viewPlan shows a plan, and marks what other, which may be nil, does not have.
 func viewPlan(fault string, rows float64, p *dbbench.PlanResult, other *dbbench.Plan) *planView {
-	if fault != "" {
-		return &planView{Error: fault}
-	}
 	if p.Plan == nil || p.Plan.Root == nil {
-		return nil
+		if fault == "" {
+			return nil
+		}
+		return &planView{Error: fault}
 	}
 	facts := []string{
 		unit.Format(rows, unit.Count) + " rows",
@@ -149,12 +149,15 @@ func viewPlan(fault string, rows float64, p *dbbench.PlanResult, other *dbbench.
 	for _, own := range v.own {
 		v.total += own
 	}
-	return &planView{Facts: strings.Join(facts, " · "), Root: v.node(p.Plan.Root), Notes: planNotes(p)}
+	return &planView{Error: fault, Facts: strings.Join(facts, " · "), Root: v.node(p.Plan.Root), Notes: planNotes(p)}
 }
 
 // planNotes says what is of the plan and not of a node.
 func planNotes(p *dbbench.PlanResult) []string {
 	var notes []string
+	if n := len(p.Shapes()); n > 1 {
+		notes = append(notes, fmt.Sprintf("the runs had %d shapes of plan, of which this is the last", n))
+	}
 	if p.LackedWorkers > 0 {
 		notes = append(notes, fmt.Sprintf("%d runs lacked parallel workers, and are left out of the time", p.LackedWorkers))
 	}

@@ -90,38 +90,76 @@ func statisticsOf(r *Report) ([]nodeStatistics, error) {
 	return list, nil
 }
 
-// A counterPair is a row of a view with what it counted on both sides, nil where
-// it was not there or is not known.
-type counterPair struct {
-	row           dbbench.Row
-	before, after map[string]float64
+// A tally is what a view counted through one measurement, by one column of its
+// rows. Rows that share it, such as a statement of several roles, are summed.
+type tally struct {
+	known bool // false: nothing is known of any row
+	rows  map[string]*tallied
 }
 
-// counters joins the rows of a view by a key.
-func (n nodeStatistics) counters(view, key string) []counterPair {
-	var order []string
-	pairs := map[string]*counterPair{}
-	take := func(d *dbbench.StatisticsDelta, set func(*counterPair, map[string]float64)) {
-		if d == nil {
-			return
+// tallied is what the rows of one key counted. Of those that are unknown there is
+// no figure.
+type tallied struct {
+	row            dbbench.Row
+	sums           map[string]float64
+	known, unknown int
+}
+
+func tallyOf(d *dbbench.StatisticsDelta, view, key string) tally {
+	t := tally{rows: map[string]*tallied{}}
+	if d == nil || d.Unknown != "" {
+		return t
+	}
+	var rows []dbbench.DeltaRow
+	rows, t.known = d.Views[view]
+	for _, r := range rows {
+		id := fmt.Sprint(r.Row[key])
+		c := t.rows[id]
+		if c == nil {
+			c = &tallied{row: r.Row, sums: map[string]float64{}}
+			t.rows[id] = c
 		}
-		for _, row := range d.Views[view] {
-			id := fmt.Sprint(row.Row[key])
-			if pairs[id] == nil {
-				order = append(order, id)
-				pairs[id] = &counterPair{}
-			}
-			pairs[id].row = row.Row
-			set(pairs[id], row.Counters)
+		if c.row["query"] == nil { // only the busiest have their text
+			c.row = r.Row
+		}
+		if r.Unknown != "" {
+			c.unknown++
+			continue
+		}
+		c.known++
+		for name, value := range r.Counters {
+			c.sums[name] += value
 		}
 	}
-	take(n.counted, func(p *counterPair, c map[string]float64) { p.before = c })
-	take(n.later, func(p *counterPair, c map[string]float64) { p.after = c })
-	list := make([]counterPair, 0, len(order))
-	for _, id := range order {
-		list = append(list, *pairs[id])
+	return t
+}
+
+// sum returns a counter of a key, 0 where it is not known.
+func (t tally) sum(id, counter string) float64 {
+	if c := t.rows[id]; c != nil {
+		return c.sums[counter]
 	}
-	return list
+	return 0
+}
+
+// figure prints what a key counted. A row that is not in the delta counted
+// nothing; one that is unknown is never a zero.
+func (t tally) figure(id string, text func(sums map[string]float64) string) string {
+	switch c := t.rows[id]; {
+	case !t.known || c != nil && c.known == 0:
+		return "unknown"
+	case c == nil:
+		return text(nil)
+	case c.unknown > 0:
+		return "known: " + text(c.sums)
+	default:
+		return text(c.sums)
+	}
+}
+
+// count prints a counter of a key.
+func (t tally) count(id, counter string) string {
+	return t.figure(id, func(sums map[string]float64) string { return unit.Format(sums[counter], unit.Count) })
 }
 
 // ownExplain begins the statements by which dbbench reads plans.
@@ -130,29 +168,37 @@ const ownExplain = "EXPLAIN (ANALYZE, BUFFERS"
 // statements lists the statements that took the most time on either side.
 func (n nodeStatistics) statements() table {
 	t := table{
-		Title: "Top statements", Note: "By pg_stat_statements, the busiest first. Other clients of the database count too; scaleproof's own EXPLAINs are left out.",
+		Title: "Top statements", Note: "By pg_stat_statements, the busiest first. Other clients of the database count too; scaleproof's own EXPLAINs are left out. Roles are summed; \"known\" stands before the sum of those that could be counted.",
 		Head: columns("statement", "#calls before", "#after", "#mean time before", "#after", "#total before", "#after"),
 	}
-	pairs := n.counters("pg_stat_statements", "queryid")
-	pairs = slices.DeleteFunc(pairs, func(p counterPair) bool { return strings.HasPrefix(fmt.Sprint(p.row["query"]), ownExplain) })
-	time := func(p counterPair) float64 { return max(p.before["total_exec_time"], p.after["total_exec_time"]) }
-	slices.SortStableFunc(pairs, func(a, b counterPair) int { return cmp.Compare(time(b), time(a)) })
-	for _, p := range pairs[:min(len(pairs), topRows)] {
-		text, _ := p.row["query"].(string)
-		row := []string{text}
+	before, after := tallyOf(n.counted, "pg_stat_statements", "queryid"), tallyOf(n.later, "pg_stat_statements", "queryid")
+	texts := map[string]string{}
+	for _, side := range []tally{before, after} {
+		for id, c := range side.rows {
+			texts[id] = cmp.Or(texts[id], c.row.Text("query"))
+		}
+	}
+	ids := slices.DeleteFunc(slices.Sorted(maps.Keys(texts)), func(id string) bool { return strings.HasPrefix(texts[id], ownExplain) })
+	time := func(id string) float64 {
+		return max(before.sum(id, "total_exec_time"), after.sum(id, "total_exec_time"))
+	}
+	slices.SortStableFunc(ids, func(a, b string) int { return cmp.Compare(time(b), time(a)) })
+	for _, id := range ids[:min(len(ids), topRows)] {
+		row := []string{texts[id]}
 		for _, figure := range []func(map[string]float64) string{
 			func(c map[string]float64) string { return unit.Format(c["calls"], unit.Count) },
 			func(c map[string]float64) string {
-				return unit.Format(c["total_exec_time"]/1e3/max(c["calls"], 1), unit.Seconds)
+				return unit.Format(c["total_exec_time"]/1e3/c["calls"], unit.Seconds)
 			},
 			func(c map[string]float64) string { return unit.Format(c["total_exec_time"]/1e3, unit.Seconds) },
 		} {
-			for _, c := range []map[string]float64{p.before, p.after} {
-				if c["calls"] == 0 {
-					row = append(row, "–")
-				} else {
-					row = append(row, figure(c))
-				}
+			for _, side := range []tally{before, after} {
+				row = append(row, side.figure(id, func(c map[string]float64) string {
+					if c["calls"] == 0 {
+						return "–"
+					}
+					return figure(c)
+				}))
 			}
 		}
 		t.Rows = append(t.Rows, row)
@@ -187,10 +233,7 @@ func (n nodeStatistics) indexes() table {
 			was[fmt.Sprint(row["indexrelid"])] = true
 		}
 	}
-	counted := map[string]counterPair{}
-	for _, p := range n.counters("pg_stat_user_indexes", "indexrelid") {
-		counted[fmt.Sprint(p.row["indexrelid"])] = p
-	}
+	before, after := tallyOf(n.counted, "pg_stat_user_indexes", "indexrelid"), tallyOf(n.later, "pg_stat_user_indexes", "indexrelid")
 	sizes := sizesOf(n.after)
 	rows := slices.Clone(n.after.Views["pg_stat_user_indexes"])
 	isNew := func(row dbbench.Row) bool { return n.before != nil && !was[fmt.Sprint(row["indexrelid"])] }
@@ -203,22 +246,22 @@ func (n nodeStatistics) indexes() table {
 			}
 			return 1
 		}
-		used := func(id string) float64 { return counted[id].before["idx_scan"] + counted[id].after["idx_scan"] }
+		used := func(id string) float64 { return before.sum(id, "idx_scan") + after.sum(id, "idx_scan") }
 		return cmp.Or(cmp.Compare(used(y), used(x)), cmp.Compare(sizes[y], sizes[x]))
 	})
 	for _, row := range rows[:min(len(rows), mostIndexes)] {
 		id := fmt.Sprint(row["indexrelid"])
 		total, _ := row["idx_scan"].(float64)
-		note := ""
+		note, scansBefore := "", before.count(id, "idx_scan")
 		switch {
 		case isNew(row):
-			note = "new"
+			note, scansBefore = "new", "–"
 		case total == 0:
 			note = "never used"
 		}
 		t.Rows = append(t.Rows, []string{
-			fmt.Sprint(row["indexrelname"]), fmt.Sprint(row["relname"]), unit.Format(counted[id].before["idx_scan"], unit.Count),
-			unit.Format(counted[id].after["idx_scan"], unit.Count), unit.Format(total, unit.Count), unit.Format(sizes[id], unit.Bytes), note,
+			fmt.Sprint(row["indexrelname"]), fmt.Sprint(row["relname"]), scansBefore,
+			after.count(id, "idx_scan"), unit.Format(total, unit.Count), unit.Format(sizes[id], unit.Bytes), note,
 		})
 	}
 	if len(rows) > mostIndexes {
@@ -240,10 +283,7 @@ func (n nodeStatistics) tables() table {
 		return t
 	}
 	before, after := sizesOf(n.before), sizesOf(n.after)
-	counted := map[string]counterPair{}
-	for _, p := range n.counters("pg_stat_user_tables", "relid") {
-		counted[fmt.Sprint(p.row["relid"])] = p
-	}
+	scansBefore, scansAfter := tallyOf(n.counted, "pg_stat_user_tables", "relid"), tallyOf(n.later, "pg_stat_user_tables", "relid")
 	rows := slices.Clone(n.after.Views["pg_stat_user_tables"])
 	slices.SortStableFunc(rows, func(a, b dbbench.Row) int {
 		return cmp.Compare(after[fmt.Sprint(b["relid"])], after[fmt.Sprint(a["relid"])])
@@ -258,7 +298,7 @@ func (n nodeStatistics) tables() table {
 		dead, _ := row["n_dead_tup"].(float64)
 		t.Rows = append(t.Rows, []string{
 			fmt.Sprint(row["relname"]), sizeBefore, unit.Format(after[id], unit.Bytes), growth, unit.Format(live, unit.Count), unit.Format(dead, unit.Count),
-			unit.Format(counted[id].before["seq_scan"], unit.Count), unit.Format(counted[id].after["seq_scan"], unit.Count),
+			scansBefore.count(id, "seq_scan"), scansAfter.count(id, "seq_scan"),
 		})
 	}
 	return t

@@ -24,28 +24,33 @@ type Facts struct {
 // whose Comparison, Before and After are set. It sets the report's Design.
 func Judge(r *Report, c Criteria, f Facts) ([]ConditionResult, Verdict) {
 	var results []ConditionResult
+	trusted := &trust{report: r}
 	for _, o := range c.Objectives {
-		results = append(results, withSameResult(r, o.Metric, judgeObjective(r, o)))
+		results = append(results, trusted.objective(o, withSameResult(r, o.Metric, judgeObjective(r, o))))
 	}
 	for _, g := range c.Gates {
 		if result, ok := judgeCase(r, g.Metric); ok {
 			results = append(results, result)
 			continue
 		}
-		results = append(results, withSameResult(r, g.Metric, judgeGate(r, g)))
+		results = append(results, trusted.changed(g.Metric, withSameResult(r, g.Metric, judgeGate(r, g))))
 	}
 	for _, g := range c.Controls {
-		results = append(results, judgeControl(r, g))
+		results = append(results, trusted.changed(g.Metric, judgeControl(r, g)))
 	}
-	results = append(results, judgeReturn(r, c)...)
+	for _, back := range judgeReturn(r, c) {
+		results = append(results, trusted.changed(back.Text, back))
+	}
+	trusted.guardrails(f.Guardrails)
 	results = append(results, f.Guardrails...)
 	r.Design = designOf(r, c)
-	return results, verdictOf(r, results, f)
+	return results, verdictOf(r, results, f, trusted.faults)
 }
 
 // verdictOf gives the word by precedence: a measurement that failed can't pass,
-// and what failed weighs more than what is not known.
-func verdictOf(r *Report, results []ConditionResult, f Facts) Verdict {
+// and what failed weighs more than what is not known. untrusted says which loads
+// measured their generator.
+func verdictOf(r *Report, results []ConditionResult, f Facts, untrusted []string) Verdict {
 	failed, unsure := reasonsOf(results, Fail), reasonsOf(results, Unsure)
 	switch {
 	case f.Interrupted:
@@ -60,6 +65,8 @@ func verdictOf(r *Report, results []ConditionResult, f Facts) Verdict {
 		return newVerdict(Broken, "The snapshots can't be compared.", []string{r.Comparison.Refused})
 	case len(failed) > 0:
 		return newVerdict(Fail, fmt.Sprintf("%s failed.", countConditions(len(failed), len(results))), failed)
+	case len(untrusted) > 0:
+		return newVerdict(Broken, "The measurement failed: the generator of the load was the limit, not the target.", untrusted)
 	case len(unsure) > 0:
 		return newVerdict(Unsure, fmt.Sprintf("%s could not be decided.", countConditions(len(unsure), len(results))), unsure)
 	case len(results) == 0:

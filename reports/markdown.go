@@ -23,6 +23,7 @@ func WriteMarkdown(w io.Writer, r *Report) error {
 	markdownConditions(&b, r.Conditions)
 	markdownAction(&b, r.Action)
 	markdownTransition(&b, r.Through)
+	markdownEfficiency(&b, r.Efficiency)
 	markdownChecklist(&b, r.Checklist)
 	for _, signature := range r.Signatures {
 		state := "signed by " + md(signature.Name) + " at " + signature.At.UTC().Format(time.RFC3339) + ": " + md(signature.What())

@@ -21,9 +21,9 @@ type Outlook struct {
 	Headline      string    `json:"headline"`
 	// Limits are what has a limit, the most urgent first; Growing what has none,
 	// the fastest first; Unknown what has too little history.
-	Limits  []*Dated               `json:"limits"`
-	Growing []*Dated               `json:"growing"`
-	Unknown []*capacity.Projection `json:"unknown"`
+	Limits  []*Dated   `json:"limits"`
+	Growing []*Dated   `json:"growing"`
+	Unknown []*Undated `json:"unknown"`
 	// Changes are what is different from the night before.
 	Changes         []NightChange     `json:"changes"`
 	Recommendations []Recommendation  `json:"recommendations"`
@@ -37,12 +37,24 @@ type Dated struct {
 	*capacity.Projection
 	// History is what was measured.
 	History capacity.Series `json:"history"`
-	// Past is what would have been projected a month ago, from what was known
-	// then, and Score how that did; nil where there was too little history.
-	Past  *capacity.Projection `json:"past,omitempty"`
-	Score *capacity.Score      `json:"score,omitempty"`
+	// Past is what was projected a month ago, and Score how that did; nil where there
+	// was too little history. Announced tells that a report of then has told it;
+	// else it is what would have been projected from what was known then.
+	Past      *capacity.Projection `json:"past,omitempty"`
+	Score     *capacity.Score      `json:"score,omitempty"`
+	Announced bool                 `json:"announced,omitempty"`
 	// Scenarios are projections under the plan's scenarios.
 	Scenarios []*capacity.Projection `json:"scenarios,omitempty"`
+}
+
+// An Undated is what has too little history: its newest value is what is known.
+type Undated struct {
+	*capacity.Projection
+	// LimitValue is what it must not reach, nil where it has no limit.
+	LimitValue *float64 `json:"limit_value,omitempty"`
+	// Silent tells that it has a history, and nothing has come lately: a collector
+	// stopped, or a node does not answer.
+	Silent bool `json:"silent,omitempty"`
 }
 
 // A NightChange is a difference from the night before.
@@ -56,11 +68,11 @@ type Recommendation struct {
 	Resource string    `json:"resource"`
 	Unit     unit.Base `json:"unit,omitempty"`
 	Now      float64   `json:"now"`
-	Limit    float64   `json:"limit"`
+	Limit    *float64  `json:"limit"` // nil: there is none, and should be
 	// Needed is the limit that would hold to the horizon in nine of ten futures;
-	// nil for a limit that nobody can raise.
+	// nil for a limit that nobody can raise, or that is missing.
 	Needed *float64 `json:"needed"`
-	// By is when the limit is reached.
+	// By is when the limit is reached; nil where there is none.
 	By         *capacity.Passage   `json:"by"`
 	Confidence capacity.Confidence `json:"confidence"`
 	Why        string              `json:"why"`
@@ -155,44 +167,56 @@ func (o *Outlook) judge(c expr.Condition) ConditionResult {
 	result := ConditionResult{Kind: Gate, Text: "not " + c.Text, Outcome: Unsure, Reason: "no series of that name has a limit"}
 	at := strings.LastIndexByte(c.Metric, '.')
 	name, quantile := c.Metric[:max(at, 0)], c.Metric[at+1:]
-	for _, p := range o.Unknown {
-		if capacity.Named(p.Series, name) {
-			result.Reason = "there is too little history of " + p.Series
+	unknown := ""
+	for _, u := range o.Unknown {
+		if u.LimitValue != nil && unknown == "" && capacity.Named(u.Series, name) {
+			unknown = "there is too little history of " + u.Series
+			if u.Silent {
+				unknown = u.Series + " was last measured on " + u.To.Format(time.DateOnly)
+			}
 		}
 	}
-	for _, p := range o.Limits {
-		left, ok := until(p.Limit, quantile, o.GeneratedAt)
-		if !capacity.Named(p.Series, name) {
+	for _, d := range o.Limits {
+		if !capacity.Named(d.Series, name) {
 			continue
 		}
-		if !ok {
+		least, most, ok := d.until(quantile, o.GeneratedAt)
+		says := fmt.Sprintf("%s: %s", d.Series, d.Limit)
+		switch {
+		case !ok:
 			result.Reason = fmt.Sprintf("%q is none of p10, p50 and p90", quantile)
-			break
+			return result
+		case c.Holds(least) && c.Holds(most):
+			result.Outcome, result.Reason = Fail, says
+			return result
+		case c.Holds(least) != c.Holds(most) && unknown == "":
+			unknown = says + ", and what comes later is not known: it takes a longer history, or a longer --horizon"
+		case result.Outcome == Unsure:
+			result.Outcome, result.Reason = Pass, says
 		}
-		if result.Outcome == Unsure {
-			result.Outcome, result.Reason = Pass, fmt.Sprintf("%s: %s", p.Series, p.Limit)
-		}
-		if c.Holds(left) {
-			result.Outcome, result.Reason = Fail, fmt.Sprintf("%s: %s", p.Series, p.Limit)
-			break
-		}
+	}
+	if unknown != "" {
+		result.Outcome, result.Reason = Unsure, unknown
 	}
 	return result
 }
 
-// until returns the seconds until a date of a limit, infinite where it lies beyond
-// the horizon.
-func until(p *capacity.Passage, quantile string, now time.Time) (seconds float64, ok bool) {
+// until returns between how many seconds from now a date of a limit lies. One
+// beyond the horizon, of which nothing more is known, is at the step after it or
+// any time later.
+func (d *Dated) until(quantile string, now time.Time) (least, most float64, ok bool) {
+	p := d.Limit
 	date, ok := map[string]*time.Time{"p10": p.P10, "p50": p.P50, "p90": p.P90}[quantile]
 	switch {
 	case !ok:
-		return 0, false
+		return 0, 0, false
 	case p.Status == capacity.Exceeded:
-		return 0, true
+		return 0, 0, true
 	case date == nil:
-		return math.Inf(1), true
+		return p.Horizon.Add(d.Step.Std()).Sub(now).Seconds(), math.Inf(1), true
 	}
-	return date.Sub(now).Seconds(), true
+	left := date.Sub(now).Seconds()
+	return left, left, true
 }
 
 // keptSteps is of how many limits, and growing series, every step is kept.

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 
 	"scaleproof/capacity"
 )
@@ -23,11 +22,7 @@ const (
 func WriteOutlookHTML(w io.Writer, o *Outlook) error {
 	page := &outlookPage{Outlook: o, Charts: outlookCharts(o)}
 	page.Shown, page.Rest = o.shown()
-	page.Tables, page.Indexes = largestGrowth(o.Growing, ".size.table."), largestGrowth(o.Growing, ".size.index.")
-	page.Others = slices.DeleteFunc(slices.Clone(o.Growing), func(d *Dated) bool {
-		return strings.Contains(d.Series, ".size.table.") || strings.Contains(d.Series, ".size.index.")
-	})
-	page.Others = page.Others[:min(len(page.Others), shownGrowing)]
+	page.Grown, page.Tested = growthGroups(o.Growing), o.backtested()
 	if err := page.inline(page.Charts, o); err != nil {
 		return fmt.Errorf("writing the outlook as HTML: %w", err)
 	}
@@ -38,21 +33,11 @@ func WriteOutlookHTML(w io.Writer, o *Outlook) error {
 type outlookPage struct {
 	*Outlook
 	inlined
-	Charts                  []chart
-	Shown                   []*Dated
-	Rest                    int
-	Tables, Indexes, Others []*Dated
-}
-
-// largestGrowth returns those of a kind that grow most. growing is in that order.
-func largestGrowth(growing []*Dated, kind string) []*Dated {
-	var all []*Dated
-	for _, d := range growing {
-		if strings.Contains(d.Series, kind) && len(all) < shownGrowing {
-			all = append(all, d)
-		}
-	}
-	return all
+	Charts []chart
+	Shown  []*Dated
+	Rest   int
+	Grown  []growthGroup
+	Tested []*Dated // limits with a backtest
 }
 
 // outlookCharts draws the most urgent limits and what grows fastest.
@@ -200,7 +185,7 @@ func (p *outlookPage) Scored() []*Dated {
 
 // UnknownShown and UnknownRest are what has too little history, some of it by
 // name.
-func (p *outlookPage) UnknownShown() []*capacity.Projection {
+func (p *outlookPage) UnknownShown() []*Undated {
 	return p.Unknown[:min(len(p.Unknown), shownGrowing)]
 }
 

@@ -40,6 +40,7 @@ func outlookFixture(t *testing.T) *Outlook {
 		return &Dated{Projection: p, History: s}
 	}
 	const gib = 1 << 30
+	most := 4096.0
 	wave := func(day float64) float64 { return math.Mod(math.Abs(day)*7919, 13) / 13 }
 	disk := series("host.filesystem.root", unit.Bytes, capacity.Size, 80, func(day float64) float64 { return (140 + 2*day + wave(day)) * gib })
 	o := &Outlook{
@@ -52,7 +53,7 @@ func outlookFixture(t *testing.T) *Outlook {
 			dated(series("pg.primary.size.table.public.incidents", unit.Bytes, capacity.Size, 80, func(day float64) float64 { return (90 + day/8 + wave(day)/50) * gib }), 0),
 			dated(series(`pg.primary.size.table.</script><img src=x onerror=alert(1)>`, unit.Bytes, capacity.Size, 80, func(day float64) float64 { return (9 + day/80) * gib }), 0),
 		},
-		Unknown:  []*capacity.Projection{dated(series("pg.primary.size.table.young", unit.Bytes, capacity.Size, 3, func(day float64) float64 { return day + 9 }), 0).Projection},
+		Unknown:  []*Undated{{Projection: dated(series("pg.primary.size.table.young", unit.Bytes, capacity.Size, 3, func(day float64) float64 { return day + 9 }), 0).Projection, LimitValue: &most}},
 		Changes:  []NightChange{{"pg.primary.connections", "its limit went from 97 to 197"}},
 		Warnings: []string{"reading the occupancy of <replica>: refused"},
 	}
@@ -73,7 +74,7 @@ func outlookFixture(t *testing.T) *Outlook {
 	first.Scenarios = append(first.Scenarios, twice)
 	needed := 320.0 * gib
 	o.Recommendations = []Recommendation{{
-		Resource: first.Series, Unit: first.Unit, Now: first.Last, Limit: first.Limit.Limit, Needed: &needed, By: first.Limit, Confidence: first.Confidence,
+		Resource: first.Series, Unit: first.Unit, Now: first.Last, Limit: &first.Limit.Limit, Needed: &needed, By: first.Limit, Confidence: first.Confidence,
 		Why: "grows by 2 GiB a day", Action: "give the file system 320 GiB", File: "capacity-disk.yaml", Plan: "version: 1\n# </script> ```\nname: disk\n",
 	}}
 	condition, err := expr.Parse("disk.p90 < 30d")
@@ -131,7 +132,7 @@ func TestTheOutlookInABrowser(t *testing.T) {
 		if texts := ask[[]string](t, v, faint); len(texts) > 0 {
 			t.Errorf("%s: too faint to read: %s", scheme, strings.Join(texts, "; "))
 		}
-		for _, wanted := range []string{"First comes host.filesystem.root", "twice the users", "give the file system 320 GiB", "its limit went from 97 to 197", "Last month", "3 points, enough on 2026-04-03", "</script><img"} {
+		for _, wanted := range []string{"First comes host.filesystem.root", "twice the users", "give the file system 320 GiB", "its limit went from 97 to 197", "Last month", "now 9 B of 4 KiB, last changed by 1 B, 3 points, enough on 2026-04-03", "Growing tables", "MASE", "</script><img"} {
 			if !strings.Contains(title+text, wanted) {
 				t.Errorf("%s: %q is not on the page", scheme, wanted)
 			}
@@ -151,5 +152,48 @@ func TestAnOutlookOfThousandsIsTrimmed(t *testing.T) {
 	o.Trim()
 	if n := len(written(t, WriteOutlookHTML, o)); n > 6<<20 {
 		t.Errorf("%d bytes", n)
+	}
+}
+
+// A policy passes only on what is known as far as it asks.
+func TestAPolicyPassesOnlyOnWhatIsKnown(t *testing.T) {
+	now := time.Date(2026, 4, 1, 2, 0, 0, 0, time.UTC)
+	day := func(n int) *time.Time { at := now.AddDate(0, 0, n); return &at }
+	limit, step := 7.0, unit.Duration(24*time.Hour)
+	dated := func(name string, p capacity.Passage) *Dated {
+		return &Dated{Projection: &capacity.Projection{Series: name, Step: step, Limit: &p}}
+	}
+	soon := dated("host.filesystem.root", capacity.Passage{Status: capacity.Expected, P10: day(3), P50: day(5), P90: day(8), Horizon: *day(10)})
+	late := dated("host.filesystem.data", capacity.Passage{Status: capacity.NotReached, Horizon: *day(10)})
+	full := dated("host.filesystem.full", capacity.Passage{Status: capacity.Exceeded, P10: day(0), P50: day(0), P90: day(0), Horizon: *day(10)})
+	young := &Undated{Projection: &capacity.Projection{Series: "host.filesystem.new", Status: capacity.InsufficientHistory}, LimitValue: &limit}
+	unlimited := &Undated{Projection: young.Projection}
+	for _, c := range []struct {
+		text    string
+		limits  []*Dated
+		unknown []*Undated
+		want    Word
+		says    string
+	}{
+		{"disk.p90 < 30d", []*Dated{late}, nil, Unsure, "not known"},
+		{"disk.p90 < 11d", []*Dated{late}, nil, Pass, "not reached"},
+		{"disk.p90 < 12d", []*Dated{late}, nil, Unsure, "--horizon"},
+		{"disk.p90 < 30d", []*Dated{late, soon}, nil, Fail, "root"},
+		{"disk.p90 < 7d", []*Dated{late, soon}, nil, Pass, ""},
+		{"disk.p90 < 7d", []*Dated{soon, full}, []*Undated{young}, Fail, "full"},
+		{"disk.p90 < 7d", []*Dated{soon}, []*Undated{young}, Unsure, "too little history of host.filesystem.new"},
+		{"disk.p90 < 7d", []*Dated{soon}, []*Undated{unlimited}, Pass, "root"},
+		{"disk.p90 < 7d", nil, []*Undated{young}, Unsure, "too little history"},
+		{"disk.p90 > 5d", []*Dated{late}, nil, Fail, "data"},
+	} {
+		condition, err := expr.Parse(c.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := &Outlook{GeneratedAt: now, Headline: "x", Limits: c.limits, Unknown: c.unknown}
+		o.Judge([]expr.Condition{condition})
+		if got := o.Conditions[0]; got.Outcome != c.want || o.Verdict.Word != c.want || !strings.Contains(got.Reason, c.says) {
+			t.Errorf("%s of %d limits: %+v, want %s for %q", c.text, len(c.limits), got, c.want, c.says)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,19 +29,54 @@ func (o *Outlook) shown() (limits []*Dated, rest int) {
 	return o.Limits[:n], len(o.Limits) - n
 }
 
+// backtested returns the limits that are told of which forecasts could be tested
+// on the past.
+func (o *Outlook) backtested() []*Dated {
+	limits, _ := o.shown()
+	return slices.DeleteFunc(slices.Clone(limits), func(d *Dated) bool { return d.Backtest == nil })
+}
+
+// A growthGroup is what grows of one kind, the fastest first, and how many more
+// there are.
+type growthGroup struct {
+	Title string
+	Rows  []*Dated
+	Rest  int
+}
+
+// growthGroups parts what grows into tables, indexes and everything else.
+func growthGroups(growing []*Dated) []growthGroup {
+	groups := []growthGroup{{Title: "Growing tables"}, {Title: "Growing indexes"}, {Title: "Growing else"}}
+	for _, d := range growing {
+		g := &groups[2]
+		switch {
+		case strings.Contains(d.Series, ".size.table."):
+			g = &groups[0]
+		case strings.Contains(d.Series, ".size.index."):
+			g = &groups[1]
+		}
+		if len(g.Rows) == shownGrowing {
+			g.Rest++
+			continue
+		}
+		g.Rows = append(g.Rows, d)
+	}
+	return slices.DeleteFunc(groups, func(g growthGroup) bool { return len(g.Rows) == 0 })
+}
+
 // WriteOutlook writes an outlook for a terminal.
 func WriteOutlook(w io.Writer, o *Outlook, style TerminalStyle) error {
 	t := newTerminal(w, style)
 	t.printf("  %s\n  %d snapshots\n", t.paint(bold, plain(o.Headline)), o.Nights)
 	t.conditions(o.Conditions)
 	t.limits(o)
-	for i, p := range o.Growing[:min(len(o.Growing), shownGrowing)] {
-		if i == 0 {
-			t.heading("Growing")
+	for _, g := range growthGroups(o.Growing) {
+		t.heading(g.Title)
+		for _, p := range g.Rows {
+			t.printf("  %-44s %10s  %s a day (%s)\n", plain(p.Series), unit.Format(p.Last, p.Unit), unit.Format(p.Growth.Value, p.Unit), rangeText(p.Growth, p.Unit))
 		}
-		t.printf("  %-44s %10s  %s a day (%s)\n", plain(p.Series), unit.Format(p.Last, p.Unit), unit.Format(p.Growth.Value, p.Unit), rangeText(p.Growth, p.Unit))
+		t.more(g.Rest)
 	}
-	t.more(len(o.Growing) - shownGrowing)
 	t.recommendations(o.Recommendations)
 	for i, c := range o.Changes {
 		if i == 0 {
@@ -51,7 +87,7 @@ func WriteOutlook(w io.Writer, o *Outlook, style TerminalStyle) error {
 	if len(o.Unknown) > 0 {
 		t.heading("Not known")
 		for _, p := range o.Unknown[:min(len(o.Unknown), shownGrowing)] {
-			t.printf("  %s: insufficient history, %s%s\n", plain(p.Series), pointsText(p.Points), enoughText(p))
+			t.wrapped(plain(p.Series)+": "+unknownText(p), 2)
 		}
 		t.more(len(o.Unknown) - shownGrowing)
 	}
@@ -89,7 +125,7 @@ func (t *terminal) recommendations(all []Recommendation) {
 	}
 	for _, r := range all {
 		t.printf("  %s  now %s of %s, needed %s; %s, %s confidence\n", t.paint(bold, plain(r.Resource)),
-			unit.Format(r.Now, r.Unit), unit.Format(r.Limit, r.Unit), neededText(r), r.By, r.Confidence)
+			unit.Format(r.Now, r.Unit), amountText(r.Limit, r.Unit), amountText(r.Needed, r.Unit), r.when(), r.Confidence)
 		t.wrapped(plain(r.Action), 6)
 		if r.File != "" {
 			t.printf("      plan: %s\n", plain(r.File))
@@ -97,29 +133,48 @@ func (t *terminal) recommendations(all []Recommendation) {
 	}
 }
 
-func neededText(r Recommendation) string {
-	if r.Needed == nil {
+// when says by when a recommendation is due.
+func (r Recommendation) when() string {
+	if r.By == nil {
+		return "at any time"
+	}
+	return r.By.String()
+}
+
+// amountText prints an amount that may be missing.
+func amountText(v *float64, base unit.Base) string {
+	if v == nil {
 		return "–"
 	}
-	return unit.Format(*r.Needed, r.Unit)
+	return unit.Format(*v, base)
 }
 
 func rangeText(r capacity.Range, base unit.Base) string {
 	return unit.Format(r.Low, base) + " to " + unit.Format(r.High, base)
 }
 
-func pointsText(n int) string {
-	if n == 1 {
-		return "1 point"
+// unknownText says what is known of what has too little history.
+func unknownText(u *Undated) string {
+	if u.Points == 0 {
+		return "insufficient history: no point that counts"
 	}
-	return fmt.Sprintf("%d points", n)
-}
-
-func enoughText(p *capacity.Projection) string {
-	if p.EnoughAt == nil {
-		return ""
+	amount := unit.Format(u.Last, u.Unit)
+	if u.LimitValue != nil {
+		amount += " of " + unit.Format(*u.LimitValue, u.Unit)
 	}
-	return ", enough on " + p.EnoughAt.Format(time.DateOnly)
+	if u.Silent {
+		return "nothing has come since " + u.To.Format(time.DateOnly) + ", when it was " + amount
+	}
+	text := "insufficient history: now " + amount
+	if u.Points == 1 {
+		text += ", 1 point"
+	} else {
+		text += fmt.Sprintf(", last changed by %s, %d points", unit.Format(u.LastChange, u.Unit), u.Points)
+	}
+	if u.EnoughAt != nil {
+		text += ", enough on " + u.EnoughAt.Format(time.DateOnly)
+	}
+	return text
 }
 
 func scenarioText(p *capacity.Projection) string {
@@ -136,7 +191,11 @@ func scoreText(d *Dated) string {
 	if s == nil {
 		return ""
 	}
-	text := fmt.Sprintf("projected on %s: %s of what came since lay in the 80 %% interval, off by %s in the mean", s.Made.Format(time.DateOnly), unit.Format(s.Coverage80, unit.Ratio), unit.Format(s.MAE, d.Unit))
+	made := "as would have been projected on"
+	if d.Announced {
+		made = "announced on"
+	}
+	text := fmt.Sprintf("%s %s: %s of what came since lay in the 80 %% interval, off by %s in the mean", made, s.Made.Format(time.DateOnly), unit.Format(s.Coverage80, unit.Ratio), unit.Format(s.MAE, d.Unit))
 	if l := s.Limit; l != nil && l.Outcome != "open" {
 		text += "; the limit came " + l.Outcome
 	}
@@ -162,18 +221,20 @@ func WriteOutlookMarkdown(w io.Writer, o *Outlook) error {
 	m.more(rest, "limits that are not reached")
 	for i, r := range o.Recommendations {
 		m.head(i, "What to do", "| resource | now | of | needed | by | sure | why | how |\n|---|--:|--:|--:|---|---|---|---|")
-		fmt.Fprintf(m, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", code(r.Resource), unit.Format(r.Now, r.Unit), unit.Format(r.Limit, r.Unit), neededText(r), md(r.By.String()), r.Confidence, md(r.Why), md(r.Action))
+		fmt.Fprintf(m, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", code(r.Resource), unit.Format(r.Now, r.Unit), amountText(r.Limit, r.Unit), amountText(r.Needed, r.Unit), md(r.when()), r.Confidence, md(r.Why), md(r.Action))
 	}
 	for _, r := range o.Recommendations {
 		if r.Plan != "" {
 			fmt.Fprintf(m, "\n<details><summary>%s</summary>\n\n```yaml\n%s```\n\n</details>\n", md(r.File), strings.ReplaceAll(plainLines(r.Plan), "```", "'''"))
 		}
 	}
-	for i, p := range o.Growing[:min(len(o.Growing), shownGrowing)] {
-		m.head(i, "Growing", "| | now | a day | between |\n|---|--:|--:|---|")
-		fmt.Fprintf(m, "| `%s` | %s | %s | %s |\n", code(p.Series), unit.Format(p.Last, p.Unit), unit.Format(p.Growth.Value, p.Unit), rangeText(p.Growth, p.Unit))
+	for _, g := range growthGroups(o.Growing) {
+		for i, p := range g.Rows {
+			m.head(i, g.Title, "| | now | a day | between |\n|---|--:|--:|---|")
+			fmt.Fprintf(m, "| `%s` | %s | %s | %s |\n", code(p.Series), unit.Format(p.Last, p.Unit), unit.Format(p.Growth.Value, p.Unit), rangeText(p.Growth, p.Unit))
+		}
+		m.more(g.Rest, "more")
 	}
-	m.more(len(o.Growing)-shownGrowing, "more")
 	m.rest(o)
 	_, err := io.WriteString(w, m.String())
 	return err
@@ -201,6 +262,11 @@ func (m *outlookMarkdown) more(n int, what string) {
 
 // rest writes what came of past projections, what changed and what is unknown.
 func (m *outlookMarkdown) rest(o *Outlook) {
+	for i, d := range o.backtested() {
+		b := d.Backtest
+		m.head(i, "Backtest", "| | method | MASE | in the 80 % interval | in the 95 % interval | naive, 80 % | naive, 95 % |\n|---|---|--:|--:|--:|--:|--:|")
+		fmt.Fprintf(m, "| `%s` | %s | %.2f | %s | %s | %s | %s |\n", code(d.Series), md(d.Method), b.MASE, unit.Format(b.Coverage80, unit.Ratio), unit.Format(b.Coverage95, unit.Ratio), unit.Format(b.Naive.Coverage80, unit.Ratio), unit.Format(b.Naive.Coverage95, unit.Ratio))
+	}
 	scored := 0
 	for _, p := range o.Limits {
 		if text := scoreText(p); text != "" {
@@ -222,7 +288,7 @@ func (m *outlookMarkdown) rest(o *Outlook) {
 		m.WriteString("\n### Not known\n\n")
 	}
 	for _, p := range o.Unknown[:min(len(o.Unknown), shownGrowing)] {
-		fmt.Fprintf(m, "- `%s` insufficient history: %s%s\n", code(p.Series), pointsText(p.Points), enoughText(p))
+		fmt.Fprintf(m, "- `%s` %s\n", code(p.Series), unknownText(p))
 	}
 	m.more(len(o.Unknown)-shownGrowing, "series with insufficient history")
 	for _, w := range o.Warnings {

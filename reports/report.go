@@ -38,11 +38,13 @@ type Report struct {
 	// and applied again; Action is then the second.
 	Rehearsal *scaling.Outcome `json:"rehearsal,omitempty"`
 	// Through is the load that went on through the action.
-	Through   *loadgen.Result `json:"through,omitempty"`
-	Markers   []Marker        `json:"markers,omitempty"`
-	Events    []Event         `json:"events,omitempty"` // what the run did, in order
-	Checklist []ChecklistItem `json:"checklist,omitempty"`
-	Warnings  []string        `json:"warnings,omitempty"`
+	Through *loadgen.Result `json:"through,omitempty"`
+	// Efficiency is what an action that scaled one workload has brought its loads.
+	Efficiency []EfficiencyRow `json:"efficiency,omitempty"`
+	Markers    []Marker        `json:"markers,omitempty"`
+	Events     []Event         `json:"events,omitempty"` // what the run did, in order
+	Checklist  []ChecklistItem `json:"checklist,omitempty"`
+	Warnings   []string        `json:"warnings,omitempty"`
 	// Signatures stand beside report.json, which they sign, and not in it.
 	Signatures []Signature `json:"-"`
 	// file is report.json as it was read, nil for a report that is being made.
@@ -52,6 +54,23 @@ type Report struct {
 	After  *snapshot.Snapshot `json:"after,omitempty"`
 	// Return was measured once the action was undone again, in the design A-B-A.
 	Return *snapshot.Snapshot `json:"return,omitempty"`
+}
+
+// Standing returns what was measured of the state in which the run has left things:
+// after the action where that stands, else without it. It is nil where that was not
+// measured, or where nobody knows the state.
+func (r *Report) Standing() *snapshot.Snapshot {
+	switch {
+	case r.Action == nil && r.After == nil:
+		return r.Before
+	case r.Action == nil || r.Action.Status == scaling.Applied:
+		return r.After
+	case r.Action.Status != scaling.RolledBack:
+		return nil
+	case r.Return != nil:
+		return r.Return
+	}
+	return r.Before
 }
 
 // took is how long the run was, empty where nothing ran, as in a comparison of files.

@@ -43,7 +43,7 @@ func strictSchema(t *testing.T) *jsonschema.Schema {
 		reflect.TypeFor[Design]():             words(Uncontrolled, Controlled, ABA),
 		reflect.TypeFor[ItemState]():          words(ItemDone, ItemFailed, ItemUnknown),
 		reflect.TypeFor[Known]():              words(Measured, Commanded, Signed),
-		reflect.TypeFor[loadgen.Validity]():   words(loadgen.Valid, loadgen.TargetLimited, loadgen.GeneratorLimited, loadgen.Inconclusive),
+		reflect.TypeFor[loadgen.Validity]():   words(loadgen.Valid, loadgen.TargetLimited, loadgen.GeneratorLimited, loadgen.Inconclusive, loadgen.Invalid),
 		reflect.TypeFor[scaling.Status]():     words(scaling.Pending, scaling.Applied, scaling.Failed, scaling.Skipped, scaling.RolledBack, scaling.Unverified),
 	}})
 	if err != nil {

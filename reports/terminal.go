@@ -26,6 +26,7 @@ func WriteTerminal(w io.Writer, r *Report, style TerminalStyle) error {
 	t.conditions(r.Conditions)
 	t.action(r.Action)
 	t.transition(r.Through)
+	t.efficiency(r.Efficiency)
 	t.rows(r.Comparison.Rows)
 	t.database(r)
 	t.checklist(r.Checklist)

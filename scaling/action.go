@@ -41,9 +41,10 @@ type Step struct {
 
 // Exec runs a command, without a shell.
 type Exec struct {
-	Command []string          `yaml:"command" json:"command"`
-	Undo    []string          `yaml:"undo" json:"undo,omitempty"`
-	Env     map[string]string `yaml:"env" json:"env,omitempty"`
+	Command []string `yaml:"command" json:"command"`
+	// Undo undoes it. The command true says that there is nothing to undo.
+	Undo []string          `yaml:"undo" json:"undo,omitempty"`
+	Env  map[string]string `yaml:"env" json:"env,omitempty"`
 	// Read prints the state that Command changes: before, as the prior state
 	// (given to Undo in SCALEPROOF_PRIOR); after an undo, to verify it.
 	Read []string `yaml:"read" json:"read,omitempty"`
@@ -59,7 +60,8 @@ type SQL struct {
 	// Transaction runs all of Up, and all of Down, in one transaction each.
 	Transaction bool `yaml:"transaction" json:"transaction,omitempty"`
 	// Read is a query of one value: the state that Up changes. Where Expect is
-	// set, Read must give it once Up has worked.
+	// set, Read must give it once Up has worked. Statements that each make or drop
+	// an index need neither: whether it is there, and valid, is read.
 	Read   string `yaml:"read" json:"read,omitempty"`
 	Expect string `yaml:"expect" json:"expect,omitempty"`
 }

@@ -20,6 +20,18 @@ type notConverged string
 
 func (e notConverged) Error() string { return string(e) }
 
+// errNeverConverges is that a target is of a kind that does not.
+var errNeverConverges = errors.New("nothing to wait for")
+
+// hopeless reports whether an error is one that no later attempt mends.
+func hopeless(err error) bool {
+	switch kubectl.ReasonOf(err) {
+	case kubectl.Forbidden, kubectl.Unauthorized, kubectl.Invalid, kubectl.NoKind, kubectl.NoContext, kubectl.NoKubectl:
+		return true
+	}
+	return errors.Is(err, errNeverConverges)
+}
+
 // checkConverged says why a target has not converged: its controller has not
 // seen the present generation, pods are not updated, ready or available, or pods
 // are left over that should be gone. kubectl's own waits look at fewer of these.
@@ -42,10 +54,10 @@ func checkConverged(ctx context.Context, client *kubectl.Client, target string) 
 	case "DaemonSet":
 		wanted, _ := o.Int("status", "desiredNumberScheduled")
 		fault = countFault(o, "currentNumberScheduled", wanted, "updatedNumberScheduled", "numberReady", "numberAvailable")
-	case "HorizontalPodAutoscaler":
+	case horizontalKind:
 		return autoscalerFault(target, o)
 	default:
-		return fmt.Errorf("%s: convergence is known of Deployments, StatefulSets, DaemonSets and HorizontalPodAutoscalers", target)
+		return fmt.Errorf("%w: %s: convergence is known of Deployments, StatefulSets, DaemonSets and HorizontalPodAutoscalers", errNeverConverges, target)
 	}
 	return podFault(ctx, client, target, o, fault)
 }

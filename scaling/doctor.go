@@ -103,10 +103,7 @@ func (s Step) rights(add func(why, resource string, verbs ...string)) {
 	why := "step " + s.Title()
 	workload := func(target string) {
 		add(why, target, "get", "patch")
-		add(why+" and its rollback", "pods", "list")
-		if strings.HasPrefix(target, "statefulset/") {
-			add("the rollback of "+why, "pods", "delete")
-		}
+		s.rolled(add, target)
 	}
 	switch { // wait, notify, pause and others need nothing of Kubernetes
 	case s.Scale != nil:
@@ -117,10 +114,15 @@ func (s Step) rights(add func(why, resource string, verbs ...string)) {
 		}
 	case s.Resources != nil:
 		workload(s.Resources.Target)
+		add(why, vertical, "list")
+		if s.Resources.Owner == Adjust {
+			add(why, vertical, "get", "patch")
+		}
 	case s.Patch != nil:
 		add(why, s.Patch.Target, "get", "patch")
+		s.owned(add, s.Patch.Target)
 	case s.Restart != nil:
-		add(why, s.Restart.Target, "get", "patch")
+		workload(s.Restart.Target)
 	case s.Wait != nil:
 		add(why, s.Wait.Target, "get")
 		add(why, "pods", "list")
@@ -130,8 +132,46 @@ func (s Step) rights(add func(why, resource string, verbs ...string)) {
 		objects, _ := readManifest(s.Apply.File) // the plan was valid
 		for _, o := range objects {
 			s.made(add, o.Target())
+			s.owned(add, o.Target())
+			if o.Kind() == horizontalKind { // whose replicas are brought back
+				workload(scaledBy(o))
+			}
 		}
 	}
+}
+
+// rolled tells what a step needs whose rollback waits for the pods of a workload.
+func (s Step) rolled(add func(why, resource string, verbs ...string), target string) {
+	why := "step " + s.Title()
+	add(why+" and its rollback", "pods", "list")
+	if workloadKind(target) == "statefulset" {
+		add("the rollback of "+why, "pods", "delete")
+	}
+}
+
+// owned tells what a step needs besides that may write what autoscalers own.
+func (s Step) owned(add func(why, resource string, verbs ...string), target string) {
+	if workloadKind(target) == "" {
+		return
+	}
+	s.rolled(add, target)
+	add("step "+s.Title(), horizontal, "list")
+	add("step "+s.Title(), vertical, "list")
+}
+
+// workloadKind returns deployment, statefulset or daemonset of a target, by whatever
+// name kubectl takes them, and nothing of others.
+func workloadKind(target string) string {
+	name, _, _ := strings.Cut(target, "/")
+	name, _, _ = strings.Cut(name, ".") // the group
+	for kind, names := range map[string][]string{
+		"deployment": {"deployments", "deploy"}, "statefulset": {"statefulsets", "sts"}, "daemonset": {"daemonsets", "ds"},
+	} {
+		if name == kind || slices.Contains(names, name) {
+			return kind
+		}
+	}
+	return ""
 }
 
 // made tells what a step needs that may make an object.
@@ -148,19 +188,28 @@ func (s Step) made(add func(why, resource string, verbs ...string), target strin
 func CheckUnproven(ctx context.Context, client *kubectl.Client, steps []Step, previews []PreviewStep) []Check {
 	var proven []Step
 	for i, p := range previews {
-		if p.Err == nil {
-			proven = append(proven, steps[i])
+		// Others than these try nothing: a restart and a wait have no dry run.
+		if s := steps[i]; p.Err == nil && s.OnKubernetes() && s.Restart == nil && s.Wait == nil {
+			proven = append(proven, s)
 		}
 	}
 	tried := rightsOf(proven)
 	rights := slices.DeleteFunc(rightsOf(steps), func(r right) bool {
 		switch r.verb {
-		case "delete", "update":
+		case "delete", "update", "list": // a list is read only where fields are owned, or pods waited for
 			return false
 		}
 		return r.resource == leases || slices.ContainsFunc(tried, func(t right) bool { return t.verb == r.verb && t.resource == r.resource })
 	})
 	return checkRights(ctx, client, rights)
+}
+
+// CheckRouting asks for the verbs that a routing in a ConfigMap needs.
+func CheckRouting(ctx context.Context, client *kubectl.Client, name string) []Check {
+	const why = "the routing of the move"
+	return checkRights(ctx, client, []right{
+		{"get", "configmap/" + name, why}, {"update", "configmap/" + name, why}, {"create", "configmap", why}, // a right to create can't be of one name
+	})
 }
 
 // rightsAtOnce is how many rights are asked for at the same time.
@@ -187,12 +236,20 @@ func checkRight(ctx context.Context, client *kubectl.Client, r right) Check {
 	switch {
 	case err != nil:
 		c.State, c.Detail = CheckFault, err.Error()
+	case !can && r.resource == vertical && unknownKind(ctx, client, vertical):
+		c.Detail = "the cluster has none"
 	case !can:
 		c.State = CheckFault
 		c.Detail = "not given, and needed for " + r.why
 		c.Mend = fmt.Sprintf("give the user of context %s the verb %s on %s in namespace %s", client.Context, r.verb, r.resource, client.Namespace)
 	}
 	return c
+}
+
+// unknownKind reports whether a cluster does not know a kind.
+func unknownKind(ctx context.Context, client *kubectl.Client, kind string) bool {
+	_, err := client.List(ctx, kind, "")
+	return kubectl.ReasonOf(err) == kubectl.NoKind
 }
 
 // A written is a target and what a step writes of it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"scaleproof/internal/child"
@@ -36,8 +37,11 @@ type execChange struct {
 func (c *execChange) describe() string { return "run " + strings.Join(c.Command, " ") }
 
 func (c *execChange) undoes() string {
-	if len(c.Undo) == 0 {
+	switch {
+	case len(c.Undo) == 0:
 		return ""
+	case slices.Equal(c.Undo, []string{"true"}):
+		return nothingToUndo
 	}
 	return "run " + strings.Join(c.Undo, " ")
 }
@@ -69,6 +73,9 @@ func (c *execChange) run(ctx context.Context, command []string, extra ...string)
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
 	cmd.Env = append(cmd.Env, extra...)
+	if c.env.mark != "" {
+		cmd.Env = append(cmd.Env, child.Mark(c.env.mark))
+	}
 	var out tail
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := child.Run(ctx, cmd)

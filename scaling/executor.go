@@ -22,9 +22,12 @@ type Executor struct {
 	journal *Journal
 	onEvent func(Event)
 	telling sync.Mutex // of onEvent, since steps may run at the same time
+	id      string     // of the run
 	steps   []Step
 	states  []states // of the steps, as they were read, secrets included
 	known   []bool   // which of the states before come from a journal
+	seals   []seals  // of those from a journal that hold a secret nobody knows
+	again   []bool   // which are made again by a rollback
 }
 
 // states are what a step read before and after it acted.
@@ -39,9 +42,15 @@ func NewExecutor(env Environment, journal *Journal, onEvent func(Event)) *Execut
 // Apply runs the steps in order until one fails or ctx ends. It undoes nothing.
 // The outcome is never nil; the error says why it is not Applied.
 func (x *Executor) Apply(ctx context.Context, id string, steps []Step) (*Outcome, error) {
-	x.take(steps)
+	x.take(id, steps)
 	o := x.pending(id, steps)
 	o.StartedAt = x.env.Now()
+	if identity := x.identity(); identity != (Identity{}) {
+		if err := x.journal.write(Record{At: o.StartedAt, Event: eventRun, Run: &identity}); err != nil {
+			o.Status, o.FinishedAt = Failed, x.env.Now()
+			return o, err
+		}
+	}
 	return o, x.run(ctx, o)
 }
 
@@ -53,8 +62,10 @@ func (x *Executor) Resume(ctx context.Context, o *Outcome) error {
 	return x.run(ctx, o)
 }
 
-func (x *Executor) take(steps []Step) {
+func (x *Executor) take(id string, steps []Step) {
+	x.id = id
 	x.steps, x.states, x.known = steps, make([]states, len(steps)), make([]bool, len(steps))
+	x.seals, x.again = make([]seals, len(steps)), make([]bool, len(steps))
 }
 
 // run runs the steps of an outcome that have not worked yet, until one fails.
@@ -90,7 +101,7 @@ func (x *Executor) pending(id string, steps []Step) *Outcome {
 // anything is changed.
 func (x *Executor) step(ctx context.Context, index int, o *StepOutcome) error {
 	step := x.steps[index]
-	c := step.change(x.env)
+	c := step.change(x.marked(fmt.Sprint(index)))
 	o.StartedAt = x.env.Now()
 	x.tell(o.Name, Pending, o.Summary)
 	err := x.begin(ctx, index, c, o)
@@ -105,14 +116,16 @@ func (x *Executor) step(ctx context.Context, index int, o *StepOutcome) error {
 	o.Status = Applied
 	if err != nil {
 		o.Status, o.Error = Failed, x.clean(err.Error())
-		if o.Attempts == 0 {
+		if o.Attempts == 0 && !x.known[index] {
 			o.Status = Skipped // nothing was changed
 		}
 		err = fmt.Errorf("step %s: %w", o.Name, errors.Join(err, ctx.Err()))
 	}
 	record := Record{At: o.FinishedAt, Event: string(o.Status), Step: index, Name: o.Name, Error: o.Error}
 	if o.Status == Applied {
-		record.After = x.clean(x.states[index].after)
+		after := x.states[index].after
+		record.After = x.clean(after)
+		record.AfterSeal = sealed(after, record.After)
 	}
 	err = errors.Join(err, x.journal.write(record))
 	x.tell(o.Name, o.Status, o.Error)
@@ -123,24 +136,38 @@ func (x *Executor) step(ctx context.Context, index int, o *StepOutcome) error {
 func (x *Executor) begin(ctx context.Context, index int, c change, o *StepOutcome) error {
 	ctx, cancel := context.WithTimeout(ctx, x.steps[index].timeout())
 	defer cancel()
-	if x.known[index] {
-		// What is there now may be half of what this step does: the state that it
-		// is undone to is the one that the journal has.
-		if f, ok := c.(fielded); ok {
-			return f.recall(x.states[index].before)
-		}
-		return nil
-	}
-	was, err := capture(ctx, c)
+	was, err := x.prior(ctx, index, c)
 	if err != nil {
 		return fmt.Errorf("reading the state before: %w", err)
 	}
+	if x.known[index] && was == x.states[index] {
+		return nil // the journal has it
+	}
 	x.states[index] = was
 	o.Before = x.clean(was.before)
-	return x.journal.write(Record{
-		At: o.StartedAt, Event: eventBegin, Step: index, Name: o.Name, Before: o.Before,
-		Intended: x.clean(was.after), Undo: x.clean(c.undoes()), Secret: o.Before != was.before,
-	})
+	r := Record{
+		At: o.StartedAt, Event: eventBegin, Step: index, Name: o.Name,
+		Before: o.Before, Intended: x.clean(was.after), Undo: x.clean(c.undoes()),
+	}
+	r.BeforeSeal, r.IntendedSeal = sealed(was.before, r.Before), sealed(was.after, r.Intended)
+	return x.journal.write(r)
+}
+
+// prior returns the state that the step is undone to, and the one that it is to
+// make. Where another process had begun with the step, what is there now may be
+// half of what it does: the prior state is the one that the journal has.
+func (x *Executor) prior(ctx context.Context, index int, c change) (was states, err error) {
+	if !x.known[index] {
+		return capture(ctx, c)
+	}
+	if err := x.errSealed(index); err != nil {
+		return was, err
+	}
+	was = x.states[index]
+	if f, ok := c.(fielded); ok {
+		was.before, was.after, err = f.resume(ctx, was.before, was.after)
+	}
+	return was, err
 }
 
 // capture returns the state before, and where the change can tell it, the state
@@ -198,16 +225,39 @@ type PreviewStep struct {
 	Diff []string `json:"diff,omitempty"`
 	Undo string   `json:"undo"`
 	// Irreversible marks a step that can't be undone.
-	Irreversible bool   `json:"irreversible,omitempty"`
-	Parallel     string `json:"parallel,omitempty"` // the group that it runs with
-	When         string `json:"when,omitempty"`     // its condition
-	MayFail      bool   `json:"may_fail,omitempty"`
+	Irreversible bool `json:"irreversible,omitempty"`
+	// Unread marks a step whose undo can't be verified.
+	Unread   bool   `json:"unread,omitempty"`
+	Parallel string `json:"parallel,omitempty"` // the group that it runs with
+	When     string `json:"when,omitempty"`     // its condition
+	MayFail  bool   `json:"may_fail,omitempty"`
 	// Err is why the state can't be read.
 	Err error `json:"-"`
 }
 
-// NoState is the State of a step that has none.
-const NoState = "the step has no state to read"
+// What stands as the State of a step that has none, and of one that would change
+// nothing.
+const (
+	NoState     = "the step has no state to read"
+	AsItWouldBe = "as the step would make it"
+)
+
+// nothingChanges is the captured state of a step that finds no field to change.
+const nothingChanges = "{}"
+
+// Current reads what there is now of the state that a step of a recalled outcome had
+// captured; ok is false where it captured nothing that the preview does not read too.
+func (x *Executor) Current(ctx context.Context, index int) (state string, ok bool, err error) {
+	f, isFielded := x.steps[index].change(x.env).(fielded)
+	if before := x.states[index].before; !isFielded || before == "" || before == nothingChanges {
+		return "", false, nil
+	}
+	if err := f.recall(x.states[index].before); err != nil {
+		return "", true, err
+	}
+	state, _, err = f.read(ctx)
+	return x.clean(state), true, err
+}
 
 // Preview reads the state that each step would change, and changes nothing.
 func (x *Executor) Preview(ctx context.Context, steps []Step) []PreviewStep {
@@ -216,13 +266,15 @@ func (x *Executor) Preview(ctx context.Context, steps []Step) []PreviewStep {
 		c := s.change(x.env)
 		p := PreviewStep{
 			Name: s.Title(), Kind: s.kind(), Summary: x.clean(c.describe()), Undo: x.clean(orDefault(c.undoes(), "can't be undone")),
-			Irreversible: s.Irreversible, Parallel: s.Parallel, When: s.When.text(), MayFail: s.MayFail,
+			Irreversible: s.Irreversible, Unread: s.Unread(), Parallel: s.Parallel, When: s.When.text(), MayFail: s.MayFail,
 		}
 		was, err := capture(ctx, c)
 		switch {
 		case err != nil:
 			p.Err = err
 			p.State = "can't be read: " + x.clean(err.Error())
+		case was.before == nothingChanges:
+			p.State = AsItWouldBe
 		case was.before != "":
 			p.State, p.Will = x.clean(was.before), x.clean(orDefault(was.after, c.expects()))
 			p.Diff = diff(p.State, p.Will)

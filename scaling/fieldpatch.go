@@ -64,7 +64,7 @@ func byRemoval(a, b operation) int {
 func restoring(live kubectl.Object, path string, value any) operation {
 	var at any = map[string]any(live)
 	pointer := ""
-	segments := strings.Split(path, "/")[1:]
+	segments := strings.Split(strings.TrimPrefix(path, following), "/")[1:]
 	for i, segment := range segments {
 		below := children(at)
 		child, there := below[segment]

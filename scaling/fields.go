@@ -20,7 +20,8 @@ import (
 //
 // A path is a JSON pointer (RFC 6901) in which an element of a list whose
 // elements have names stands as [name]. The empty path is the object itself: its
-// fingerprint, or nil where there is none.
+// fingerprint, or nil where there is none. A path behind following is of a field that
+// the step lets others change.
 type fieldState map[string]map[string]any
 
 func (s fieldState) String() string {
@@ -46,6 +47,27 @@ func (s fieldState) set(target, path string, value any) {
 		s[target] = map[string]any{}
 	}
 	s[target][path] = value
+}
+
+// following marks the path of a field that an autoscaler writes which the step makes:
+// going back gives it its value from before, whatever it has become.
+const following = "?"
+
+// followed reports whether the fields of an object hold a path as a followed one.
+func followed(fields map[string]any, path string) bool {
+	_, ok := fields[following+path]
+	return ok
+}
+
+// own returns the fields that the step itself writes.
+func own(fields map[string]any) map[string]any {
+	all := map[string]any{}
+	for path, value := range fields {
+		if !strings.HasPrefix(path, following) {
+			all[path] = value
+		}
+	}
+	return all
 }
 
 // volatile are the fields that the API server and its controllers write beside
@@ -149,6 +171,7 @@ func escapePointer(key string) string {
 
 // fieldAt returns what an object has at a path, or nil.
 func fieldAt(o kubectl.Object, path string) any {
+	path = strings.TrimPrefix(path, following)
 	var value any = map[string]any(o)
 	for _, segment := range strings.Split(path, "/")[1:] {
 		value = children(value)[segment]
@@ -165,7 +188,8 @@ func mergeFields(before, after, now fieldState) (want fieldState, conflicts []st
 		for _, path := range slices.Sorted(maps.Keys(before[target])) {
 			was, made, is := before[target][path], after[target][path], now[target][path]
 			switch {
-			case reflect.DeepEqual(is, was), alike(path, was, is, made):
+			case reflect.DeepEqual(is, was), alike(path, was, is, made),
+				is != nil && (strings.HasPrefix(path, following) || followed(before[target], path)):
 				want.set(target, path, was)
 			default:
 				want.set(target, path, is)
@@ -264,12 +288,36 @@ func plain(value any) string {
 
 // assigned are the fields that the API server or an autoscaler fills in an object
 // that was just made.
-var assigned = []string{"/spec/replicas", "/spec/clusterIP", "/spec/clusterIPs", "/spec/ports", "/spec/healthCheckNodePort", "/metadata/annotations", "/metadata/finalizers"}
+var assigned = []string{"/spec/replicas", "/spec/volumeName", "/spec/clusterIP", "/spec/clusterIPs", "/spec/ports", "/spec/healthCheckNodePort", "/metadata/annotations", "/metadata/finalizers"}
+
+// restartedAt is where a restart is written: it asks for the same pods once more.
+const restartedAt = "kubectl.kubernetes.io/restartedAt"
+
+// withoutRestart is an object without what a restart leaves in it.
+func withoutRestart(o kubectl.Object) kubectl.Object {
+	if o.At("spec", "template", "metadata", "annotations", restartedAt) == nil {
+		return o
+	}
+	text, err := json.Marshal(o)
+	if err != nil {
+		return o // can't happen: it held what JSON held
+	}
+	copied, err := kubectl.Decode(text)
+	if err != nil {
+		return o
+	}
+	metadata, _ := copied.At("spec", "template", "metadata").(map[string]any)
+	annotations, _ := metadata["annotations"].(map[string]any)
+	if delete(annotations, restartedAt); len(annotations) == 0 {
+		delete(metadata, "annotations")
+	}
+	return copied
+}
 
 // fingerprint identifies what an object asks for.
 func fingerprint(o kubectl.Object) string {
 	content := map[string]any{}
-	for key, value := range o {
+	for key, value := range withoutRestart(o) {
 		if key == "status" {
 			continue
 		}

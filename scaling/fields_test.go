@@ -14,6 +14,22 @@ import (
 	"scaleproof/internal/kubectl"
 )
 
+// What an object asks for does not change by a restart, nor by being bound.
+func TestTheFingerprintOfWhatWasMade(t *testing.T) {
+	const made = `{"kind":"Deployment","metadata":{"name":"a"},"spec":{"template":{"metadata":{"labels":{"a":"b"}},"spec":{"x":1}}}}`
+	for text, same := range map[string]bool{
+		`{"kind":"Deployment","metadata":{"name":"a"},"spec":{"template":{"metadata":{"labels":{"a":"b"},"annotations":{"kubectl.kubernetes.io/restartedAt":"now"}},"spec":{"x":1}}}}`: true,
+		`{"kind":"Deployment","metadata":{"name":"a"},"spec":{"volumeName":"pv","template":{"metadata":{"labels":{"a":"b"}},"spec":{"x":1}}}}`:                                         true,
+		`{"kind":"Deployment","metadata":{"name":"a"},"spec":{"template":{"metadata":{"labels":{"a":"b"},"annotations":{"other":"x"}},"spec":{"x":1}}}}`:                               false,
+		`{"kind":"Deployment","metadata":{"name":"a"},"spec":{"template":{"metadata":{"labels":{"a":"b"}},"spec":{"x":2}}}}`:                                                           false,
+	} {
+		o := object(t, text)
+		if got := fingerprint(o) == fingerprint(object(t, made)); got != same {
+			t.Errorf("%s is as what was made: %v", text, got)
+		}
+	}
+}
+
 func object(t *testing.T, text string) kubectl.Object {
 	t.Helper()
 	o, err := kubectl.Decode([]byte(text))

@@ -32,8 +32,9 @@ const (
 
 var outcomes = []Became{BecameApplied, BecameFailed, BecameSkipped, BecameChanged, BecameUnchanged}
 
-// holds reports whether an outcome is the one that is asked for.
-func (b Became) holds(s StepOutcome) bool {
+// holds reports whether an outcome is the one that is asked for; changed says whether
+// the step's states differ.
+func (b Became) holds(s StepOutcome, changed bool) bool {
 	switch b {
 	case BecameApplied:
 		return s.Status == Applied
@@ -42,9 +43,9 @@ func (b Became) holds(s StepOutcome) bool {
 	case BecameSkipped:
 		return s.Status == Skipped
 	case BecameChanged:
-		return s.Status == Applied && s.Before != s.After
+		return s.Status == Applied && changed
 	case BecameUnchanged:
-		return s.Status == Applied && s.Before == s.After
+		return s.Status == Applied && !changed
 	}
 	return false
 }
@@ -67,8 +68,10 @@ func ValidateSteps(steps []Step) error {
 			faults = append(faults, invalid.Field(at+".parallel", "no neighbouring step is of the group %q", s.Parallel))
 		}
 		for j := begin; j < i; j++ {
-			if target := s.writes(); target != "" && steps[j].writes() == target {
-				faults = append(faults, invalid.Field(at+".parallel", "it writes %s at the same time as step %s", target, steps[j].Title()))
+			for _, target := range s.writes() {
+				if slices.Contains(steps[j].writes(), target) {
+					faults = append(faults, invalid.Field(at+".parallel", "it writes %s at the same time as step %s", target, steps[j].Title()))
+				}
 			}
 		}
 	}
@@ -92,21 +95,33 @@ func (w When) validate(earlier []Step, group string) error {
 	return errors.Join(faults...)
 }
 
-// writes names the object that a step writes, where it is one.
-func (s Step) writes() string {
+// writes names the objects that a step writes, as far as the plan tells.
+func (s Step) writes() []string {
 	switch {
+	case s.Scale != nil && s.Scale.Owner == Adjust:
+		return []string{s.Scale.Target, "the autoscaler of " + s.Scale.Target}
 	case s.Scale != nil:
-		return s.Scale.Target
+		return []string{s.Scale.Target}
 	case s.Resources != nil:
-		return s.Resources.Target
+		return []string{s.Resources.Target}
 	case s.Patch != nil:
-		return s.Patch.Target
+		return []string{s.Patch.Target}
 	case s.ConfigMap != nil:
-		return "configmap/" + s.ConfigMap.Name
+		return []string{"configmap/" + s.ConfigMap.Name}
 	case s.Restart != nil:
-		return s.Restart.Target
+		return []string{s.Restart.Target}
+	case s.Apply != nil:
+		objects, _ := readManifest(s.Apply.File) // validate tells a fault
+		var targets []string
+		for _, o := range objects {
+			targets = append(targets, o.Target())
+			if o.Kind() == horizontalKind {
+				targets = append(targets, scaledBy(o), "the autoscaler of "+scaledBy(o))
+			}
+		}
+		return targets
 	}
-	return ""
+	return nil
 }
 
 // groupOf returns the range of the steps that run together with step i.
@@ -156,7 +171,8 @@ func (x *Executor) runGroup(ctx context.Context, o *Outcome, begin, end int) err
 // where it may fail and has.
 func (x *Executor) maybe(ctx context.Context, o *Outcome, index int) error {
 	step, s := x.steps[index], &o.Steps[index]
-	if s.Status == Applied || s.Status == RolledBack && step.MayFail {
+	gaveUp := s.Status == RolledBack && s.Error != "" // and did not go back with all others
+	if s.Status == Applied || gaveUp && step.MayFail {
 		return nil // an earlier process has done it
 	}
 	if err := ctx.Err(); err != nil {
@@ -186,7 +202,9 @@ func (x *Executor) unmet(o *Outcome, w *When) string {
 		return ""
 	}
 	for i, step := range x.steps {
-		if step.Name == w.Step && w.Is.holds(o.Steps[i]) {
+		// Those of the outcome are masked: two secrets look alike there.
+		changed := x.states[i].before != x.states[i].after
+		if step.Name == w.Step && w.Is.holds(o.Steps[i], changed) {
 			return ""
 		}
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -138,6 +140,8 @@ func TestFaultsOfStepsTogether(t *testing.T) {
 	with := func(s Step, change func(*Step)) Step { change(&s); return s }
 	in := func(group string) func(*Step) { return func(s *Step) { s.Parallel = group } }
 	three := 3
+	apply := Step{Name: "apply", Apply: &Apply{File: writeFile(t, "m.yaml", owned[1]+"\n---\n"+service)}}
+	adjust := Step{Name: "adjust", Scale: &Scale{Target: "deployment/app", Replicas: &three, Owner: Adjust}}
 	scale := Step{Name: "x", Parallel: "g", Scale: &Scale{Target: "deployment/app", Replicas: &three}}
 	for want, steps := range map[string][]Step{
 		`[0].when.step: no earlier step is named "later"`:               {with(ok("a"), func(s *Step) { s.When = &When{"later", BecameApplied} }), ok("later")},
@@ -146,6 +150,8 @@ func TestFaultsOfStepsTogether(t *testing.T) {
 		`[1].when.step: step a runs at the same time`:                   {with(ok("a"), in("g")), with(ok("b"), func(s *Step) { s.Parallel, s.When = "g", &When{"a", BecameApplied} })},
 		`[0].parallel: no neighbouring step is of the group "g"`:        {with(ok("a"), in("g")), ok("b"), with(ok("c"), in("g"))},
 		`[1].parallel: it writes deployment/app at the same time as`:    {scale, scale},
+		`[1].parallel: it writes the autoscaler of deployment/app`:      {with(apply, in("g")), with(adjust, in("g"))},
+		`[1].parallel: it writes service/app at the same time as`:       {with(apply, in("g")), with(patchSpec("a", 1), in("g"))},
 		`[0].exec.command: is missing`:                                  {{Exec: &Exec{Undo: []string{"true"}}}},
 		`[0].notify: needs exactly one of text and json`:                {{Notify: &Notify{URL: "http://hook/x"}}},
 		`[0].notify.url: must be an http or https URL`:                  {{Notify: &Notify{URL: "hook", Text: "x"}}},
@@ -253,4 +259,25 @@ func TestPreviewTellsTheDifference(t *testing.T) {
 		t.Errorf("diff %s", got)
 	}
 	assertFile(t, path, "1")
+}
+
+func TestReplicaChangesAreThoseThatWereCaptured(t *testing.T) {
+	step := func(before, after string) StepOutcome { return StepOutcome{Before: before, After: after} }
+	replicas := func(target string, n int) string { return fmt.Sprintf(`{%q:{"/spec/replicas":%d}}`, target, n) }
+	for name, c := range map[string]struct {
+		steps []StepOutcome
+		want  []ReplicaChange
+	}{
+		"one":              {[]StepOutcome{step(replicas("deployment/a", 2), replicas("deployment/a", 5))}, []ReplicaChange{{"deployment/a", 2, 5}}},
+		"in two steps":     {[]StepOutcome{step(replicas("deployment/a", 2), replicas("deployment/a", 3)), step(replicas("deployment/a", 3), replicas("deployment/a", 5))}, []ReplicaChange{{"deployment/a", 2, 5}}},
+		"there and back":   {[]StepOutcome{step(replicas("deployment/a", 2), replicas("deployment/a", 3)), step(replicas("deployment/a", 3), replicas("deployment/a", 2))}, nil},
+		"two workloads":    {[]StepOutcome{step(replicas("statefulset/b", 1), replicas("statefulset/b", 4)), step(replicas("deployment/a", 2), replicas("deployment/a", 5))}, []ReplicaChange{{"deployment/a", 2, 5}, {"statefulset/b", 1, 4}}},
+		"not applied":      {[]StepOutcome{step(replicas("deployment/a", 2), "")}, nil},
+		"of another kind":  {[]StepOutcome{step("1", "4"), step(`{"a":1}`, `{"a":2}`), step(`{"hpa/a":{"/spec/minReplicas":1}}`, `{"hpa/a":{"/spec/minReplicas":4}}`)}, nil},
+		"without replicas": {[]StepOutcome{step(`{"deployment/a":{"/spec/replicas":null}}`, replicas("deployment/a", 5))}, nil},
+	} {
+		if got := (&Outcome{Steps: c.steps}).ReplicaChanges(); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
 }

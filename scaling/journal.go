@@ -14,22 +14,31 @@ import (
 // A Record is one line of a journal.
 type Record struct {
 	At     time.Time `json:"at"`
-	Event  string    `json:"event"` // begin, or the status that a step came to
+	Event  string    `json:"event"` // run, begin, or the status that a step came to
 	Step   int       `json:"step"`
 	Name   string    `json:"name"`
 	Before string    `json:"before,omitempty"` // the state that the step found
 	// Intended is the state that the step was about to make, where it could tell.
 	Intended string `json:"intended,omitempty"`
 	After    string `json:"after,omitempty"` // the state that an applied step has made
-	// Secret says that Before is not what the step found, since that holds a
-	// secret.
-	Secret bool   `json:"secret,omitempty"`
-	Undo   string `json:"undo,omitempty"` // how it would be undone
-	Error  string `json:"error,omitempty"`
+	// The seals of Before, Intended and After where those are masked, since the
+	// state holds a secret.
+	BeforeSeal   *Seal  `json:"before_seal,omitempty"`
+	IntendedSeal *Seal  `json:"intended_seal,omitempty"`
+	AfterSeal    *Seal  `json:"after_seal,omitempty"`
+	Undo         string `json:"undo,omitempty"` // how it would be undone
+	Error        string `json:"error,omitempty"`
+	// Run is what the records below are of. It stands in the first one, which is of
+	// no step.
+	Run *Identity `json:"run,omitempty"`
 }
 
-// eventBegin is written before a step changes anything.
-const eventBegin = "begin"
+// eventRun is written before the first step, and eventBegin before each changes
+// anything.
+const (
+	eventRun   = "run"
+	eventBegin = "begin"
+)
 
 // A Journal is a file of what an executor is about to do and has done. Each
 // record is on the disk before the executor goes on. A nil *Journal keeps none.
@@ -50,7 +59,26 @@ func OpenJournal(dir, id string) (*Journal, error) {
 	if err := lockJournal(file); err != nil {
 		return nil, err
 	}
+	// The names must be on the disk as well, or the records are nowhere.
+	for _, folder := range []string{dir, filepath.Dir(dir)} {
+		if err := syncFolder(folder); err != nil {
+			return nil, errors.Join(fmt.Errorf("opening the journal: %w", err), file.Close())
+		}
+	}
 	return &Journal{file: file}, nil
+}
+
+// syncFolder writes the names in a folder to the disk. A file system that can't is no
+// fault.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	if err := folder.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
+		return errors.Join(err, folder.Close())
+	}
+	return folder.Close()
 }
 
 // ErrRunning is that the process whose journal it is still lives.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -34,8 +35,6 @@ type kubeChange struct {
 	// settle, where it is not nil, waits for what others must do before the
 	// change is made.
 	settle func(ctx context.Context) error
-	// adopts says that the step has dealt with autoscalers itself.
-	adopts bool
 
 	edits            []edit
 	before, intended fieldState
@@ -79,17 +78,37 @@ func (c *kubeChange) captureEdit(ctx context.Context, e edit) error {
 	if live == nil {
 		c.before.set(e.target, "", nil)
 		c.intended.set(e.target, "", fingerprint(made))
-		return nil
+		return c.follow(ctx, made)
 	}
 	paths := changedPaths(live, made)
 	for _, path := range paths {
 		c.before.set(e.target, path, fieldAt(live, path))
 		c.intended.set(e.target, path, fieldAt(made, path))
 	}
-	if c.adopts {
+	return refuseOwned(ctx, c.client, live, paths)
+}
+
+// follow captures the replicas of the workload that a new autoscaler will scale: once
+// it is gone again nobody would bring them back.
+func (c *kubeChange) follow(ctx context.Context, autoscaler kubectl.Object) error {
+	if autoscaler.Kind() != horizontalKind {
 		return nil
 	}
-	return refuseOwned(ctx, c.client, live, paths)
+	target := scaledBy(autoscaler)
+	workload, err := c.client.Get(ctx, target)
+	if kubectl.ReasonOf(err) == kubectl.NotFound {
+		return nil // the step makes it too, or nobody has it
+	}
+	if err != nil {
+		return fmt.Errorf("reading what %s will scale: %w", autoscaler.Target(), err)
+	}
+	c.before.set(target, following+"/spec/replicas", fieldAt(workload, "/spec/replicas"))
+	return nil
+}
+
+// scaledBy names the workload of a HorizontalPodAutoscaler.
+func scaledBy(autoscaler kubectl.Object) string {
+	return strings.ToLower(autoscaler.Text("spec", "scaleTargetRef", "kind")) + "/" + autoscaler.Text("spec", "scaleTargetRef", "name")
 }
 
 // live returns the object of an edit, or nil where it is absent and may be.
@@ -108,6 +127,34 @@ func (c *kubeChange) recall(before string) (err error) {
 	}
 	c.before, err = parseState(before)
 	return err
+}
+
+// resume implements fielded. Of an object that the other process had no field to
+// change of, what the step would change now is captured.
+func (c *kubeChange) resume(ctx context.Context, before, intended string) (allBefore, allIntended string, err error) {
+	if err := c.recall(before); err != nil {
+		return "", "", err
+	}
+	if c.intended, err = parseState(intended); err != nil {
+		return "", "", err
+	}
+	if c.edits, err = c.plan(ctx); err != nil {
+		return "", "", err
+	}
+	for target, fields := range c.before {
+		if len(own(fields)) > 0 && !slices.ContainsFunc(c.edits, func(e edit) bool { return e.target == target }) {
+			return "", "", fmt.Errorf("the step had begun with %s, and would not write it now: go back by scale rollback", target)
+		}
+	}
+	for _, e := range c.edits {
+		if len(own(c.before[e.target])) > 0 {
+			continue
+		}
+		if err := c.captureEdit(ctx, e); err != nil {
+			return "", "", err
+		}
+	}
+	return c.before.String(), c.intended.String(), nil
 }
 
 // merge implements fielded.
@@ -163,13 +210,14 @@ func (c *kubeChange) apply(ctx context.Context) (string, error) {
 			if err != nil {
 				return err
 			}
-			now := focus(live, c.before[e.target])
+			before := own(c.before[e.target])
+			now := focus(live, before)
 			switch {
-			case len(now) == 0, alikeFields(c.before[e.target], now, c.intended[e.target]), isNew(now) && live != nil && isOurs(live):
+			case len(now) == 0, alikeFields(before, now, c.intended[e.target]), isNew(now) && live != nil && isOurs(live):
 				return nil // nothing to do, or an attempt whose answer was lost had done it
-			case !reflect.DeepEqual(now, c.before[e.target]):
+			case !reflect.DeepEqual(now, before):
 				return fmt.Errorf("%s was changed by someone else while the step began: it is %s and was %s",
-					e.target, plain(now), plain(c.before[e.target]))
+					e.target, plain(now), plain(before))
 			}
 			_, err = e.write(ctx, live, false)
 			return err
@@ -230,7 +278,7 @@ func (c *kubeChange) verify(state string) error {
 	for target, fields := range c.intended {
 		for path, want := range fields {
 			is := now[target][path]
-			if path == "" && is != nil {
+			if path == "" && is != nil || followed(c.before[target], path) {
 				continue // the API server gives what it makes addresses and ports of its choice
 			}
 			if !alike(path, c.before[target][path], is, want) {
@@ -249,7 +297,8 @@ func (c *kubeChange) undo(ctx context.Context, state string) (string, error) {
 		return "", err
 	}
 	var faults []error
-	for target, fields := range want {
+	for _, target := range restoreOrder(want) {
+		fields := want[target]
 		if reflect.DeepEqual(fields, c.last[target]) {
 			continue
 		}
@@ -258,6 +307,24 @@ func (c *kubeChange) undo(ctx context.Context, state string) (string, error) {
 		}
 	}
 	return "", errors.Join(faults...)
+}
+
+// restoreOrder returns the objects of a state in the order in which they go back:
+// autoscalers first, or they would scale what goes back, and last what goes, which the
+// others may still use.
+func restoreOrder(want fieldState) []string {
+	rank := func(target string) int {
+		switch {
+		case strings.Contains(target, "autoscaler"):
+			return 0
+		case isNew(want[target]):
+			return 2
+		}
+		return 1
+	}
+	targets := slices.Sorted(maps.Keys(want))
+	slices.SortStableFunc(targets, func(a, b string) int { return rank(a) - rank(b) })
+	return targets
 }
 
 func (c *kubeChange) restore(ctx context.Context, target string, want map[string]any) error {
@@ -271,7 +338,7 @@ func (c *kubeChange) restore(ctx context.Context, target string, want map[string
 		switch {
 		case reflect.DeepEqual(now, want):
 			return nil // an attempt whose answer was lost had done it
-		case !reflect.DeepEqual(now, c.last[target]):
+		case !reflect.DeepEqual(own(now), own(c.last[target])):
 			return fmt.Errorf("%s was changed by someone else while it was undone: it is %s, was left alone, and should be %s", target, plain(now), plain(want))
 		case live == nil:
 			return fmt.Errorf("%s is gone: it can't be given back its fields", target)

@@ -5,132 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
+	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"scaleproof/internal/kubectl"
+	"scaleproof/internal/redact"
 	"scaleproof/internal/unit"
 )
-
-// A fakeAPI is a kubectl and an API server with a few objects, which fails as a
-// real one can't be made to.
-type fakeAPI struct {
-	t       *testing.T
-	mu      sync.Mutex
-	objects map[string]kubectl.Object
-	writes  int
-	// before and after are called around the nth write, from 1; a fault from
-	// them is what kubectl says.
-	before, after func(n int) (fault string)
-}
-
-func newFakeAPI(t *testing.T, objects ...string) *fakeAPI {
-	t.Helper()
-	f := &fakeAPI{t: t, objects: map[string]kubectl.Object{}}
-	for _, text := range objects {
-		o := object(t, text)
-		f.objects[o.Target()] = o
-		f.bump(o)
-	}
-	return f
-}
-
-func (f *fakeAPI) bump(o kubectl.Object) {
-	metadata := o["metadata"].(map[string]any)
-	version, _ := strconv.Atoi(o.Version())
-	metadata["resourceVersion"] = strconv.Itoa(version + 1)
-}
-
-// set changes an object as a third party would.
-func (f *fakeAPI) set(target, field string, value any) {
-	f.objects[target]["spec"].(map[string]any)[field] = value
-	f.bump(f.objects[target])
-}
-
-func (f *fakeAPI) environment(t *testing.T) Environment {
-	env := environment(t)
-	env.Kubernetes = &kubectl.Client{Context: "c", Namespace: "n", Run: f.run, Patience: time.Minute}
-	return env
-}
-
-func (f *fakeAPI) run(_ context.Context, stdin []byte, args []string) (out, fault []byte, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	fail := func(text string) ([]byte, []byte, error) { return nil, []byte(text), errors.New("exit status 1") }
-	args = args[3:] // context, namespace, request-timeout
-	o, found := f.objects[args[1]]
-	switch {
-	case args[0] == "get" && !strings.Contains(args[1], "/"):
-		return []byte(`{"items":[]}`), nil, nil
-	case !found:
-		return fail("Error from server (NotFound): " + args[1])
-	case args[0] == "patch":
-		dryRun := strings.Contains(strings.Join(args, " "), "--dry-run")
-		if text := f.patch(&o, args, string(stdin), dryRun); text != "" {
-			return fail(text)
-		}
-	}
-	text, err := json.Marshal(o)
-	if err != nil {
-		f.t.Error(err)
-	}
-	return text, nil, nil
-}
-
-func (f *fakeAPI) patch(o *kubectl.Object, args []string, body string, dryRun bool) (fault string) {
-	if !dryRun {
-		f.writes++
-		if f.before != nil {
-			if fault := f.before(f.writes); fault != "" {
-				return fault
-			}
-		}
-	}
-	text, err := json.Marshal(*o)
-	if err != nil {
-		f.t.Error(err)
-	}
-	made := object(f.t, string(text))
-	version := made.Version()
-	if args[2] == "--type=json" {
-		made = patchJSON(f.t, made, []byte(body))
-	} else {
-		mergeJSON(made, object(f.t, body))
-	}
-	if made.Version() != version {
-		return "Error from server (Conflict): the object has been modified"
-	}
-	if dryRun {
-		*o = made
-		return ""
-	}
-	f.bump(made)
-	f.objects[args[1]] = made
-	*o = made
-	if f.after != nil {
-		return f.after(f.writes)
-	}
-	return ""
-}
-
-// mergeJSON is JSON Merge Patch (RFC 7386).
-func mergeJSON(into, patch map[string]any) {
-	for key, value := range patch {
-		below, isMap := value.(map[string]any)
-		has, hasMap := into[key].(map[string]any)
-		switch {
-		case value == nil:
-			delete(into, key)
-		case isMap && hasMap:
-			mergeJSON(has, below)
-		default:
-			into[key] = value
-		}
-	}
-}
 
 // service is a workload without pods, which nothing must converge.
 const service = `{"apiVersion":"v1","kind":"Service","metadata":{"name":"app"},"spec":{"a":1,"b":1}}`
@@ -270,9 +152,13 @@ func TestTheJournalHoldsWhatIsIntended(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var first Record
+	var first Record // that of the step; what the journal is of stands before it
 	f.before = func(int) string {
-		first = readRecord(t, journal.Path())
+		records, err := ReadJournal(journal.Path())
+		if err != nil || len(records) != 2 || records[0].Run == nil || records[0].Run.Context != "c" {
+			t.Errorf("%+v, %v", records, err)
+		}
+		first = records[len(records)-1]
 		return ""
 	}
 	x := NewExecutor(f.environment(t), journal, func(Event) {})
@@ -281,6 +167,116 @@ func TestTheJournalHoldsWhatIsIntended(t *testing.T) {
 	}
 	if first.Before != `{"service/app":{"/spec/a":1}}` || first.Intended != `{"service/app":{"/spec/a":5}}` {
 		t.Errorf("before the write the journal held %+v", first)
+	}
+}
+
+// A secret that JSON escapes is in no state, summary or difference: they are JSON.
+func TestEscapedSecretsStayOutOfStates(t *testing.T) {
+	const secret = `pa"ss&1x`
+	f := newFakeAPI(t, service)
+	env := f.environment(t)
+	env.Secrets = &redact.Secrets{}
+	env.Secrets.Add(secret)
+	dir := t.TempDir()
+	journal, err := OpenJournal(dir, "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := patchSpec("a", 0)
+	step.Patch.Patch = map[string]any{"spec": map[string]any{"a": secret}}
+	var events strings.Builder
+	x := NewExecutor(env, journal, func(e Event) { fmt.Fprintln(&events, e) })
+	previews := x.Preview(t.Context(), []Step{step})
+	o, err := x.Apply(t.Context(), "id", []Step{step})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.set("service/app", "a", secret+"2")
+	r := x.Rollback(t.Context(), o, "a test") // whose conflict tells what is there
+	lines, err := os.ReadFile(journal.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := fmt.Sprint(previews, o, r, events.String(), string(lines))
+	if strings.Contains(all, "1x") || !strings.Contains(all, redact.Mask) {
+		t.Errorf("the secret is seen: %s", all)
+	}
+}
+
+// A step that has nothing to change says so, and what one has changed can be read when
+// it would change nothing any more.
+func TestTheStateOfAStepThatHasWorked(t *testing.T) {
+	f := newFakeAPI(t, service)
+	journal, err := OpenJournal(t.TempDir(), "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := []Step{patchSpec("a", 5), patchSpec("b", 1)}
+	x := NewExecutor(f.environment(t), journal, func(Event) {})
+	if p := x.Preview(t.Context(), steps)[1]; p.State != AsItWouldBe || len(p.Diff) != 0 {
+		t.Errorf("preview %+v", p)
+	}
+	if _, err := x.Apply(t.Context(), "id", steps); err != nil {
+		t.Fatal(err)
+	}
+	records, err := ReadJournal(journal.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := newExecutor(t, f.environment(t))
+	if _, err := y.Recall("id", steps, records); err != nil {
+		t.Fatal(err)
+	}
+	if state, ok, err := y.Current(t.Context(), 0); state != `{"service/app":{"/spec/a":5}}` || !ok || err != nil {
+		t.Errorf("%q, %v, %v", state, ok, err)
+	}
+	if state, ok, err := y.Current(t.Context(), 1); ok || err != nil {
+		t.Errorf("%q, %v, %v", state, ok, err)
+	}
+}
+
+// A wait ends at once where no later attempt can help.
+func TestAHopelessWaitEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		target string
+		answer string // of kubectl, where it fails
+		want   string
+	}{
+		"a kind that does not converge": {"service/app", "", "convergence is known of"},
+		"no right to look":              {"deployment/app", "Error from server (Forbidden): no", "Forbidden"},
+	} {
+		env := newFakeAPI(t, service).environment(t)
+		if c.answer != "" {
+			env.Kubernetes.Run = func(context.Context, []byte, []string) ([]byte, []byte, error) {
+				return nil, []byte(c.answer), errors.New("exit status 1")
+			}
+		}
+		step := Step{Name: "wait", Wait: &Wait{For: converged, Target: c.target}} // of five minutes
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		_, err := newExecutor(t, env).Apply(ctx, "id", []Step{step})
+		if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		cancel()
+	}
+}
+
+// Only the pods of a StatefulSet that the action has broken are deleted, by whatever
+// name it goes.
+func TestOnlyBrokenPodsAreDeleted(t *testing.T) {
+	pod := func(name, revision, ready string) string {
+		return fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":%q,"labels":{"controller-revision-hash":%q}},"status":{"conditions":[{"type":"Ready","status":%q}]}}`, name, revision, ready)
+	}
+	set := `{"apiVersion":"apps/v1","kind":%q,"metadata":{"name":"db"},"spec":{"selector":{"matchLabels":{"a":"b"}}},"status":{"currentRevision":"old","updateRevision":"restored"}}`
+	for kind, want := range map[string]string{"StatefulSet": "pod/broken", "Deployment": ""} {
+		f := newFakeAPI(t, fmt.Sprintf(set, kind), pod("broken", "bad", "False"), pod("starting", "restored", "False"), pod("kept-by-a-partition", "old", "False"), pod("fine", "bad", "True"))
+		f.objects["sts/db"] = f.objects[strings.ToLower(kind)+"/db"]
+		if err := deleteStuckPods(t.Context(), f.environment(t).Kubernetes, "sts/db"); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(f.deleted, " "); got != want {
+			t.Errorf("%s: deleted %q, want %q", kind, got, want)
+		}
 	}
 }
 

@@ -48,7 +48,8 @@ type ConfigMap struct {
 }
 
 // Restart replaces the pods of a workload one after another by equal ones, as its
-// strategy says. There is nothing to go back to.
+// strategy says. Undoing restarts them again, last of all, where a step before it is
+// undone that pods read at their start, such as a ConfigMap.
 type Restart struct {
 	Target string `yaml:"target" json:"target"`
 }

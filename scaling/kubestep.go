@@ -103,8 +103,8 @@ func awaitReplicas(ctx context.Context, client *kubectl.Client, target string, l
 	defer ticker.Stop()
 	for {
 		o, err := client.Get(ctx, target)
-		if err == nil && wantedReplicas(o) >= least {
-			return nil
+		if err == nil && wantedReplicas(o) >= least || hopeless(err) {
+			return err
 		}
 		if err == nil {
 			err = fmt.Errorf("the autoscaler of %s still gives it %d replicas", target, wantedReplicas(o))
@@ -217,7 +217,8 @@ func (r Restart) validate() error {
 
 func (r Restart) change(env Environment) change { return &restartChange{Restart: r, env: env} }
 
-// A restartChange has no state: the pods after it are as those before.
+// A restartChange has no state: the pods after it are as those before. Where a step
+// before it is undone that running pods don't see, they are restarted again.
 type restartChange struct {
 	stateless
 	Restart
@@ -226,6 +227,18 @@ type restartChange struct {
 
 func (c *restartChange) describe() string { return "restart the pods of " + c.Target }
 
+func (c *restartChange) undoes() string {
+	return "restart them again, once the steps before it that pods read at their start are undone"
+}
+
+// again implements repeated.
+func (c *restartChange) again(ctx context.Context) error {
+	if _, err := c.apply(ctx); err != nil {
+		return err
+	}
+	return awaitRestored(ctx, c.env.Kubernetes, c.Target)
+}
+
 // apply sets the annotation that kubectl rollout restart sets.
 func (c *restartChange) apply(ctx context.Context) (string, error) {
 	if c.env.Kubernetes == nil {
@@ -233,7 +246,7 @@ func (c *restartChange) apply(ctx context.Context) (string, error) {
 	}
 	now := c.env.Now().UTC().Format(time.RFC3339Nano)
 	restart := patched(c.env.Kubernetes, c.Target, kubectl.StrategicPatch, map[string]any{"spec": map[string]any{"template": map[string]any{
-		"metadata": map[string]any{"annotations": map[string]any{"kubectl.kubernetes.io/restartedAt": now}},
+		"metadata": map[string]any{"annotations": map[string]any{restartedAt: now}},
 	}}})
 	return "", insist(ctx, func() error {
 		live, err := c.env.Kubernetes.Get(ctx, c.Target)

@@ -38,11 +38,17 @@ func (s Shard) change(env Environment) change { return &shardChange{s, env} }
 var errNoMove = errors.New("the environment has no move: the plan needs the section shard")
 
 // NewJob returns the environment's move, with its routing.
-func NewJob(env Environment, onProgress func(shard.Progress), onEvent func(string)) (*shard.Job, error) {
+func NewJob(env Environment) (*shard.Job, error) {
 	if env.Move == nil {
 		return nil, errNoMove
 	}
-	opts := shard.Options{Environ: env.Environ, Now: env.Now, OnProgress: onProgress, OnEvent: onEvent}
+	opts := shard.Options{Environ: env.Environ, Now: env.Now}
+	if env.OnMove != nil {
+		opts.OnEvent = func(text string) { env.OnMove(env.step, text) }
+	}
+	if env.OnProgress != nil {
+		opts.OnProgress = func(p shard.Progress) { env.OnProgress(env.step, p) }
+	}
 	switch r := env.Move.Routing; {
 	case r.ConfigMap != "" && env.Kubernetes == nil:
 		return nil, errors.New("the routing is a ConfigMap, and the environment has no Kubernetes")
@@ -56,7 +62,8 @@ func NewJob(env Environment, onProgress func(shard.Progress), onEvent func(strin
 		if err != nil {
 			return nil, err
 		}
-		opts.Routing = shard.TableRouting{Node: shard.Node{Name: name, DSN: dsn}, Table: r.Table}
+		schema, table := env.Move.RoutingTable()
+		opts.Routing = shard.TableRouting{Node: shard.Node{Name: name, DSN: dsn}, Schema: schema, Table: table}
 	}
 	return shard.New(*env.Move, env.DSNs, opts)
 }
@@ -66,7 +73,7 @@ type shardChange struct {
 	env Environment
 }
 
-func (c *shardChange) job() (*shard.Job, error) { return NewJob(c.env, nil, nil) }
+func (c *shardChange) job() (*shard.Job, error) { return NewJob(c.env) }
 
 func (c *shardChange) describe() string {
 	if c.env.Move == nil {
@@ -121,7 +128,7 @@ func (c *shardChange) apply(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("writes were refused for %.2f s; %d rows compared within; routing epoch %d", r.FenceSeconds, r.Checked.Count(), r.Epoch), nil
+		return fmt.Sprintf("writes were refused for %.2f s; %d rows compared before, %d within; routing epoch %d", r.FenceSeconds, r.Compared, r.Checked.Count(), r.Epoch), nil
 	}
 	r, err := job.Cleanup(ctx)
 	if err != nil {

@@ -72,7 +72,7 @@ func (c *notifyChange) host() string {
 
 func (c *notifyChange) undoes() string {
 	if c.UndoText == "" {
-		return "nothing to undo"
+		return nothingToUndo
 	}
 	return "tell " + c.host() + ": " + c.UndoText
 }

@@ -24,6 +24,9 @@ const (
 	vertical   = "verticalpodautoscalers.autoscaling.k8s.io"
 )
 
+// horizontalKind is the kind of one of the first.
+const horizontalKind = "HorizontalPodAutoscaler"
+
 // horizontalOwner returns the HorizontalPodAutoscaler of a workload, or nil.
 func horizontalOwner(ctx context.Context, client *kubectl.Client, workload kubectl.Object) (kubectl.Object, error) {
 	return owner(ctx, client, horizontal, "scaleTargetRef", workload)

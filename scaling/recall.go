@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 )
@@ -38,20 +37,24 @@ func ReadJournal(path string) ([]Record, error) {
 	return records, nil
 }
 
-// ErrOtherSteps is that a journal is of other steps than the plan's.
-var ErrOtherSteps = errors.New("the journal is of other steps: the plan has changed since")
-
 // Recall makes the executor know what another one, whose journal it is, has done
 // with the same steps, so that Rollback can undo it and Resume can go on. A step
 // that had begun and not ended may have changed something: it counts as failed. It
-// fails with ErrOtherSteps where the steps are not those of the journal, and where
-// a prior state that it would have to restore holds a secret, which no journal
-// keeps.
+// fails with ErrOtherSteps where the steps are not those of the journal, and with
+// ErrOtherTarget where they would act elsewhere. A prior
+// state that holds a secret is put together from the secrets that are known; where
+// it can't be, its step can't be undone, and the others can.
 func (x *Executor) Recall(id string, steps []Step, records []Record) (*Outcome, error) {
-	x.take(steps)
+	x.take(id, steps)
 	o := x.pending(id, steps)
 	o.Status = Failed
 	for _, r := range records {
+		if r.Run != nil {
+			if err := r.Run.sameAs(x.identity()); err != nil {
+				return nil, fmt.Errorf("recalling run %s: %w", id, err)
+			}
+			continue
+		}
 		if r.Step < 0 || r.Step >= len(steps) || steps[r.Step].Title() != r.Name {
 			return nil, fmt.Errorf("recalling step %d, %q: %w", r.Step, r.Name, ErrOtherSteps)
 		}
@@ -64,29 +67,35 @@ func (x *Executor) Recall(id string, steps []Step, records []Record) (*Outcome, 
 	}
 	for i := range o.Steps {
 		if s := &o.Steps[i]; s.Status == Pending && !s.StartedAt.IsZero() {
-			s.Status, s.Error = Failed, "it had begun when the run ended"
+			s.Status, s.Error = Failed, interrupted
 		}
 	}
 	return o, nil
 }
 
+// interrupted is why a step has failed whose process died within it.
+const interrupted = "it had begun when the run ended"
+
 // recall takes one record.
 func (x *Executor) recall(r Record, s *StepOutcome) error {
-	was := &x.states[r.Step]
+	was, seals := &x.states[r.Step], &x.seals[r.Step]
 	switch r.Event {
 	case eventBegin:
-		if r.Secret {
-			return fmt.Errorf("recalling step %s: its prior state holds a secret, which the journal does not keep: undo it by hand (%s)", r.Name, r.Undo)
-		}
 		s.Status, s.StartedAt, s.Before = Pending, r.At, r.Before
-		was.before, was.after, x.known[r.Step] = r.Before, r.Intended, true
+		was.before, seals.before = x.unseal(r.Before, r.BeforeSeal)
+		was.after, seals.after = x.unseal(r.Intended, r.IntendedSeal)
+		x.known[r.Step] = true
 	case string(Applied):
 		s.Status, s.FinishedAt, s.After = Applied, r.At, r.After
 		if r.After != "" {
-			was.after = r.After
+			was.after, seals.after = x.unseal(r.After, r.AfterSeal)
 		}
 	case string(Failed), string(Skipped), string(RolledBack), string(Unverified):
-		s.Status, s.FinishedAt, s.Error = Status(r.Event), r.At, r.Error
+		failure := ""
+		if r.Event == string(RolledBack) && s.Status == Failed {
+			failure = s.Error // why it was undone, while the action went on
+		}
+		s.Status, s.FinishedAt, s.Error = Status(r.Event), r.At, orDefault(r.Error, failure)
 		switch s.Status {
 		case Unverified:
 			s.Status = Failed // what could not be undone is tried again

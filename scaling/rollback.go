@@ -4,21 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
 // Rollback undoes what an outcome of this executor has applied, in reverse
-// order. A step that fails does not keep it from the others. Each undo is
+// order, and restarts last. A step that fails does not keep it from the others. Each undo is
 // verified by reading the state again, and what a third party has changed
 // meanwhile is reported and left alone. ctx should outlive the run's own.
 func (x *Executor) Rollback(ctx context.Context, o *Outcome, reason string) *Rollback {
 	r := &Rollback{Reason: x.clean(reason), StartedAt: x.env.Now(), Verified: true}
-	for i := len(o.Steps) - 1; i >= 0; i-- {
-		done := &o.Steps[i]
-		if done.Status != Applied && done.Status != Failed {
-			continue
-		}
-		undone := x.undoStep(ctx, i, done)
+	for _, i := range x.undoOrder(o) {
+		undone := x.undoStep(ctx, i, &o.Steps[i])
 		if undone.Status != RolledBack {
 			r.Verified = false
 			r.Differences = append(r.Differences, undone.Name+": "+undone.Error)
@@ -33,8 +30,40 @@ func (x *Executor) Rollback(ctx context.Context, o *Outcome, reason string) *Rol
 	return r
 }
 
+// undoOrder returns the steps that are to be undone, the last first. Those that are
+// made again come after all others, in their own order.
+func (x *Executor) undoOrder(o *Outcome) []int {
+	var order, again []int
+	for i, s := range o.Steps {
+		if s.Status != Applied && s.Status != Failed {
+			continue
+		}
+		if x.again[i] = x.steps[i].Restart != nil && x.goesBackUnseen(o, i); x.again[i] {
+			again = append(again, i)
+		} else {
+			order = append(order, i)
+		}
+	}
+	slices.Reverse(order)
+	return append(order, again...)
+}
+
+// goesBackUnseen reports whether a step before another one goes back, or has, in what
+// pods read at their start.
+func (x *Executor) goesBackUnseen(o *Outcome, index int) bool {
+	for i, s := range o.Steps[:index] {
+		undone := s.Status == RolledBack && !x.steps[i].MayFail // by a rollback that was cut short
+		was := x.states[i]
+		changed := was.before != was.after || was.before == ""
+		if x.steps[i].atStart() && changed && (undone || s.Status == Applied || s.Status == Failed) {
+			return true
+		}
+	}
+	return false
+}
+
 func (x *Executor) undoStep(ctx context.Context, index int, done *StepOutcome) StepOutcome {
-	c := x.steps[index].change(x.env)
+	c := x.steps[index].change(x.marked(markUndo))
 	undone := StepOutcome{
 		Name: done.Name, Kind: done.Kind, Summary: x.clean(c.undoes()), StartedAt: x.env.Now(), Before: done.After, Attempts: 1,
 	}
@@ -53,19 +82,35 @@ func (x *Executor) undoStep(ctx context.Context, index int, done *StepOutcome) S
 	return undone
 }
 
+// errUnread is that an undo has worked by its own account alone.
+var errUnread = errors.New("undone, but that can't be verified: the step has no read")
+
 // undo goes back from three states: the prior one, what the step made of it, and
 // what is there now.
 func (x *Executor) undo(ctx context.Context, c change, index int, status Status, undone *StepOutcome) error {
 	if c.undoes() == "" {
 		return errors.New("the step can't be undone")
 	}
-	was := x.states[index]
-	if f, ok := c.(fielded); ok {
-		return x.undoFields(ctx, f, was, undone)
+	if r, ok := c.(repeated); ok && x.again[index] {
+		return r.again(ctx)
+	}
+	f, isFielded := c.(fielded)
+	if isFielded {
+		if err := f.recall(x.states[index].before); err != nil {
+			return err
+		}
 	}
 	now, readable, err := c.read(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the state before undoing: %w", err)
+	}
+	x.compareSealed(index, now)
+	if err := x.errSealed(index); err != nil {
+		return err
+	}
+	was := x.states[index]
+	if isFielded {
+		return x.undoFields(ctx, f, was, now, undone)
 	}
 	switch {
 	case readable && now == was.before:
@@ -76,21 +121,19 @@ func (x *Executor) undo(ctx context.Context, c change, index int, status Status,
 	}
 	output, err := c.undo(ctx, was.before)
 	undone.Output = x.clean(output)
-	if err != nil || !readable {
+	switch {
+	case err != nil:
 		return err
+	case x.steps[index].Unread():
+		return errUnread
+	case !readable:
+		return nil // it leaves nothing that could be read
 	}
 	return x.awaitState(ctx, c, was.before, undone)
 }
 
 // undoFields goes back field by field.
-func (x *Executor) undoFields(ctx context.Context, c fielded, was states, undone *StepOutcome) error {
-	if err := c.recall(was.before); err != nil {
-		return err
-	}
-	now, _, err := c.read(ctx)
-	if err != nil {
-		return fmt.Errorf("reading the state before undoing: %w", err)
-	}
+func (x *Executor) undoFields(ctx context.Context, c fielded, was states, now string, undone *StepOutcome) error {
 	want, conflicts, err := c.merge(was.before, was.after, now)
 	if err != nil {
 		return err

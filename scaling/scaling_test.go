@@ -228,6 +228,37 @@ func TestSQLStepOnARealServer(t *testing.T) {
 	}
 }
 
+// An undo of which nothing can be read is not taken for verified.
+func TestAnUndoWithoutAReadIsNotVerified(t *testing.T) {
+	url, state := controlPlane(t)
+	path := writeFile(t, "a", "1")
+	blind := fileStep(path, "2")
+	blind.Exec.Read, blind.Exec.Expect, blind.Exec.Undo = nil, "", []string{"sh", "-c", "printf 1 > " + path}
+	steps := []Step{
+		blind,
+		{Name: "http", HTTP: &HTTP{Method: "PUT", URL: url, Body: "4", UndoBody: "1"}},
+		{Name: "nothing", Exec: &Exec{Command: []string{"true"}, Undo: []string{"true"}}},
+	}
+	x := newExecutor(t, environment(t))
+	for i, p := range x.Preview(t.Context(), steps) {
+		if p.Unread != (i < 2) {
+			t.Errorf("preview %+v", p)
+		}
+	}
+	o, err := x.Apply(t.Context(), "id", steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := x.Rollback(t.Context(), o, "a test")
+	if r.Verified || len(r.Differences) != 2 || !strings.Contains(r.Differences[0], "http: undone, but that can't be verified") {
+		t.Errorf("rollback %+v", r)
+	}
+	assertFile(t, path, "1")
+	if state() != "1" {
+		t.Errorf("state %s", state())
+	}
+}
+
 func TestATransactionIsAllOrNothing(t *testing.T) {
 	env := environment(t)
 	env.DSNs = map[string]string{"primary": testpg.ForTest(t).NewDatabase(t)}
@@ -406,18 +437,4 @@ func TestValidate(t *testing.T) {
 	if err := fileStep("a", "b").Validate(); err != nil {
 		t.Error(err)
 	}
-}
-
-// readRecord reads the first record of a journal.
-func readRecord(t *testing.T, path string) (r Record) {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	if err := json.Unmarshal([]byte(line), &r); err != nil {
-		t.Fatal(err)
-	}
-	return r
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"scaleproof/internal/kubectl"
@@ -25,7 +24,10 @@ func awaitRestored(ctx context.Context, client *kubectl.Client, target string) e
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() == nil && strings.HasPrefix(target, "statefulset/") {
+		if hopeless(err) {
+			return fmt.Errorf("the fields are restored; whether %s converges can't be told: %w", target, err)
+		}
+		if ctx.Err() == nil {
 			err = errors.Join(err, deleteStuckPods(ctx, client, target))
 		}
 		select {
@@ -36,10 +38,16 @@ func awaitRestored(ctx context.Context, client *kubectl.Client, target string) e
 	}
 }
 
+// deleteStuckPods deletes the pods of a StatefulSet that are not ready and of neither
+// revision that it knows, the one before and the one restored: those that the action
+// has broken.
 func deleteStuckPods(ctx context.Context, client *kubectl.Client, target string) error {
 	o, err := client.Get(ctx, target)
 	if err != nil {
 		return err
+	}
+	if o.Kind() != "StatefulSet" {
+		return nil // other workloads replace such a pod by themselves
 	}
 	generation, _ := o.Int("metadata", "generation")
 	if observed, _ := o.Int("status", "observedGeneration"); observed < generation {
@@ -52,7 +60,7 @@ func deleteStuckPods(ctx context.Context, client *kubectl.Client, target string)
 	for _, pod := range pods {
 		ready, _, _ := pod.Condition("Ready")
 		revision := pod.Text("metadata", "labels", "controller-revision-hash")
-		if ready == "True" || revision == o.Text("status", "updateRevision") || pod.Text("metadata", "deletionTimestamp") != "" {
+		if ready == "True" || revision == o.Text("status", "updateRevision") || revision == o.Text("status", "currentRevision") || pod.Text("metadata", "deletionTimestamp") != "" {
 			continue
 		}
 		if err := client.Delete(ctx, pod); err != nil && kubectl.ReasonOf(err) != kubectl.NotFound && kubectl.ReasonOf(err) != kubectl.Conflict {

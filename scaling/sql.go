@@ -39,21 +39,25 @@ func (c *sqlChange) describe() string {
 func (c *sqlChange) undoes() string {
 	switch {
 	case len(c.Up) == 0:
-		return "nothing to undo"
+		return nothingToUndo
 	case len(c.Down) == 0:
 		return ""
 	}
 	return strings.Join(c.Down, "; ")
 }
 
-func (c *sqlChange) expects() string { return c.Expect }
+func (c *sqlChange) expects() string {
+	_, expect := c.state()
+	return expect
+}
 
 func (c *sqlChange) read(ctx context.Context) (state string, ok bool, err error) {
-	if c.Read == "" {
+	query, _ := c.state()
+	if query == "" {
 		return "", false, nil
 	}
 	err = c.connected(ctx, func(conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, "SELECT coalesce(("+c.Read+")::text, '')").Scan(&state)
+		return conn.QueryRow(ctx, "SELECT coalesce(("+query+")::text, '')").Scan(&state)
 	})
 	if err != nil {
 		return "", true, fmt.Errorf("reading the state: %w", err)
@@ -63,7 +67,7 @@ func (c *sqlChange) read(ctx context.Context) (state string, ok bool, err error)
 
 func (c *sqlChange) apply(ctx context.Context) (string, error) { return "", c.run(ctx, c.Up) }
 
-func (c *sqlChange) verify(state string) error { return expect(c.Expect, state) }
+func (c *sqlChange) verify(state string) error { return expect(c.expects(), state) }
 
 func (c *sqlChange) undo(ctx context.Context, _ string) (string, error) {
 	return "", c.run(ctx, c.Down)

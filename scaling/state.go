@@ -189,7 +189,7 @@ func podState(o kubectl.Object, usage map[string]containerUsage) PodState {
 func autoscalerState(o kubectl.Object) AutoscalerState {
 	a := AutoscalerState{
 		Name: o.Name(), Behavior: o.At("spec", "behavior"),
-		Target: strings.ToLower(o.Text("spec", "scaleTargetRef", "kind")) + "/" + o.Text("spec", "scaleTargetRef", "name"),
+		Target: scaledBy(o),
 	}
 	a.Min, _ = o.Int("spec", "minReplicas")
 	a.Max, _ = o.Int("spec", "maxReplicas")

@@ -30,10 +30,13 @@ type change interface {
 	undo(ctx context.Context, prior string) (output string, err error)
 }
 
+// nothingToUndo is how a change is undone that leaves nothing behind.
+const nothingToUndo = "nothing to undo"
+
 // stateless is the part of a change that has no state, and nothing to undo.
 type stateless struct{}
 
-func (stateless) undoes() string { return "nothing to undo" }
+func (stateless) undoes() string { return nothingToUndo }
 
 func (stateless) expects() string { return "" }
 
@@ -43,9 +46,16 @@ func (stateless) verify(string) error { return nil }
 
 func (stateless) undo(context.Context, string) (string, error) { return "", nil }
 
+// A repeated change has nothing to go back to, and is made again where what it has made
+// known goes back.
+type repeated interface {
+	change
+	again(ctx context.Context) error
+}
+
 // A fielded change has a state of several fields, of which others may change some
 // while the action lasts. capture comes first, or on a later change of the same
-// configuration, recall.
+// configuration, recall to undo it, or resume to make it again.
 type fielded interface {
 	change
 	// capture returns the state now, and the one that apply will make of it. It
@@ -53,6 +63,9 @@ type fielded interface {
 	capture(ctx context.Context) (before, intended string, err error)
 	// recall tells what was captured, so that read reads the same fields.
 	recall(before string) error
+	// resume takes up what another process had begun: what it captured, and what
+	// it meant to make of it. It returns both, with what it captures in addition.
+	resume(ctx context.Context, before, intended string) (allBefore, allIntended string, err error)
 	// merge returns the state to go back to: before, but for the fields that
 	// are now neither as before nor as after, which it names.
 	merge(before, after, now string) (want string, conflicts []string, err error)
@@ -132,6 +145,33 @@ func (s Step) OnKubernetes() bool {
 // WritesNode reports whether the step writes a Postgres node.
 func (s Step) WritesNode(name string) bool {
 	return s.SQL != nil && len(s.SQL.Up) > 0 && orDefault(s.SQL.Node, primary) == name
+}
+
+// Unread reports whether the step has an undo of which nothing can be read that
+// would verify it.
+func (s Step) Unread() bool {
+	read := true
+	switch {
+	case s.Exec != nil:
+		read = len(s.Exec.Read) > 0
+	case s.SQL != nil:
+		query, _ := s.SQL.state()
+		read = query != ""
+	case s.HTTP != nil:
+		read = s.HTTP.Read != ""
+	}
+	how := s.change(Environment{}).undoes()
+	return !read && how != "" && how != nothingToUndo
+}
+
+// atStart reports whether the step changes what pods read when they start, and not
+// the pods themselves.
+func (s Step) atStart() bool {
+	switch {
+	case s.ConfigMap != nil, s.Apply != nil, s.Exec != nil, s.SQL != nil && len(s.SQL.Up) > 0, s.HTTP != nil:
+		return true
+	}
+	return false
 }
 
 // Title is the step's name or, without one, its kind.

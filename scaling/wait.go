@@ -71,8 +71,8 @@ func (c *waitChange) apply(ctx context.Context) (string, error) {
 	var last error
 	for {
 		err := c.attempt(ctx)
-		if err == nil {
-			return "", nil
+		if err == nil || hopeless(err) {
+			return "", err
 		}
 		if ctx.Err() == nil || last == nil {
 			last = err
@@ -109,7 +109,12 @@ func (c *waitChange) attempt(ctx context.Context) error {
 	return err
 }
 
+// attemptTimeout bounds one request of a wait: one that hangs may not take all of it.
+const attemptTimeout = 30 * time.Second
+
 func (c *waitChange) attemptHTTP(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.HTTP.URL, nil)
 	if err != nil {
 		return err

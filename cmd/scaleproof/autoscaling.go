@@ -29,7 +29,9 @@ func (a *app) hpaSimulateCommand() *cobra.Command {
 the demand, in requests per second or any unit, of which --capacity-per-replica is
 what one ready replica serves. It shows replicas, utilisation and the demand that
 found no capacity. With --recommend it looks for the min, max, target and behavior
-that leave no more than --unmet of the demand at the fewest replica hours. --live
+that leave no more than --unmet of the demand, and none for longer than
+--longest-unmet, at the fewest replica hours within --max-replicas. With --forecast
+the trace is the profile of a day, and its peak what the history lets expect. --live
 takes an HPA as it stands in the cluster.`,
 		Example: `  scaleproof hpa simulate --hpa hpa.yaml --trace day.csv --capacity-per-replica 120
   scaleproof hpa simulate --live app --context prod --namespace shop --hpa next.yaml --trace day.csv --capacity-per-replica 120
@@ -43,12 +45,18 @@ takes an HPA as it stands in the cluster.`,
 	var w capacity.Workload
 	cmd.Flags().Float64Var(&w.CapacityPerReplica, "capacity-per-replica", 1, "demand that one ready replica serves at most; 1 means that the trace is in replicas")
 	cmd.Flags().Float64Var(&w.UtilisationAtCapacity, "utilisation-at-capacity", 1, "share of its CPU request that a replica uses then")
+	cmd.Flags().Float64Var(&w.CPURequest, "cpu-request", 0, "CPU request of a pod, in cores, for targets in cores (1, with a warning)")
 	cmd.Flags().DurationVar(&w.PodStart, "pod-start", 30*time.Second, "time from the decision to a ready pod")
 	initial := cmd.Flags().Int32("initial", 0, "replicas at the start (what the first demand needs)")
 	scale := cmd.Flags().Float64("scale", 1, "times the demand of the trace")
+	place := historyFlag(cmd)
+	ahead := newForecastFlags(cmd)
 	recommend := cmd.Flags().Bool("recommend", false, "look for an HPA that meets --unmet")
 	unmet := unit.Fraction(0)
+	var goal capacity.HPAObjective
 	cmd.Flags().Var(&unmet, "unmet", "share of the demand that may find no capacity")
+	cmd.Flags().Var(&goal.LongestUnmet, "longest-unmet", "how long at a stretch it may find none (as --unmet allows)")
+	cmd.Flags().Int32Var(&goal.MaxReplicas, "max-replicas", 0, "most replicas that the recommended HPA may have (no bound)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if len(*manifests) == 0 && at.name == "" || *trace == "" {
 			return usagef("name a manifest by --hpa or an HPA of the cluster by --live, and a trace by --trace")
@@ -56,14 +64,26 @@ takes an HPA as it stands in the cluster.`,
 		if err := at.check(); err != nil {
 			return err
 		}
+		if changed := cmd.Flags().Changed; !*recommend && (changed("unmet") || changed("longest-unmet") || changed("max-replicas")) {
+			return usagef("--unmet, --longest-unmet and --max-replicas are of what --recommend looks for")
+		}
 		w.Initial = *initial
 		s, err := readTrace(*trace)
 		if err != nil {
 			return err
 		}
+		if ahead.metric != "" {
+			if cmd.Flags().Changed("scale") {
+				return usagef("--forecast and --scale both say how high the trace is: give one")
+			}
+			if *scale, err = a.forecastScale(cmd, *place, s, *ahead); err != nil {
+				return err
+			}
+		}
 		run := hpaRun{live: at, manifests: *manifests, trace: s.Scaled(*scale), workload: w}
 		if *recommend {
-			run.goal = &capacity.HPAObjective{UnmetFraction: float64(unmet)}
+			goal.UnmetFraction = float64(unmet)
+			run.goal = &goal
 		}
 		return a.simulateHPA(cmd, *output, run)
 	}

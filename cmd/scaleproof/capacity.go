@@ -51,8 +51,8 @@ there is too little history, or no growth, it gives no date.`,
 	p.horizon = unit.Duration(90 * 24 * time.Hour)
 	f := cmd.Flags()
 	f.StringVar(&p.series, "series", "", "CSV file with the columns time and value")
-	f.StringArrayVar(&p.metrics, "metric", nil, "metric of the history; may be repeated")
-	f.StringVar(&p.kind, "kind", "", "gauge (the default), size (accumulates; a drop is no shrinking) or counter (a drop is a reset)")
+	f.StringArrayVar(&p.metrics, "metric", nil, "metric of the history, of every source or as metric@source of one; may be repeated")
+	f.StringVar(&p.kind, "kind", "", "gauge, size (accumulates; a drop is no shrinking) or counter (a drop is a reset); for --metric what the name tells, else gauge")
 	f.StringVar(&p.unit, "unit", "", "unit of --series: seconds, bytes, count, ratio ...")
 	f.StringVar(&p.limit, "limit", "", "value that must not be reached from below, such as 500GiB")
 	f.StringVar(&p.floor, "floor", "", "value that must not be reached from above")
@@ -82,7 +82,9 @@ there is too little history, or no growth, it gives no date.`,
 		}
 		var jobs []capacity.ProjectJob
 		for _, s := range all {
-			s.Kind = capacity.Kind(p.kind)
+			if p.kind != "" {
+				s.Kind = capacity.Kind(p.kind)
+			}
 			opts, err := p.options(s)
 			if err != nil {
 				return err
@@ -134,15 +136,11 @@ func (p *projectFlags) fromHistory(cmd *cobra.Command, store history.Store) ([]c
 	}
 	var all []capacity.Series
 	for _, metric := range p.metrics {
-		trend := history.TrendOf(entries, metric, "")
-		if len(trend.Points) == 0 {
+		found := validation.SeriesOf(entries, metric, time.Now())
+		if len(found) == 0 {
 			return nil, usagef("the history has no value of %s", metric)
 		}
-		s := capacity.Series{Name: metric, Unit: trend.Unit}
-		for _, point := range trend.Points {
-			s.Times, s.Values = append(s.Times, point.At), append(s.Values, point.Value)
-		}
-		all = append(all, s)
+		all = append(all, found...)
 	}
 	return all, nil
 }

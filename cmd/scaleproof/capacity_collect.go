@@ -49,6 +49,9 @@ latency, capacity) stands in the history as well.`,
 	f.Var(&c.since, "since", "take the days of so long a past from Prometheus, such as 365d")
 	f.StringArrayVar(&c.add, "add", nil, "snapshot file of a run to add; may be repeated")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := c.check(cmd.Flags().Changed); err != nil {
+			return err
+		}
 		interrupts := a.interrupts(cmd.Context(), "Interrupted: stopping. What was added before is kept.")
 		defer interrupts.stop()
 		ctx := interrupts.first
@@ -59,6 +62,17 @@ latency, capacity) stands in the history as well.`,
 		return a.withHistory(ctx, *place, func(store history.Store) error { return a.addAll(ctx, store, collected) })
 	}
 	return cmd
+}
+
+// check refuses flags of which one would be passed over: each of a night, --since
+// and --add is a collection of its own.
+func (c collectFlags) check(given func(flag string) bool) error {
+	for _, pair := range [][2]string{{"add", "file"}, {"add", "run"}, {"add", "since"}, {"add", "length"}, {"since", "run"}, {"since", "length"}} {
+		if given(pair[0]) && given(pair[1]) {
+			return usagef("--%s and --%s do not go together: collect once with the one and once with the other", pair[0], pair[1])
+		}
+	}
+	return nil
 }
 
 // collected returns the snapshots to add.
@@ -109,7 +123,7 @@ func (a *app) backfilled(ctx context.Context, p *plan.Plan, since unit.Duration,
 		fmt.Fprintln(a.err, "warning:", note)
 	}
 	if err == nil && len(all) == 0 {
-		fmt.Fprintf(a.err, "Prometheus has nothing of the last %d days.\n", days)
+		err = &validation.EnvironmentError{Err: fmt.Errorf("asking Prometheus: it has nothing of the last %d days: look at the queries and at how long it keeps its data", days)}
 	}
 	return all, err
 }

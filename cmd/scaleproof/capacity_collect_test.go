@@ -53,7 +53,7 @@ func TestCapacityCollect(t *testing.T) {
 	}
 	for _, name := range []string{
 		"host.cpu", "host.core.0.cpu", "host.memory", "host.memory_limit", "host.filesystem.root", "host.network.received", "proc.postgres.memory",
-		"pg.primary.size.database", "pg.primary.connections_limit", "pg.primary.replication_slots_limit",
+		"pg.primary.size.database", "pg.primary.wal_rate", "pg.primary.connections_limit", "pg.primary.replication_slots_limit",
 	} {
 		if f, ok := entries[0].Figure(name); !ok || f.Median < 0 {
 			t.Errorf("%s is %+v", name, f)
@@ -103,15 +103,20 @@ capacity:
 		plan, since string
 		code        int
 		says        string
+		more        []string
 	}{
-		"no queries":     {"version: 1\nname: x\n", "90d", 2, "capacity.prometheus"},
-		"too long":       {mustRead(t, plan), "99999d", 2, "3660d"},
-		"no server":      {strings.Replace(mustRead(t, plan), "${PROMETHEUS_URL}", "http://127.0.0.1:1", 1), "3d", 4, "asking Prometheus"},
-		"no url":         {"version: 1\nname: x\ncapacity: {prometheus: [{name: a, query: b}]}\n", "3d", 2, "environment.prometheus.url"},
-		"a wrong limit":  {"version: 1\nname: x\ncapacity: {limits: [{metric: a}]}\n", "3d", 2, "either a value or"},
-		"an idle change": {"version: 1\nname: x\ncapacity: {scenarios: [{name: a}]}\n", "3d", 2, "changes nothing"},
+		"a name, of a year": {mustRead(t, plan), "3d", 2, "do not go together", []string{"--run", "x"}},
+		"a file beside":     {mustRead(t, plan), "3d", 2, "do not go together", []string{"--add", "x.json"}},
+		"nothing":           {strings.NewReplacer("sum(requests)", "sum(nothing)", `query: "sum("`, "query: nothing").Replace(mustRead(t, plan)), "3d", 4, "has nothing of the last 3 days", nil},
+		"no queries":        {"version: 1\nname: x\n", "90d", 2, "capacity.prometheus", nil},
+		"too long":          {mustRead(t, plan), "99999d", 2, "3660d", nil},
+		"no server":         {strings.Replace(mustRead(t, plan), "${PROMETHEUS_URL}", "http://127.0.0.1:1", 1), "3d", 4, "asking Prometheus", nil},
+		"no url":            {"version: 1\nname: x\ncapacity: {prometheus: [{name: a, query: b}]}\n", "3d", 2, "environment.prometheus.url", nil},
+		"a wrong limit":     {"version: 1\nname: x\ncapacity: {limits: [{metric: a}]}\n", "3d", 2, "either a value or", nil},
+		"an idle change":    {"version: 1\nname: x\ncapacity: {scenarios: [{name: a}]}\n", "3d", 2, "changes nothing", nil},
 	} {
-		got := runCommand(t, environment, "capacity", "collect", "-f", writeFile(t, "p.yaml", c.plan), "--history", place, "--since", c.since)
+		args := []string{"capacity", "collect", "-f", writeFile(t, "p.yaml", c.plan), "--history", place, "--since", c.since}
+		got := runCommand(t, environment, append(args, c.more...)...)
 		if got.code != c.code || !strings.Contains(got.err, c.says) {
 			t.Errorf("%s: %+v", name, got)
 		}

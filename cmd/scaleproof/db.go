@@ -87,18 +87,36 @@ func outputFlag(cmd *cobra.Command) *string {
 	return cmd.Flags().String("output", "text", "text or json")
 }
 
+// checkOutput refuses a form of output that there is not, before anything is done.
+func checkOutput(output string) error {
+	if output != "text" && output != "json" {
+		return usagef("--output is text or json, not %q", output)
+	}
+	return nil
+}
+
+// refuse refuses flags that would be ignored: with or without says with what.
+func refuse(cmd *cobra.Command, with string, flags ...string) error {
+	for _, name := range flags {
+		if cmd.Flags().Changed(name) {
+			return usagef("--%s does not go %s", name, with)
+		}
+	}
+	return nil
+}
+
 // writeData writes data as JSON, or as text says.
 func (a *app) writeData(output string, data any, text func(io.Writer, reports.TerminalStyle) error) error {
-	switch output {
-	case "text":
-		return text(a.out, a.style())
-	case "json":
-		encoder := json.NewEncoder(a.out)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(data); err != nil {
-			return fmt.Errorf("writing the result: %w", err)
-		}
-		return nil
+	if err := checkOutput(output); err != nil {
+		return err
 	}
-	return usagef("--output is text or json, not %q", output)
+	if output == "text" {
+		return text(a.out, a.style())
+	}
+	encoder := json.NewEncoder(a.out)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(data); err != nil {
+		return fmt.Errorf("writing the result: %w", err)
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,7 @@ func (a *app) dbBenchCommand() *cobra.Command {
 		Short: "Run a suite of queries: plans, times, blocks, estimates",
 		Long: `bench runs each query of a suite under EXPLAIN (ANALYZE, BUFFERS) and plainly, in
 transactions that are read only and rolled back. With --out the result is a
-snapshot that scaleproof compare takes.
+snapshot that scaleproof compare takes, that of a load by --clients too.
 
 With --against-from it runs the suite on two databases in turns, A B B A, and
 judges the second against the first: each query by its result, its plan, blocks,
@@ -48,30 +49,22 @@ rows, spills, estimates, and last its time.`,
 	cmd.Flags().Var(&load.Duration, "duration", "of that load (10s)")
 	cmd.Flags().Var(&load.Warmup, "warmup", "before it, not measured")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *trials < 1 {
-			return usagef("--trials %d: measure at least once", *trials)
+		clients := cmd.Flags().Changed("clients")
+		if clients {
+			config.Load = &load
 		}
-		if err := config.Validate(); err != nil {
-			return &usageError{err}
-		}
-		if _, err := dbbench.LoadSuite(config.Suite); err != nil {
-			return &usageError{err}
+		if err := checkBench(cmd, config, *trials, *output); err != nil {
+			return err
 		}
 		node, err := a.node(*from)
 		if err != nil {
 			return err
 		}
 		if *against != "" {
-			if load.Clients > 0 || *out != "" {
-				return usagef("--against-from compares two runs of the suite: --clients and --out do not go with it")
-			}
 			if !cmd.Flags().Changed("trials") {
 				*trials = 0
 			}
 			return a.benchAgainst(cmd.Context(), node, *against, config, *trials, *output)
-		}
-		if load.Clients > 0 {
-			return a.loadDatabase(cmd.Context(), *output, node, config, load)
 		}
 		s, err := a.bench(cmd.Context(), node, config, *trials)
 		if err != nil {
@@ -82,6 +75,9 @@ rows, spills, estimates, and last its time.`,
 				return &validation.EnvironmentError{Err: err}
 			}
 		}
+		if clients {
+			return a.writeDatabaseLoad(s, *output)
+		}
 		var result dbbench.Result
 		if _, err := s.Section("db", &result); err != nil {
 			return err
@@ -91,6 +87,35 @@ rows, spills, estimates, and last its time.`,
 		})
 	}
 	return cmd
+}
+
+// checkBench refuses what can't be measured, and flags that would be ignored.
+func checkBench(cmd *cobra.Command, config dbbench.Config, trials int, output string) error {
+	switch {
+	case trials < 1:
+		return usagef("--trials %d: measure at least once", trials)
+	case config.Load != nil && config.Load.Clients < 1:
+		return usagef("--clients %d: a load needs one at least", config.Load.Clients)
+	}
+	faults := []error{checkOutput(output)}
+	if config.Load == nil {
+		faults = append(faults, refuse(cmd, "without --clients", "rate", "duration", "warmup"))
+	} else {
+		faults = append(faults, refuse(cmd, "with --clients", "repetitions", "budget"))
+	}
+	if cmd.Flags().Changed("against-from") {
+		faults = append(faults, refuse(cmd, "with --against-from, which compares two runs of the suite", "clients", "out"))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return err
+	}
+	if err := config.Validate(); err != nil {
+		return &usageError{err}
+	}
+	if _, err := config.AllQueries(); err != nil {
+		return &usageError{err}
+	}
+	return nil
 }
 
 // benchPlan is a plan that measures a suite alone.
@@ -105,9 +130,6 @@ func benchPlan(node dbbench.Node, config dbbench.Config, trials int) *plan.Plan 
 // benchAgainst measures a suite on two databases in turns, and judges each query of
 // the second against the first.
 func (a *app) benchAgainst(ctx context.Context, node dbbench.Node, variable string, config dbbench.Config, trials int, output string) error {
-	if output != "text" && output != "json" {
-		return usagef("--output is text or json, not %q", output)
-	}
 	dsn, _ := a.lookup(variable)
 	if dsn == "" {
 		return usagef("no second database: set %s to its connection string", variable)
@@ -135,27 +157,26 @@ func (a *app) benchAgainst(ctx context.Context, node dbbench.Node, variable stri
 	return verdict(report.Verdict.Word)
 }
 
-// bench measures a suite as a plan's measure.database does.
+// bench measures a suite as a plan's measure.database does, or where a load is asked
+// for, that alone.
 func (a *app) bench(ctx context.Context, node dbbench.Node, config dbbench.Config, trials int) (*snapshot.Snapshot, error) {
 	p := benchPlan(node, config, trials)
 	interrupts := a.interrupts(ctx, "Interrupted: stopping the measurement. Nothing was changed.")
 	defer interrupts.stop()
+	if config.Load != nil {
+		return validation.MeasureDatabaseLoad(interrupts.first, p, a.options(interrupts.second))
+	}
 	return validation.Measure(interrupts.first, p, a.options(interrupts.second))
 }
 
-// loadDatabase loads a database with many clients.
-func (a *app) loadDatabase(ctx context.Context, output string, node dbbench.Node, config dbbench.Config, load dbbench.LoadConfig) error {
-	if err := load.Validate(); err != nil {
-		return &usageError{err}
+// writeDatabaseLoad writes what many clients measured, of several trials the last.
+func (a *app) writeDatabaseLoad(s *snapshot.Snapshot, output string) error {
+	var result dbbench.LoadResult
+	if _, err := s.Section("db.load", &result); err != nil {
+		return err
 	}
-	interrupts := a.interrupts(ctx, "Interrupted: ending the load. Nothing was changed.")
-	defer interrupts.stop()
-	result, err := dbbench.RunLoad(interrupts.first, node, config, load)
-	if err != nil {
-		return environmentFault(err, node)
-	}
-	if err := a.writeData(output, result, func(w io.Writer, style reports.TerminalStyle) error {
-		return reports.WriteDatabaseLoad(w, result, style)
+	if err := a.writeData(output, &result, func(w io.Writer, style reports.TerminalStyle) error {
+		return reports.WriteDatabaseLoad(w, &result, style)
 	}); err != nil {
 		return err
 	}

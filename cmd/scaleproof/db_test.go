@@ -68,9 +68,12 @@ func TestDBBenchStatsAndDiff(t *testing.T) {
 	if m := s.Metric("db.classes.blocks"); m == nil || len(m.Values.Observed()) != 2 {
 		t.Errorf("%+v", m)
 	}
-	load := runCommand(t, environment, "db", "bench", "--suite", writeFile(t, "one.sql", "-- name: one\nSELECT 1;\n"), "--clients", "2", "--duration", "200ms")
+	load := runCommand(t, environment, "db", "bench", "--suite", writeFile(t, "one.sql", "-- name: one\nSELECT 1;\n"), "--clients", "2", "--duration", "200ms", "--trials", "2", "--out", bench)
 	if load.code != 0 || !strings.Contains(load.out, "by 2 clients") || !strings.Contains(load.out, "one") {
 		t.Errorf("%+v", load)
+	}
+	if s, err := snapshot.ReadFile(bench); err != nil || s.Metric("db.load.throughput") == nil || len(s.Metric("db.load.throughput").Values.Observed()) != 2 || len(s.Metrics) != 5 || s.Environment.Facts["postgres.primary.version"] == "" {
+		t.Errorf("%v, %+v", err, s)
 	}
 	if got := runCommand(t, environment, "db", "stats", "--out", second); got.code != 0 {
 		t.Fatalf("%+v", got)
@@ -93,6 +96,19 @@ func TestDBFaults(t *testing.T) {
 		"no database":        {nil, []string{"bench"}, 2},
 		"no such suite":      {unreachable, []string{"bench", "--suite", "/nonexistent.sql"}, 2},
 		"no trials":          {unreachable, []string{"bench", "--trials", "0"}, 2},
+		"a rate alone":       {unreachable, []string{"bench", "--rate", "5/s"}, 2},
+		"a duration alone":   {unreachable, []string{"bench", "--duration", "5s"}, 2},
+		"a warm-up alone":    {unreachable, []string{"bench", "--against-from", "DATABASE_URL", "--warmup", "5s"}, 2},
+		"no clients":         {unreachable, []string{"bench", "--clients", "-1"}, 2},
+		"zero clients":       {unreachable, []string{"bench", "--clients", "0"}, 2},
+		"repeated clients":   {unreachable, []string{"bench", "--clients", "1", "--repetitions", "2"}, 2},
+		"two databases, out": {unreachable, []string{"bench", "--against-from", "DATABASE_URL", "--out", "x.json"}, 2},
+		"no such output":     {unreachable, []string{"bench", "--output", "xml"}, 2},
+		"both captures":      {unreachable, []string{"stats", "--during", "1s", "--out", "x.json"}, 2},
+		"a capture as text":  {unreachable, []string{"stats", "--output", "text"}, 2},
+		"a capture as JSON":  {unreachable, []string{"stats", "--output", "json"}, 4},
+		"no time":            {unreachable, []string{"stats", "--interval", "1s"}, 2},
+		"a load, nobody":     {unreachable, []string{"bench", "--clients", "1"}, 4},
 		"unreachable":        {unreachable, []string{"bench"}, 4},
 		"unreachable, stats": {unreachable, []string{"stats"}, 4},
 		"not a capture":      {nil, []string{"diff", writeFile(t, "x.json", "{}"), "/nonexistent"}, 2},

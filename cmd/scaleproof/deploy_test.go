@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,22 +83,33 @@ func TestTheGitLabExample(t *testing.T) {
 }
 
 func TestTheCronJob(t *testing.T) {
+	type container struct {
+		Args []string `yaml:"args"`
+		Env  []struct {
+			Name      string `yaml:"name"`
+			ValueFrom struct {
+				FieldRef struct {
+					FieldPath string `yaml:"fieldPath"`
+				} `yaml:"fieldRef"`
+			} `yaml:"valueFrom"`
+		} `yaml:"env"`
+		SecurityContext struct {
+			AllowPrivilegeEscalation *bool `yaml:"allowPrivilegeEscalation"`
+			ReadOnlyRootFilesystem   bool  `yaml:"readOnlyRootFilesystem"`
+		} `yaml:"securityContext"`
+	}
 	var job struct {
 		Spec struct {
 			JobTemplate struct {
 				Spec struct {
 					Template struct {
 						Spec struct {
+							Hostname        string `yaml:"hostname"`
 							SecurityContext struct {
 								RunAsNonRoot bool `yaml:"runAsNonRoot"`
 							} `yaml:"securityContext"`
-							Containers []struct {
-								Args            []string `yaml:"args"`
-								SecurityContext struct {
-									AllowPrivilegeEscalation *bool `yaml:"allowPrivilegeEscalation"`
-									ReadOnlyRootFilesystem   bool  `yaml:"readOnlyRootFilesystem"`
-								} `yaml:"securityContext"`
-							} `yaml:"containers"`
+							InitContainers []container `yaml:"initContainers"`
+							Containers     []container `yaml:"containers"`
 						} `yaml:"spec"`
 					} `yaml:"template"`
 				} `yaml:"spec"`
@@ -106,13 +118,22 @@ func TestTheCronJob(t *testing.T) {
 	}
 	readYAML(t, "deploy/cronjob.yaml", &job)
 	pod := job.Spec.JobTemplate.Spec.Template.Spec
-	if !pod.SecurityContext.RunAsNonRoot || len(pod.Containers) != 1 {
+	if !pod.SecurityContext.RunAsNonRoot || pod.Hostname == "" || len(pod.InitContainers) != 1 || len(pod.Containers) != 1 {
 		t.Fatalf("%+v", pod)
 	}
-	c := pod.Containers[0]
-	checkCommand(t, "the cron job", c.Args)
-	if s := c.SecurityContext; s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation || !s.ReadOnlyRootFilesystem {
-		t.Errorf("%+v", s)
+	collect, report := pod.InitContainers[0], pod.Containers[0]
+	for i, c := range []container{collect, report} {
+		checkCommand(t, "the cron job", c.Args)
+		if s := c.SecurityContext; s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation || !s.ReadOnlyRootFilesystem {
+			t.Errorf("%+v", s)
+		}
+		if want := []string{"collect", "report"}[i]; c.Args[1] != want {
+			t.Errorf("%v, want capacity %s", c.Args, want)
+		}
+	}
+	// What is tried again must be the same night.
+	if len(collect.Env) != 1 || !slices.Contains(collect.Args, "$("+collect.Env[0].Name+")") || !strings.Contains(collect.Env[0].ValueFrom.FieldRef.FieldPath, "job-name") {
+		t.Errorf("the name of the night is %+v in %v", collect.Env, collect.Args)
 	}
 }
 

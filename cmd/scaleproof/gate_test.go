@@ -256,6 +256,31 @@ func TestHistoryTrend(t *testing.T) {
 	}
 }
 
+// A run adds to a history what it leaves behind: with the action that stands, or
+// without the one that was undone.
+func TestARunAddsWhatItLeaves(t *testing.T) {
+	var delay atomic.Int64
+	delay.Store(2)
+	url := slowService(t, &delay)
+	place := filepath.Join(t.TempDir(), "history")
+	for _, c := range []struct {
+		limit string
+		code  int
+		phase string
+	}{{"1s", 0, "after"}, {"1us", 1, "before"}} {
+		plan := gatePlan(t, url, "objectives: [load.api.response.p50 < "+c.limit+"]\naction: {steps: [{name: nothing, exec: {command: [\"true\"], undo: [\"true\"]}}]}\nrollback: {when: objective_failed, timeout: 1m}\n")
+		got := runCommand(t, nil, "run", "-f", plan, "--out", filepath.Join(t.TempDir(), "run"), "--history", place)
+		if got.code != c.code {
+			t.Fatalf("%+v", got)
+		}
+		entries := entriesOf(t, place)
+		last := entries[len(entries)-1]
+		if f, ok := last.Figure("load.api.throughput"); last.Phase != c.phase || last.Verdict == "" || last.Host == "" || !ok || f.Median <= 0 {
+			t.Errorf("an objective of %s leaves %+v", c.limit, last)
+		}
+	}
+}
+
 // What several plans have measured, with names that a terminal must not be given.
 func TestAHistoryThatPlansShare(t *testing.T) {
 	place := filepath.Join(t.TempDir(), "history")

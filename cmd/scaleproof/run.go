@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"scaleproof/internal/history"
 	"scaleproof/internal/plan"
 	"scaleproof/internal/validation"
 	"scaleproof/reports"
@@ -28,6 +29,7 @@ func (a *app) runCommand() *cobra.Command {
 	out := cmd.Flags().String("out", "", "folder for the report (scaleproof-runs/ID)")
 	dryRun := cmd.Flags().Bool("dry-run", false, "say what would be done, and change nothing")
 	yes := yesFlag(cmd)
+	place := cmd.Flags().String("history", "", "add what was measured of the load, as it is in the end, to this history (none): a folder, or the connection URL of a Postgres database")
 	resume := cmd.Flags().String("resume", "", "go on with the run of that ID, which was killed within its action")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		p, err := a.readPlan(*path)
@@ -39,7 +41,7 @@ func (a *app) runCommand() *cobra.Command {
 		}
 		interrupts := a.interrupts(cmd.Context(), "Interrupted: stopping, and undoing what was done. Press Ctrl-C again to leave at once, with the action half done.")
 		defer interrupts.stop()
-		return a.validate(interrupts, p, runOptions{out: *out, resume: *resume, consent: *yes})
+		return a.validate(interrupts, p, runOptions{out: *out, resume: *resume, history: *place, consent: *yes})
 	}
 	return cmd
 }
@@ -66,11 +68,20 @@ func (a *app) readPlan(path string) (*plan.Plan, error) {
 type runOptions struct {
 	out     string // folder of the report; empty: one of its own
 	resume  string // the ID of a run to go on with
+	history string // the place of a history to add to; empty: none
 	consent bool
 }
 
 // validate runs a plan, writes its report and says the verdict.
 func (a *app) validate(i interrupts, p *plan.Plan, o runOptions) error {
+	var store history.Store
+	if o.history != "" {
+		var err error
+		if store, err = history.Open(i.first, o.history); err != nil {
+			return &validation.EnvironmentError{Err: err}
+		}
+		defer store.Close()
+	}
 	opts := a.options(i.second)
 	opts.Consent = o.consent
 	opts.ID = validation.NewID(time.Now())
@@ -88,7 +99,7 @@ func (a *app) validate(i interrupts, p *plan.Plan, o runOptions) error {
 	if err != nil {
 		return journalFault(err)
 	}
-	writeErr := reports.WriteAll(out, report)
+	writeErr := errors.Join(reports.WriteAll(out, report), addStanding(i.second, store, report))
 	fmt.Fprintln(a.err)
 	// A summary that nobody can read must not hide where the measurements are.
 	if err := errors.Join(writeErr, reports.WriteTerminal(a.out, report, a.style()), a.announce(report, p.Path)); err != nil {
@@ -96,6 +107,16 @@ func (a *app) validate(i interrupts, p *plan.Plan, o runOptions) error {
 	}
 	fmt.Fprintf(a.out, "Report: %s\n", filepath.Join(out, "report.html"))
 	return verdict(report.Verdict.Word)
+}
+
+// addStanding adds to a history, nil for none, what was measured of the state in
+// which a run has left things.
+func addStanding(ctx context.Context, store history.Store, report *reports.Report) error {
+	s := report.Standing()
+	if store == nil || s == nil {
+		return nil
+	}
+	return addOrKeep(ctx, store, s, history.Labels{Verdict: string(report.Verdict.Word)})
 }
 
 // options are what a validation needs of this process. abandon ends a rollback.
@@ -172,6 +193,9 @@ func (a *app) previewStep(number int, s scaling.PreviewStep) {
 	if s.Irreversible {
 		fmt.Fprintf(a.out, "     back: IRREVERSIBLE: needs --yes (%s)\n", s.Undo)
 		return
+	}
+	if s.Unread {
+		s.Undo += " (which can't be verified, since the step has no read: a rollback ends with exit code 5)"
 	}
 	fmt.Fprintf(a.out, "     back: %s\n", s.Undo)
 }

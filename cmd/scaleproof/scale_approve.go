@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -69,17 +71,40 @@ func (a *app) asker() func(context.Context, string) (validation.Answer, error) {
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return nil
 	}
-	return func(_ context.Context, question string) (validation.Answer, error) {
-		lines := bufio.NewReader(file)
-		for {
-			fmt.Fprintf(a.err, "\n%s\nGo on? Type yes or no: ", question)
-			line, err := lines.ReadString('\n')
-			if err != nil {
-				return validation.Answer{}, err
+	return asking(file, a.err)
+}
+
+// asking returns what asks on one stream and takes the answers from another. Only one
+// goroutine reads, for as long as there is something to read: a question that was
+// answered elsewhere takes no line from the next one.
+func asking(in io.Reader, out io.Writer) func(context.Context, string) (validation.Answer, error) {
+	lines := make(chan string)
+	start := sync.OnceFunc(func() {
+		go func() {
+			defer close(lines)
+			for scanner := bufio.NewScanner(in); scanner.Scan(); {
+				lines <- scanner.Text()
 			}
-			switch strings.ToLower(strings.TrimSpace(line)) {
-			case "yes", "no":
-				return validation.Answer{Yes: strings.ToLower(strings.TrimSpace(line)) == "yes", By: personHere(), At: time.Now()}, nil
+		}()
+	})
+	return func(ctx context.Context, question string) (validation.Answer, error) {
+		start()
+		select {
+		case <-lines: // typed before it was asked
+		default:
+		}
+		for {
+			fmt.Fprintf(out, "\n%s\nGo on? Type yes or no: ", question)
+			select {
+			case <-ctx.Done():
+				return validation.Answer{}, ctx.Err()
+			case line, ok := <-lines:
+				if !ok {
+					return validation.Answer{}, io.EOF
+				}
+				if word := strings.ToLower(strings.TrimSpace(line)); word == "yes" || word == "no" {
+					return validation.Answer{Yes: word == "yes", By: personHere(), At: time.Now()}, nil
+				}
 			}
 		}
 	}

@@ -23,7 +23,8 @@ func fileSteps(t *testing.T, dir string, slow int) string {
 		}
 		command := fmt.Sprintf("printf 2 > %s", path)
 		if i == slow {
-			// Its orphan ends with the folder, should it miss the file.
+			// Its orphan, which takes no SIGTERM, ends with the folder at the latest.
+			command = "trap '' TERM; echo $$ > " + filepath.Join(dir, "pid") + "; " + command
 			command += fmt.Sprintf("; while [ -d %[1]s ] && [ ! -e %[1]s/go ]; do sleep 0.05; done", dir)
 		}
 		fmt.Fprintf(&b, `    - name: step-%s
@@ -133,12 +134,18 @@ func TestAKilledRunIsUndoneFromItsJournal(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = cmd.Wait()
-		if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil { // lets the orphan end
+		// What it has left running would write on: it is ended first.
+		got := runCommand(t, nil, "scale", "rollback", onlyRun(t, runs), "-f", plan, "--runs", runs)
+		if got.code != 0 || !strings.Contains(got.err, "processes that the dead run had left") {
+			t.Errorf("killed in step %d: %+v", slow, got)
+		}
+		pid, err := os.ReadFile(filepath.Join(dir, "pid"))
+		if err != nil {
 			t.Fatal(err)
 		}
-		got := runCommand(t, nil, "scale", "rollback", onlyRun(t, runs), "-f", plan, "--runs", runs)
-		if got.code != 0 {
-			t.Errorf("killed in step %d: %+v", slow, got)
+		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
+		if err == nil && !strings.Contains(string(stat), ") Z ") {
+			t.Errorf("killed in step %d: the orphan lives: %s", slow, stat)
 		}
 		assertFiles(t, dir, "111")
 	}
@@ -162,17 +169,32 @@ func TestScaleFaults(t *testing.T) {
 	}
 	other := writeFile(t, "other.yaml", "version: 1\nname: other\naction: {steps: [{name: another, exec: {command: [\"true\"], undo: [\"true\"]}}]}\n")
 	empty := writeFile(t, "empty.yaml", "version: 1\nname: empty\n")
+	text, err := os.ReadFile(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	undo := writeFile(t, "undo.yaml", strings.Replace(string(text), "$SCALEPROOF_PRIOR", "0", 1)) // of the same names
+	remark := writeFile(t, "remark.yaml", strings.Replace(string(text), "name: step-a", "name: step-a # a remark", 1))
+	id := onlyRun(t, runs)
+	if err := os.WriteFile(filepath.Join(runs, "journal-none.jsonl"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		args []string
 		code int
 		says string
 	}{
-		"no steps":     {[]string{"apply", "-f", empty}, 2, "no steps"},
-		"no such run":  {[]string{"rollback", "nothing", "-f", plan}, 2, "no such file"},
-		"another plan": {[]string{"rollback", onlyRun(t, runs), "-f", other}, 2, "the plan has changed"},
-		"no ID":        {[]string{"rollback", "-f", plan}, 2, "accepts 1 arg"},
+		"no steps":       {[]string{"scale", "apply", "-f", empty, "--runs", runs}, 2, "no steps"},
+		"no such run":    {[]string{"scale", "rollback", "nothing", "-f", plan, "--runs", runs}, 2, "no such file"},
+		"another plan":   {[]string{"scale", "rollback", id, "-f", other, "--runs", runs}, 2, "the plan has changed"},
+		"another undo":   {[]string{"scale", "rollback", id, "-f", undo, "--runs", runs}, 2, "the plan has changed"},
+		"its status":     {[]string{"scale", "status", id, "-f", undo, "--runs", runs}, 2, "the plan has changed"},
+		"no ID":          {[]string{"scale", "rollback", "-f", plan, "--runs", runs}, 2, "accepts 1 arg"},
+		"not measured":   {[]string{"run", "--resume", id, "-f", plan, "--out", filepath.Join(runs, id)}, 2, "undo it by scale rollback"},
+		"nothing begun":  {[]string{"run", "--resume", "none", "-f", plan, "--out", runs}, 2, "changed nothing: run it anew"},
+		"only a comment": {[]string{"scale", "status", id, "-f", remark, "--runs", runs}, 0, ""},
 	} {
-		got := runCommand(t, nil, append(append([]string{"scale"}, c.args...), "--runs", runs)...)
+		got := runCommand(t, nil, c.args...)
 		if got.code != c.code || !strings.Contains(got.err, c.says) {
 			t.Errorf("%s: %+v", name, got)
 		}

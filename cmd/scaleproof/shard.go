@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -40,10 +39,7 @@ func (a *app) shardRun(ctx context.Context, path, notice string, f func(context.
 	}
 	interrupts := a.interrupts(ctx, notice)
 	defer interrupts.stop()
-	opts := a.options(interrupts.second)
-	job, err := validation.Move(p, opts, func(progress shard.Progress) {
-		opts.OnEvent(validation.Event{At: time.Now(), Phase: validation.Acting, Text: progressText(progress)})
-	})
+	job, err := validation.Move(interrupts.first, p, a.options(interrupts.second))
 	if err != nil {
 		return &validation.EnvironmentError{Err: err}
 	}
@@ -68,30 +64,6 @@ func shardFault(p *plan.Plan, err error) error {
 		return &usageError{err}
 	}
 	return &validation.EnvironmentError{Err: errors.New(p.Secrets.String(err.Error()))}
-}
-
-// progressText writes how far a phase is.
-func progressText(p shard.Progress) string {
-	text := p.Doing
-	if p.Rows > 0 || p.Total > 0 {
-		text += fmt.Sprintf(" %s rows", unit.Format(float64(p.Rows), unit.Count))
-	}
-	if p.Total > 0 {
-		text += fmt.Sprintf(" of about %s", unit.Format(float64(max(p.Total, p.Rows)), unit.Count))
-	}
-	if p.Bytes > 0 {
-		text += ", " + unit.Format(float64(p.Bytes), unit.Bytes)
-	}
-	if p.Rate > 0 {
-		text += ", " + unit.Format(p.Rate, unit.PerSecond)
-	}
-	if p.Left > 0 {
-		text += ", about " + unit.Format(p.Left.Seconds(), unit.Seconds) + " left"
-	}
-	if p.Waiting != "" {
-		text += ", held back: " + p.Waiting
-	}
-	return text
 }
 
 func (a *app) shardPlanCommand() *cobra.Command {
@@ -151,12 +123,29 @@ func (a *app) shardMoveCommand() *cobra.Command {
 				if r.Resumed {
 					fmt.Fprintf(w, "The copy went on from an earlier one; %d rows had changed since and were copied again.\n", r.CopiedAgain)
 				}
-				_, err := fmt.Fprintf(w, "The move is %s. Next: scaleproof shard verify, then cutover.\n", r.Phase)
+				_, err := fmt.Fprintf(w, "The move is %s. %s\n", r.Phase, nextStep(r.Phase))
 				return err
 			})
 		})
 	}
 	return cmd
+}
+
+// nextStep says what comes after a phase.
+func nextStep(phase shard.Phase) string {
+	switch phase {
+	case shard.Moved:
+		return "Next: scaleproof shard cleanup, after the soak, or cutover --back."
+	case shard.Closing:
+		return "Its cut-over was stopped: scaleproof shard cutover ends it, cutover --back undoes it."
+	case shard.Returning:
+		return "Its way back was stopped: scaleproof shard cutover --back ends it."
+	case shard.Cleaning:
+		return "Its clean-up was stopped: scaleproof shard cleanup ends it."
+	case shard.Cleaned:
+		return "It is done."
+	}
+	return "Next: scaleproof shard verify, then cutover."
 }
 
 func (a *app) shardVerifyCommand() *cobra.Command {
@@ -208,8 +197,8 @@ func (a *app) shardCutoverCommand() *cobra.Command {
 				return err
 			}
 			return a.writeData(*output, r, func(w io.Writer, _ reports.TerminalStyle) error {
-				_, err := fmt.Fprintf(w, "%s has the organisations; the routing is of epoch %d. Writes were refused for %s, in which %d rows were compared.\n",
-					to, r.Epoch, unit.Format(r.FenceSeconds, unit.Seconds), r.Checked.Count())
+				_, err := fmt.Fprintf(w, "%s has the organisations; the routing is of epoch %d. %d rows were compared; then writes were refused for %s, in which %d were compared again.\n",
+					to, r.Epoch, r.Compared, unit.Format(r.FenceSeconds, unit.Seconds), r.Checked.Count())
 				return err
 			})
 		})

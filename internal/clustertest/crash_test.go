@@ -22,37 +22,43 @@ const fiveSteps = `
     - {name: other, configmap: {name: other, data: {x: "y"}}}
 `
 
-// holding is a kubectl that, where the file hold is there, stops after the nth write
-// that it has made, before scaleproof learns of it. It goes on when hold goes.
+// holding is a kubectl that, where the file hold is there, stops at the nth write:
+// before it makes it, where hold says so, or after, before scaleproof learns of it.
+// It goes on when hold goes, but not with a write that it has not made.
 const holding = `
 out=$(mktemp)
 cat >"$out.in"
-"$KUBECTL" "$@" <"$out.in" >"$out"
-code=$?
+held=
 case " $* " in
 *" --dry-run=server "*|*" can-i "*) ;;
 *" patch "*|*" create "*)
 	if ! grep -q '"kind":"Lease"' "$out.in" && [ -e "$HOME/hold" ]; then
 		echo x >>"$HOME/writes"
-		if [ "$(wc -l <"$HOME/writes")" = "$(cat "$HOME/hold")" ]; then
-			echo held >"$HOME/held"
-			while [ -e "$HOME/hold" ]; do sleep 0.05; done
-		fi
+		read n when <"$HOME/hold"
+		if [ "$(wc -l <"$HOME/writes")" = "$n" ]; then held=$when; fi
 	fi ;;
 esac
+hold() {
+	echo held >"$HOME/held"
+	while [ -e "$HOME/hold" ]; do sleep 0.05; done
+}
+if [ "$held" = before ]; then hold; exit 1; fi
+"$KUBECTL" "$@" <"$out.in" >"$out"
+code=$?
+if [ "$held" = after ]; then hold; fi
 cat "$out"
 rm -f "$out" "$out.in"
 exit $code
 `
 
-// killIn starts a command and kills it once the write of a step is made and not yet
-// known.
-func (u *user) killIn(step int, args ...string) {
+// killIn starts a command and kills it before the write of a step is made, or after,
+// when it is not yet known.
+func (u *user) killIn(step int, when string, args ...string) {
 	u.t.Helper()
 	for _, name := range []string{"writes", "held"} {
 		_ = os.Remove(filepath.Join(u.dir, name))
 	}
-	u.write("hold", fmt.Sprint(step))
+	u.write("hold", fmt.Sprintln(step, when))
 	cmd := u.command(args...)
 	var errs strings.Builder
 	cmd.Stderr = &errs
@@ -96,13 +102,18 @@ func TestAKillInEachStep(t *testing.T) {
 				u.must(0, "scale", "rollback", u.onlyRun("whole"), "-f", plan, "--runs", "whole")
 			}
 			for step := 1; step <= 5; step++ {
-				runs := fmt.Sprintf("killed-%d", step)
+				// Every other one of each way: a kill takes long.
+				when := "after"
+				if (step%2 == 0) == (way == "resume") {
+					when = "before"
+				}
+				runs := fmt.Sprintf("killed-%d-%s", step, when)
 				if way == "resume" {
-					u.killIn(step, "run", "-f", plan, "--out", runs)
+					u.killIn(step, when, "run", "-f", plan, "--out", runs)
 					id := u.onlyRun(runs)
 					u.must(0, "run", "-f", plan, "--out", runs, "--resume", id)
 					if diff := cmp.Diff(after, s.specs()); diff != "" {
-						t.Errorf("killed in step %d and resumed, it is not as after a run:\n%s", step, diff)
+						t.Errorf("killed in step %d, %s its write, and resumed, it is not as after a run:\n%s", step, when, diff)
 					}
 					// From there it can still go back.
 					if err := os.MkdirAll(filepath.Join(u.dir, "all"), 0o700); err != nil {
@@ -113,11 +124,11 @@ func TestAKillInEachStep(t *testing.T) {
 					}
 					u.must(0, "scale", "rollback", id, "-f", plan, "--runs", "all")
 				} else {
-					u.killIn(step, "scale", "apply", "-f", plan, "--runs", runs)
+					u.killIn(step, when, "scale", "apply", "-f", plan, "--runs", runs)
 					u.must(0, "scale", "rollback", u.onlyRun(runs), "-f", plan, "--runs", runs)
 				}
 				if diff := cmp.Diff(before, s.specs()); diff != "" {
-					t.Fatalf("killed in step %d, it is not as before:\n%s", step, diff)
+					t.Fatalf("killed in step %d, %s its write, it is not as before:\n%s", step, when, diff)
 				}
 			}
 		})

@@ -82,7 +82,10 @@ spec: {selector: {app: app}, sessionAffinity: ClientIP, ports: [{port: 80, targe
 	o := s.apply(x, step)
 	s.expect("hpa/app", ".spec.maxReplicas", "3")
 	s.expect("service/app", ".spec.sessionAffinity", "ClientIP")
+	// The autoscaler scales, as far as anyone can tell; gone, it scales back no more.
+	s.run("", "scale", "deployment/app", "--replicas=3")
 	s.rollBack(x, o)
+	s.expect("deployment/app", ".spec.replicas", "2")
 	if left := s.run("", "get", "hpa", "-o=name"); left != "" {
 		t.Errorf("%s is left", left)
 	}
@@ -114,12 +117,19 @@ func TestPatchConfigMapAndRestart(t *testing.T) {
 	s.expect("configmap/routing", ".data", `{"a":"1","b":"3","c":"4"}`)
 	s.expect("service/app", ".spec.ports[0].port", "81")
 	s.expect("deployment/app", ".metadata.labels", `{"tier/x":"web"}`)
-	for _, pod := range strings.Fields(s.run("", "get", "pods", "-o=name")) {
-		if strings.Contains(before, pod) {
-			t.Errorf("%s was not replaced", pod)
+	replaced := func() {
+		t.Helper()
+		pods := s.run("", "get", "pods", "-o=name")
+		for _, pod := range strings.Fields(pods) {
+			if strings.Contains(before, pod) {
+				t.Errorf("%s was not replaced", pod)
+			}
 		}
+		before = pods
 	}
+	replaced()
 	s.rollBack(x, o)
+	replaced() // by pods that read the ConfigMap from before
 	s.expect("configmap/routing", ".data", `{"a":"1","b":"2"}`)
 	s.expect("service/app", ".spec.ports[0].port", "80")
 	s.expect("deployment/app", ".metadata.labels", "")

@@ -58,6 +58,7 @@ type Entry struct {
 	Plan         string    `json:"plan"`
 	Phase        string    `json:"phase"`
 	StartedAt    time.Time `json:"started_at"`
+	Host         string    `json:"host,omitempty"` // the machine that measured
 	Trials       int       `json:"trials"`
 	WorkloadHash string    `json:"workload_hash,omitempty"`
 	Labels
@@ -86,7 +87,7 @@ func (e *Entry) Figure(name string) (Figure, bool) {
 
 // entryOf sums a snapshot up.
 func entryOf(s *snapshot.Snapshot, labels Labels) Entry {
-	e := Entry{ID: s.ID, Plan: s.Plan, Phase: s.Phase, StartedAt: s.StartedAt, Trials: s.Trials, WorkloadHash: s.WorkloadHash, Labels: labels, Metrics: []Figure{}}
+	e := Entry{ID: s.ID, Plan: s.Plan, Phase: s.Phase, StartedAt: s.StartedAt, Host: s.Environment.Host, Trials: s.Trials, WorkloadHash: s.WorkloadHash, Labels: labels, Metrics: []Figure{}}
 	for _, m := range s.Metrics {
 		if observed := m.Values.Observed(); len(observed) > 0 {
 			e.Metrics = append(e.Metrics, Figure{m.Name, m.Unit, m.Better, stats.Median(observed)})

@@ -281,27 +281,3 @@ func TestThePasswordOfAHistoryIsNotTold(t *testing.T) {
 		t.Error("no place is a place")
 	}
 }
-
-// A thousand nights of a hundred metrics must be listed in under a second.
-func BenchmarkListFolder(b *testing.B) {
-	s, err := Open(b.Context(), b.TempDir())
-	if err != nil {
-		b.Fatal(err)
-	}
-	for i := range 1000 {
-		n := night(i)
-		for j := range 100 {
-			m := n.Metrics[0]
-			m.Name = fmt.Sprintf("pg.primary.table_%d.bytes", j)
-			n.Metrics = append(n.Metrics, m)
-		}
-		if err := s.Add(b.Context(), n, Labels{}); err != nil {
-			b.Fatal(err)
-		}
-	}
-	for b.Loop() {
-		if entries, err := s.List(b.Context()); err != nil || len(entries) != 1000 {
-			b.Fatal(len(entries), err)
-		}
-	}
-}

@@ -74,9 +74,13 @@ func (c *Client) call(ctx context.Context, doing string, stdin []byte, args ...s
 // read is call for what changes nothing: while the API server can't be reached it
 // is tried again.
 func (c *Client) read(ctx context.Context, doing string, args ...string) ([]byte, error) {
+	return c.patient(ctx, doing, nil, args...)
+}
+
+func (c *Client) patient(ctx context.Context, doing string, stdin []byte, args ...string) ([]byte, error) {
 	deadline := time.Now().Add(c.Patience)
 	for {
-		out, err := c.call(ctx, doing, nil, args...)
+		out, err := c.call(ctx, doing, stdin, args...)
 		if ReasonOf(err) != Unreachable || !time.Now().Before(deadline) {
 			return out, err
 		}
@@ -183,11 +187,13 @@ func (c *Client) Replace(ctx context.Context, o Object) (Object, error) {
 
 func (c *Client) write(ctx context.Context, doing string, stdin []byte, dryRun bool, args ...string) (Object, error) {
 	args = append(args, "-o=json")
-	if dryRun {
+	send := c.call
+	if dryRun { // it changes nothing
 		doing += " (dry run)"
 		args = append(args, "--dry-run=server")
+		send = c.patient
 	}
-	out, err := c.call(ctx, doing, stdin, args...)
+	out, err := send(ctx, doing, stdin, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -199,8 +205,8 @@ func (c *Client) write(ctx context.Context, doing string, stdin []byte, dryRun b
 func (c *Client) Can(ctx context.Context, verb, resource string) (bool, error) {
 	out, err := c.call(ctx, "auth can-i "+verb+" "+resource, nil, "auth", "can-i", verb, resource)
 	var e *Error
-	if errors.As(err, &e) && e.Reason == Unknown && e.Message == e.Err.Error() {
-		return false, nil // "no" is an exit code, and nothing on the standard error
+	if errors.As(err, &e) && (e.Reason == Unknown || e.Reason == NoKind) && e.Message == e.Err.Error() {
+		return false, nil // "no" is an exit code, and at most a warning that there is no such kind
 	}
 	return strings.HasPrefix(string(out), "yes"), err
 }

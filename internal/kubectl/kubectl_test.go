@@ -207,3 +207,21 @@ func TestObject(t *testing.T) {
 		t.Error("no JSON was read")
 	}
 }
+
+// A dry run changes nothing: it waits for an API server that is away, as a read does.
+// A write does not.
+func TestADryRunOutlastsAnOutage(t *testing.T) {
+	calls := 0
+	c := &Client{Context: "c", Namespace: "n", Patience: time.Minute, Run: func(context.Context, []byte, []string) ([]byte, []byte, error) {
+		if calls++; calls%2 == 1 {
+			return nil, []byte("Unable to connect to the server: EOF"), errors.New("exit status 1")
+		}
+		return []byte("{}"), nil, nil
+	}}
+	if _, err := c.Patch(t.Context(), "service/app", MergePatch, []byte("{}"), true); err != nil || calls != 2 {
+		t.Errorf("%v after %d calls", err, calls)
+	}
+	if _, err := c.Patch(t.Context(), "service/app", MergePatch, []byte("{}"), false); ReasonOf(err) != Unreachable || calls != 3 {
+		t.Errorf("%v after %d calls", err, calls)
+	}
+}

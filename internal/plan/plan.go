@@ -51,6 +51,9 @@ type Plan struct {
 	Path   string `yaml:"-"`
 	Source string `yaml:"-"`
 	Hash   string `yaml:"-"`
+	// StepsHash is the SHA-256 of the steps and the variables alone: neither of their
+	// comments and order of keys, nor of what the environment puts there.
+	StepsHash string `yaml:"-"`
 	// Secrets are the passwords and tokens that the plan took from anywhere.
 	Secrets *redact.Secrets `yaml:"-"`
 }
@@ -73,6 +76,8 @@ type Kubernetes struct {
 	// UID is that of the cluster's namespace kube-system; where it is given, a
 	// context that leads to another cluster is refused.
 	UID string `yaml:"uid"`
+	// Image has scaleproof in its PATH: that of the pods of loads that name none.
+	Image string `yaml:"image"`
 }
 
 // Postgres names the servers. The primary has no name of its own: it is

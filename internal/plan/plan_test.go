@@ -77,6 +77,46 @@ rollback: {when: always, timeout: 90s}
 	}
 }
 
+// A trial ends with its duration, its stages, or its search.
+func TestLoadsThatEndByThemselves(t *testing.T) {
+	for _, load := range []string{
+		"stages: [{rate: 100/s, duration: 1m}, {rate: 500/s, ramp: 30s, duration: 2m}]",
+		"find_capacity: true\n      slo: {p99: 80ms}",
+		"rate: 50/s\n      find_capacity: true\n      slo: {p99: 80ms}",
+	} {
+		text := strings.Replace(minimal, "rate: 100/s\n      duration: 10s", load, 1)
+		if !strings.Contains(load, "find") || strings.Contains(load, "rate:") {
+			text += "action: {load_through: api}\n"
+		}
+		if _, err := Read("plan.yaml", []byte(text), environ); err != nil {
+			t.Errorf("%s: %v", load, err)
+		}
+	}
+}
+
+func TestWorkersAreANumberOrMore(t *testing.T) {
+	for text, count := range map[string]int{
+		"workers: {count: 3, local: true}": 3,
+		"rate: 10/s\n      find_capacity: true\n      slo: {p99: 1s}\n      workers: {count: 40, local: true}": 40,
+		"find_capacity: true\n      slo: {p99: 1s}\n      workers: {count: 40, local: true}":                   40,
+	} {
+		p, err := Read("plan.yaml", []byte(strings.Replace(minimal, "rate: 100/s", text, 1)), environ)
+		if err != nil || p.Measure.Load[0].Workers.Count != count {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	withImage := strings.Replace(onKubernetes("restart: {target: deployment/a}"), "namespace: b", "namespace: b, image: r/scaleproof:1", 1)
+	p, err := Read("plan.yaml", []byte(strings.Replace(withImage, "rate: 100/s", "workers: 3", 1)), environ)
+	if err != nil || p.Measure.Load[0].Workers.Count != 3 || p.Measure.Load[0].Workers.Image != "r/scaleproof:1" {
+		t.Errorf("the cluster's image: %v", err)
+	}
+	for text, want := range map[string]string{"workers: 3": "image: is missing", "workers: {cuont: 3}": `unknown field "cuont"`, "workers: many": "plan.yaml:10:"} {
+		if _, err := Read("plan.yaml", []byte(strings.Replace(minimal, "rate: 100/s", text, 1)), environ); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "plan.yaml:10:") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestFaultsNameTheirPlace(t *testing.T) {
 	for name, c := range map[string]struct {
 		text, place, message string
@@ -93,6 +133,9 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		"condition":           {minimal + "objectives:\n  - load.api.response.p99 < fast\n", ":13:29:", "fast"},
 		"unknown load":        {minimal + "objectives:\n  - load.web.errors < 1%\n", ":13:5:", `named "web"`},
 		"unknown family":      {minimal + "gates:\n  - {metric: cpu}\n", ":13:14:", "names begin with"},
+		"no end":              {strings.Replace(minimal, "      duration: 10s\n", "", 1), ":8:11:", "a trial must end"},
+		"stages of nothing":   {strings.Replace(minimal, "rate: 100/s\n      duration: 10s", "stages: [{rate: 0, duration: 10s}]", 1), ":10:", "no stage has a rate"},
+		"a search through it": {strings.Replace(minimal, "rate: 100/s\n      duration: 10s", "find_capacity: true\n      slo: {p99: 1s}", 1) + "action: {load_through: api}\n", ":12:24:", "searches for its rate"},
 		"no such load":        {minimal + "action: {load_through: web}\n", ":12:24:", `named "web"`},
 		"unknown node":        {minimal + "action: {steps: [{name: x, sql: {node: far, up: [SELECT 1], down: [SELECT 1]}}]}\n", ":12:", `no node "far"`},
 		"rollback":            {minimal + "rollback: {when: perhaps}\n", ":12:18:", "perhaps"},
@@ -124,6 +167,8 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		"wait's target":       {onKubernetes("wait: {for: converged, target: a}"), ":13:50:", "kind/name"},
 		"checklist":           {minimal + "checklist: [{id: a, text: b, evidence: {step: none}}]\n", ":12:47:", `"none"`},
 		"two evidences":       {minimal + "checklist: [{id: a, text: b, evidence: {link: \"http://a/\", signed: me}}]\n", ":12:", "of one kind"},
+		"no such suite":       {minimal + "  database: {suite: runbok}\n", ":12:21:", "no suite of that name is built in (runbook)"},
+		"a query twice":       {minimal + "  database: {suite: runbook, queries: [{name: org_incidents, sql: SELECT 1}]}\n", ":12:21:", `"org_incidents" stands twice`},
 		"no prometheus":       {minimal + "checklist: [{id: a, text: b, evidence: {rule: Slow}}]\n", ":12:", "environment.prometheus"},
 		"link":                {minimal + "checklist: [{id: a, text: b, evidence: {link: wiki}}]\n", ":12:", "http or https"},
 		"an item twice":       {minimal + "checklist: [{id: team}, {id: team}]\n", ":12:", "stands twice"},
@@ -147,6 +192,25 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		}
 		if strings.Contains(err.Error(), "sentinel") {
 			t.Errorf("%s: the error tells a secret: %v", name, err)
+		}
+	}
+}
+
+// A suite that is built in is found from wherever the plan lies, and a file beside
+// the plan.
+func TestSuitesOfAPlan(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "own.sql"), []byte("-- name: one\nSELECT 1;\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for suite, queries := range map[string]int{"runbook": 6, "own.sql": 1} {
+		p, err := Read(filepath.Join(dir, "plan.yaml"), []byte(minimal+"  database: {suite: "+suite+"}\n"), environ)
+		if err != nil {
+			t.Errorf("%s: %v", suite, err)
+			continue
+		}
+		if all, err := p.Measure.Database.AllQueries(); err != nil || len(all) != queries {
+			t.Errorf("%s: %d queries, %v", suite, len(all), err)
 		}
 	}
 }
@@ -198,6 +262,31 @@ action:
 	}
 	if _, err := Read("plan.yaml", []byte(strings.Replace(minimal, "environment:", "variables: {RE-PLICAS: 5}\nenvironment:", 1)), environ); err == nil || !strings.Contains(err.Error(), "no name of a variable") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestTheHashOfTheSteps(t *testing.T) {
+	hash := func(text string) string {
+		t.Helper()
+		p, err := Read("plan.yaml", []byte("version: 1\nname: x\n"+text), environ)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.StepsHash
+	}
+	const steps = `variables: {N: "5"}
+action: {steps: [{name: a, exec: {command: [echo, "${N}"], undo: ["true"]}}]}
+`
+	one := hash(steps)
+	for text, same := range map[string]bool{
+		"# a remark\n" + steps + "rollback: {when: never}\n":                                                                    true,
+		strings.Replace(steps, "command: [echo, \"${N}\"], undo: [\"true\"]", "undo: [\"true\"], command: [echo, \"${N}\"]", 1): true,
+		strings.Replace(steps, "true", "false", 1):                                                                              false,
+		strings.Replace(steps, "5", "6", 1):                                                                                     false,
+	} {
+		if got := hash(text); (got == one) != same {
+			t.Errorf("%s: the hash is %s, that of the first %s", text, got, one)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package plan
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -61,7 +62,7 @@ func ReadFile(path string, lookup func(string) (string, bool)) (*Plan, error) {
 //
 // ${NAME} in a value is replaced by lookup's value of NAME, ${NAME:-text} by
 // text where there is none, and $${ is a plain ${. Files that the plan names are
-// relative to its folder.
+// relative to its folder; a suite that is built in is no file.
 func Read(path string, data []byte, lookup func(string) (string, bool)) (*Plan, error) {
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
@@ -74,6 +75,7 @@ func Read(path string, data []byte, lookup func(string) (string, bool)) (*Plan, 
 	p := &Plan{Path: path, Source: string(data)}
 	sum := sha256.Sum256(data)
 	p.Hash = hex.EncodeToString(sum[:])
+	p.StepsHash = stepsHash(body)
 	secrets, problems := expand(body, lookup)
 	if len(problems) > 0 {
 		return nil, &Error{path, problems}
@@ -94,10 +96,49 @@ func Read(path string, data []byte, lookup func(string) (string, bool)) (*Plan, 
 	}
 	p.resolvePaths(filepath.Dir(path))
 	p.longNames()
+	p.workersImages()
 	if err := p.validate(); err != nil {
 		return nil, &Error{path, locate(file, err)}
 	}
 	return p, nil
+}
+
+// workersImages gives loads that pods make the cluster's image where they name none.
+func (p *Plan) workersImages() {
+	for i := range p.Measure.Load {
+		if w := &p.Measure.Load[i].Workers; w.Count > 0 && !w.Local && w.Image == "" {
+			w.Image = p.Environment.Kubernetes.Image
+		}
+	}
+}
+
+// stepsHash is the hash of the steps of a plan that is not expanded yet. Faults in
+// them are told later.
+func stepsHash(body ast.Node) string {
+	all := map[string]any{}
+	for _, section := range []string{"variables", "action"} {
+		node := sectionOf(body, section)
+		if node == nil {
+			continue
+		}
+		for _, entry := range node.Values {
+			key := entry.Key.String()
+			if section == "action" && key != "steps" {
+				continue
+			}
+			var value any
+			if invalid.YAML(func() error { return yaml.NodeToValue(entry.Value, &value) }) != nil {
+				value = entry.Value.String()
+			}
+			all[section+"."+key] = value
+		}
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		text = []byte(body.String()) // a key that is no text, which no step has
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }
 
 // positioned takes the place out of an error of the YAML library.
@@ -154,8 +195,8 @@ func (p *Plan) resolvePaths(dir string) {
 			resolve(path)
 		}
 	}
-	if p.Measure.Database != nil && !slices.Contains(dbbench.BuiltInSuites(), p.Measure.Database.Suite) {
-		resolve(&p.Measure.Database.Suite)
+	if database := p.Measure.Database; database != nil && !slices.Contains(dbbench.BuiltInSuites(), database.Suite) {
+		resolve(&database.Suite)
 	}
 	if p.Shard != nil {
 		resolve(&p.Shard.Routing.File)

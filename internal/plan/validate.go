@@ -91,13 +91,18 @@ func (m Measure) validate() error {
 			faults = append(faults, invalid.Field(at+".name", "%q stands twice", l.Name))
 		}
 		seen[l.Name] = true
-		if l.Duration == 0 {
+		if l.Duration == 0 && len(l.Stages) == 0 && !l.FindCapacity {
 			faults = append(faults, invalid.Field(at+".duration", "is missing: a trial must end"))
 		}
 		faults = append(faults, invalid.In(at, l.Validate()))
 	}
 	if m.Database != nil {
 		faults = append(faults, invalid.In("database", m.Database.Validate()))
+		if m.Database.Suite != "" {
+			if _, err := m.Database.AllQueries(); err != nil {
+				faults = append(faults, invalid.Field("database.suite", "%v", err))
+			}
+		}
 	}
 	for i, s := range m.Scrape {
 		if !strings.HasPrefix(s.URL, "http://") && !strings.HasPrefix(s.URL, "https://") {
@@ -123,8 +128,11 @@ func (p *Plan) validateWorkers() error {
 func (p *Plan) validateAction() error {
 	var faults []error
 	if name := p.Action.LoadThrough; name != "" {
-		if _, ok := p.Load(name); !ok {
+		switch load, ok := p.Load(name); {
+		case !ok:
 			faults = append(faults, invalid.Field("load_through", "no load of measure.load is named %q", name))
+		case load.FindCapacity && load.Rate == 0:
+			faults = append(faults, invalid.Field("load_through", "load %s searches for its rate, which through an action must be known: give it a rate, or name another load", name))
 		}
 	}
 	nodes := map[string]bool{}

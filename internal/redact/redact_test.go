@@ -1,6 +1,10 @@
 package redact
 
 import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -44,10 +48,64 @@ func TestKnownSecretsGoEverywhere(t *testing.T) {
 	}
 }
 
+// Nothing of a secret survives that JSON, quoting or HTML writes differently.
+func TestEscapedFormsGoToo(t *testing.T) {
+	const secret = `pa"ss&'1x\<z`
+	var s Secrets
+	s.Add(secret)
+	state, err := json.Marshal(map[string]string{"token": secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	journal, err := json.Marshal(map[string]string{"before": string(state)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plain strings.Builder
+	encoder := json.NewEncoder(&plain)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(secret); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"JSON": string(state), "JSON in JSON": string(journal), "JSON without HTML": plain.String(), "%q": fmt.Sprintf("%q", secret),
+		"%q of JSON": fmt.Sprintf("the state is %q", state), "HTML": html.EscapeString(secret),
+		"YAML": "'" + strings.ReplaceAll(secret, "'", "''") + "'", "shell": "'" + strings.ReplaceAll(secret, "'", `'\''`) + "'",
+		"URL": "/?" + url.QueryEscape(secret),
+	} {
+		if got := s.String(text); !strings.Contains(got, Mask) || strings.Contains(got, "1x") || strings.Contains(got, "pa") {
+			t.Errorf("%s: %s became %s", name, text, got)
+		}
+	}
+}
+
 func TestANilOrEmptyRedactorKeepsPlainText(t *testing.T) {
 	var none *Secrets
 	const text = "load.api.response.p99 is 80 ms at http://app:8000/health"
 	if got := none.String(text); got != text {
 		t.Errorf("%q became %q", text, got)
+	}
+}
+
+func TestUnmask(t *testing.T) {
+	var s, other Secrets
+	s.Add("token-one", `to"ken-two`)
+	other.Add("nothing-of-it")
+	for _, text := range []string{"one token-one.", `{"a":"token-one","b":"to\"ken-two","c":"token-one"}`, "token-one token-one token-one"} {
+		is := func(guess string) bool { return guess == text }
+		if got, ok := s.Unmask(s.String(text), is); !ok || got != text {
+			t.Errorf("%q became %q, %v", text, got, ok)
+		}
+		if got, ok := other.Unmask(s.String(text), is); ok {
+			t.Errorf("without the secret %q became %q", text, got)
+		}
+	}
+	var none *Secrets
+	if _, ok := none.Unmask(Mask, func(string) bool { return true }); ok {
+		t.Error("a nil redactor knew the secret")
+	}
+	guesses := 0
+	if _, ok := s.Unmask(strings.Repeat(Mask, 30), func(string) bool { guesses++; return false }); ok || guesses > maxGuesses {
+		t.Errorf("%d guesses", guesses)
 	}
 }

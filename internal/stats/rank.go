@@ -74,19 +74,24 @@ func doubledRanks(xs, ys []float64) []int {
 
 // rankSumCounts returns how many of the subsets of n ranks have each sum.
 func rankSumCounts(ranks []int, n int) []float64 {
-	total := 0
-	for _, r := range ranks {
-		total += r
+	ranks = slices.Sorted(slices.Values(ranks))
+	lowest := make([]int, len(ranks)+1) // the sum of the k lowest
+	for i, r := range ranks {
+		lowest[i+1] = lowest[i] + r
 	}
 	counts := make([][]float64, n+1)
 	for k := range counts {
-		counts[k] = make([]float64, total+1)
+		counts[k] = make([]float64, lowest[len(ranks)]+1)
 	}
 	counts[0][0] = 1
-	for seen, r := range ranks {
-		for k := min(n, seen+1); k >= 1; k-- {
-			for s := total; s >= r; s-- {
-				counts[k][s] += counts[k-1][s-r]
+	for i, r := range ranks {
+		// Subsets that the ranks to come can't fill up to n need no counting, nor do
+		// sums that k of the ranks up to here can't have.
+		for k := min(n, i+1); k >= max(1, n-(len(ranks)-1-i)); k-- {
+			from, to := lowest[k-1]+r, lowest[i+1]-lowest[i+1-k]
+			without := counts[k-1][from-r : to-r+1]
+			for s, count := range without {
+				counts[k][from+s] += count
 			}
 		}
 	}

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"scaleproof/internal/guardian"
 )
 
 // Options say how to start a server. The zero value is ready to use.
@@ -41,7 +43,7 @@ type Server struct {
 	port     int
 	password string
 	user     *user
-	guardian *guardian
+	guardian *guardian.Guardian
 	process  *exec.Cmd
 	override map[string]string // the settings that it was started with
 	exited   chan struct{}     // closed when process has ended
@@ -87,7 +89,7 @@ func (s *Server) makeFolder(parent string) error {
 		return err
 	}
 	s.dir = dir
-	if s.guardian, err = guard(dir); err == nil {
+	if s.guardian, err = guardian.Watch(dir, "data/postmaster.pid"); err == nil {
 		err = s.user.own(dir)
 	}
 	if err != nil {
@@ -256,7 +258,7 @@ func (s *Server) Stop() error {
 		}
 	}
 	if s.guardian != nil {
-		s.guardian.dismiss()
+		s.guardian.Dismiss()
 		s.guardian = nil
 	}
 	return err

@@ -11,7 +11,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"scaleproof/internal/guardian"
 )
+
+// pidFile has the server's process id, for the guardian.
+const pidFile = "pid"
 
 // TB is the part of testing.TB that this package needs.
 type TB interface {
@@ -19,13 +24,12 @@ type TB interface {
 	Fatalf(format string, args ...any)
 	Skipf(format string, args ...any)
 	Cleanup(func())
-	TempDir() string
 	Context() context.Context
 }
 
 // Start starts a server that holds samples in the OpenMetrics format and has rules,
-// each a file of them, and returns its URL. The server ends with the test. A test on a machine without Prometheus
-// is skipped.
+// each a file of them, and returns its URL. The server ends with the test, however
+// that ends. A test on a machine without Prometheus is skipped.
 func Start(t TB, openMetrics []byte, rules ...string) string {
 	t.Helper()
 	for _, program := range []string{"prometheus", "promtool"} {
@@ -33,7 +37,20 @@ func Start(t TB, openMetrics []byte, rules ...string) string {
 			t.Skipf("%s is not installed: Debian's package prometheus has it", program)
 		}
 	}
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "scaleproof-prometheus-")
+	if err != nil {
+		t.Fatalf("making the folder of Prometheus: %v", err)
+	}
+	keeper, err := guardian.Watch(dir, pidFile)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatalf("removing the folder of Prometheus: %v", err)
+		}
+		keeper.Dismiss()
+	})
 	data, blocks, settings := filepath.Join(dir, "data.txt"), filepath.Join(dir, "blocks"), filepath.Join(dir, "prometheus.yml")
 	files := map[string][]byte{data: openMetrics, settings: []byte("rule_files: [rules-*.yml]\n")}
 	for i, text := range rules {
@@ -64,6 +81,9 @@ func Start(t TB, openMetrics []byte, rules ...string) string {
 		t.Fatalf("starting Prometheus: %v", err)
 	}
 	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
+	if err := os.WriteFile(filepath.Join(dir, pidFile), fmt.Appendln(nil, server.Process.Pid), 0o600); err != nil {
+		t.Fatalf("writing the process id of Prometheus: %v", err)
+	}
 	if err := ready(t.Context(), "http://"+address); err != nil {
 		t.Fatalf("Prometheus is not ready: %v: %s", err, log.String())
 	}

@@ -92,8 +92,16 @@ type errGuardrail string
 
 func (e errGuardrail) Error() string { return string(e) }
 
-func (r *runner) actUnderLoad(ctx context.Context, a *action, load loadgen.Config, done []scaling.Record) {
+// held is a load that goes on without an end, as an action needs it: at its rate,
+// or at the highest of its stages.
+func held(load loadgen.Config) loadgen.Config {
+	load.Rate, load.Stages = load.PeakRate(), nil
 	load.Duration, load.Warmup, load.FindCapacity = 0, 0, false
+	return load
+}
+
+func (r *runner) actUnderLoad(ctx context.Context, a *action, load loadgen.Config, done []scaling.Record) {
+	load = held(load)
 	loadCtx, endLoad := context.WithCancel(context.WithoutCancel(ctx))
 	defer endLoad()
 	stepCtx, stop := context.WithCancelCause(ctx)
@@ -116,7 +124,10 @@ func (r *runner) actUnderLoad(ctx context.Context, a *action, load loadgen.Confi
 		loaded <- err
 	}()
 	r.event(Acting, "load %s is on", load.Name)
-	pause(stepCtx, leadIn)
+	if a.err = leadsIn(stepCtx, loaded); a.err != nil {
+		a.outcome, _ = a.executor.Recall(r.id, r.plan.Action.Steps, done)
+		return
+	}
 	began := r.now()
 	r.apply(stepCtx, a, done)
 	over := r.now()
@@ -131,10 +142,27 @@ func (r *runner) actUnderLoad(ctx context.Context, a *action, load loadgen.Confi
 	if cause := context.Cause(stepCtx); errors.As(cause, new(errGuardrail)) {
 		a.err = cause
 	}
-	a.guardrails = watch.results()
+	a.guardrails = watch.results(a.through)
 	if a.through != nil {
 		a.through.Transition = a.through.Through(began, over)
 	}
+}
+
+// leadsIn waits until the load has shown the state before the action. Its error is
+// why there is no load.
+func leadsIn(ctx context.Context, loaded <-chan error) error {
+	timer := time.NewTimer(leadIn)
+	defer timer.Stop()
+	select {
+	case err := <-loaded:
+		if err == nil {
+			err = errors.New("it ended before the action began")
+		}
+		return fmt.Errorf("load through the action: %w", err)
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return nil
 }
 
 // pause waits while load runs; it ends early with ctx.

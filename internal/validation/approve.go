@@ -46,6 +46,7 @@ func (r *runner) approve(ctx context.Context, step, question string) (by string,
 	if r.opts.JournalDir == "" && r.opts.Ask == nil {
 		return "", errors.New("nobody can be asked for an approval here")
 	}
+	question = r.plan.Secrets.String(question)
 	r.event(Acting, "step %s waits for an approval: %s (scaleproof scale approve %s)", step, question, r.id)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -45,11 +45,11 @@ func LiveVPA(ctx context.Context, client *kubectl.Client, name string) (map[stri
 	}
 	live := map[string]capacity.VPARecommendation{}
 	for _, c := range object.List("status", "recommendation", "containerRecommendations") {
-		var r capacity.VPARecommendation
+		r := capacity.VPARecommendation{UpperBound: &capacity.ResourceAmount{}}
 		for _, bound := range []struct {
 			key string
 			to  *capacity.ResourceAmount
-		}{{"target", &r.Target}, {"lowerBound", &r.LowerBound}, {"upperBound", &r.UpperBound}} {
+		}{{"target", &r.Target}, {"lowerBound", &r.LowerBound}, {"upperBound", r.UpperBound}} {
 			if *bound.to, err = amountAt(c, bound.key); err != nil {
 				return nil, fmt.Errorf("reading the VPA %s, container %s: %w", name, c.Text("containerName"), err)
 			}

@@ -11,6 +11,7 @@ import (
 	"scaleproof/dbbench"
 	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
+	"scaleproof/internal/unit"
 )
 
 // Collecting is the phase of a snapshot that a history of capacity is made of.
@@ -24,6 +25,7 @@ const Collecting Phase = "collect"
 func Collect(ctx context.Context, p *plan.Plan, length time.Duration, opts Options) (*snapshot.Snapshot, error) {
 	c := &collection{runner: newRunner(p, opts)}
 	c.snap = c.newSnapshot(c.id, c.now())
+	c.readLog(ctx)
 	for _, collect := range []func(context.Context) error{
 		func(ctx context.Context) error { return c.host(ctx, length) }, c.postgres, c.pods, c.prometheus,
 	} {
@@ -42,6 +44,39 @@ type collection struct {
 	*runner
 	snap    *snapshot.Snapshot
 	samples []snapshot.Sample
+	log     map[string]logPosition // of Postgres nodes, at the start
+}
+
+// A logPosition is how far a node's log had come.
+type logPosition struct {
+	at    time.Time
+	bytes float64
+}
+
+// readLog reads where the logs of the primaries are, so that a second reading gives
+// their rate. A node that does not answer is told of when it is read as a whole.
+func (c *collection) readLog(ctx context.Context) {
+	c.log = map[string]logPosition{}
+	for _, node := range c.plan.Environment.Postgres.All() {
+		if position, err := dbbench.WALPosition(ctx, node); err == nil {
+			c.log[node.Name] = logPosition{time.Now(), position}
+		}
+	}
+}
+
+// logRate is what a node has written to its log since readLog, none where that or
+// this reading failed.
+func (c *collection) logRate(ctx context.Context, node dbbench.Node) []snapshot.Sample {
+	first, known := c.log[node.Name]
+	if !known {
+		return nil
+	}
+	now, err := dbbench.WALPosition(ctx, node)
+	passed := time.Since(first.at).Seconds()
+	if err != nil || now < first.bytes || passed <= 0 {
+		return nil
+	}
+	return []snapshot.Sample{{Name: "pg." + node.Name + ".wal_rate", Unit: unit.BytesPerSecond, Better: snapshot.Neutral, Value: (now - first.bytes) / passed}}
 }
 
 func (r *runner) newSnapshot(id string, at time.Time) *snapshot.Snapshot {
@@ -107,6 +142,7 @@ func (c *collection) host(ctx context.Context, length time.Duration) error {
 func (c *collection) postgres(ctx context.Context) error {
 	for _, node := range c.plan.Environment.Postgres.All() {
 		c.event(Collecting, "reading postgres node %s", node.Name)
+		c.samples = append(c.samples, c.logRate(ctx, node)...)
 		read, notes, err := dbbench.CaptureOccupancy(ctx, node)
 		if err != nil {
 			notes = append(notes, err.Error())

@@ -16,7 +16,7 @@ import (
 )
 
 // Doctor looks at everything that a plan and its rollback need, and changes
-// nothing.
+// nothing but by Options.ProbePods.
 func Doctor(ctx context.Context, p *plan.Plan, opts Options) []scaling.Check {
 	r := newRunner(p, opts)
 	checks := []scaling.Check{checkFolder(opts.JournalDir)}
@@ -78,6 +78,8 @@ func (r *runner) checkStep(ctx context.Context, index int) []scaling.Check {
 		c.State, c.Detail, c.Mend = scaling.CheckFault, p.State, "mend the step, or what it reads"
 	case p.Irreversible:
 		c.State, c.Detail, c.Mend = scaling.CheckWarning, "it can't be undone: "+p.Summary, "give it an undo, or consent by --yes"
+	case p.Unread:
+		c.State, c.Detail, c.Mend = scaling.CheckWarning, "its undo can't be verified: "+p.Undo, "give it a read: the state that it changes"
 	}
 	checks := []scaling.Check{c}
 	if step.Exec != nil {

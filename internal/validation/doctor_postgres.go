@@ -23,11 +23,12 @@ func (r *runner) checkPostgres(ctx context.Context, node dbbench.Node) []scaling
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	var version, role string
+	var number int // as 150004 of 15.4
 	var monitors, statements, timing, readOnly bool
-	err = conn.QueryRow(ctx, `SELECT current_setting('server_version'), current_user, pg_has_role('pg_monitor', 'USAGE'),
+	err = conn.QueryRow(ctx, `SELECT current_setting('server_version'), current_setting('server_version_num')::int, current_user, pg_has_role('pg_monitor', 'USAGE'),
 		EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements'), current_setting('track_io_timing')::bool,
 		pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool`).
-		Scan(&version, &role, &monitors, &statements, &timing, &readOnly)
+		Scan(&version, &number, &role, &monitors, &statements, &timing, &readOnly)
 	if err != nil {
 		return []scaling.Check{r.check(title, "", err, "")}
 	}
@@ -54,7 +55,7 @@ func (r *runner) checkPostgres(ctx context.Context, node dbbench.Node) []scaling
 			continue
 		}
 		for _, statement := range append(s.SQL.Up, s.SQL.Down...) {
-			checks = append(checks, r.checkStatement(ctx, conn, name, statement)...)
+			checks = append(checks, r.checkStatement(ctx, conn, number, name, statement)...)
 		}
 	}
 	return checks
@@ -74,15 +75,20 @@ const name = `((?:"[^"]+"|[\w$]+)(?:\.(?:"[^"]+"|[\w$]+))?)`
 const owns = `SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass($1)`
 
 // sqlRights are the forms of statements that scale a database. Others can't be
-// judged without running them.
-func sqlRights() []sqlRight {
+// judged without running them. version is the server's, as 150004.
+func sqlRights(version int) []sqlRight {
+	alterSystem := sqlRight{query: "SELECT rolsuper FROM pg_roles WHERE rolname = current_user AND $1 <> ''", mend: "use a superuser"}
+	if version >= 150000 {
+		alterSystem.query = "SELECT has_parameter_privilege($1, 'ALTER SYSTEM')"
+		alterSystem.mend = "GRANT ALTER SYSTEM ON PARAMETER ... TO the role"
+	}
 	form := func(text string) *regexp.Regexp { return regexp.MustCompile(`(?is)^\s*` + text) }
 	return []sqlRight{
 		{form(`CREATE\s+(?:UNIQUE\s+)?INDEX\s.*?\sON\s+(?:ONLY\s+)?` + name), owns, "make the role a member of the table's owner"},
 		{form(`ALTER\s+(?:TABLE|INDEX)\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?` + name), owns, "make the role a member of the table's owner"},
 		{form(`DROP\s+(?:TABLE|INDEX|VIEW|MATERIALIZED\s+VIEW)\s+(?:CONCURRENTLY\s+)?(?:IF\s+EXISTS\s+)?` + name), owns, "make the role a member of its owner"},
 		{form(`(CREATE\s+DATABASE)\s`), "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user AND $1 <> ''", "ALTER ROLE ... CREATEDB"},
-		{form(`(ALTER\s+SYSTEM)\s`), "SELECT rolsuper FROM pg_roles WHERE rolname = current_user AND $1 <> ''", "use a superuser, or GRANT ALTER SYSTEM ON PARAMETER ... (PostgreSQL 15)"},
+		{form(`ALTER\s+SYSTEM\s+(?:SET|RESET)\s+([\w.]+)`), alterSystem.query, alterSystem.mend},
 		{form(`CREATE\s+(TABLE)\s`), "SELECT has_schema_privilege(current_schema(), 'CREATE') WHERE $1 <> ''", "GRANT CREATE ON SCHEMA ..."},
 		{form(`(CREATE\s+SCHEMA)\s`), "SELECT has_database_privilege(current_database(), 'CREATE') WHERE $1 <> ''", "GRANT CREATE ON DATABASE ..."},
 		{form(`UPDATE\s+(?:ONLY\s+)?` + name), "SELECT has_table_privilege(to_regclass($1), 'UPDATE')", "GRANT UPDATE ON ..."},
@@ -92,9 +98,9 @@ func sqlRights() []sqlRight {
 }
 
 // checkStatement tells a right that the role lacks.
-func (r *runner) checkStatement(ctx context.Context, conn *pgx.Conn, title, statement string) []scaling.Check {
+func (r *runner) checkStatement(ctx context.Context, conn *pgx.Conn, version int, title, statement string) []scaling.Check {
 	short := strings.Join(strings.Fields(r.plan.Secrets.String(statement)), " ")
-	for _, right := range sqlRights() {
+	for _, right := range sqlRights(version) {
 		match := right.form.FindStringSubmatch(statement)
 		if match == nil {
 			continue

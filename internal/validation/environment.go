@@ -124,9 +124,13 @@ func (r *runner) stepEnvironment() scaling.Environment {
 	for _, node := range r.plan.Environment.Postgres.All() {
 		dsns[node.Name] = node.DSN
 	}
+	client := *r.opts.HTTP
+	client.Timeout = 0 // the step's own bounds its requests
 	return scaling.Environment{
-		DSNs: dsns, Environ: os.Environ(), HTTP: r.opts.HTTP, Now: r.opts.Now, Secrets: r.plan.Secrets,
-		Kubernetes: r.kubernetes(), Move: r.plan.Shard, Approve: r.approve, Origin: fmt.Sprintf("plan %s, run %s", r.plan.Name, r.id),
+		DSNs: dsns, Environ: os.Environ(), HTTP: &client, Now: r.opts.Now, Secrets: r.plan.Secrets,
+		Kubernetes: r.kubernetes(), StepsHash: r.plan.StepsHash, ServerUID: r.serverUID, Approve: r.approve,
+		Move: r.plan.Shard, OnMove: r.tellMove, OnProgress: r.progressTeller(stepProgressInterval),
+		Origin: fmt.Sprintf("plan %s, run %s", r.plan.Name, r.id),
 	}
 }
 

@@ -51,33 +51,31 @@ func (r *runner) undo(x *scaling.Executor, o *scaling.Outcome, reason string) {
 	r.probe(r.opts.Abandon, o)
 }
 
-// Undo undoes what another process has done of a plan, from its journal. A journal
-// of other steps is a *plan.Error's kind of fault: scaling.ErrOtherSteps.
+// Undo undoes what another process has done of a plan, from its journal. One of other
+// steps, or of another target, is refused: scaling.ErrOtherSteps, ErrOtherTarget.
 func Undo(ctx context.Context, p *plan.Plan, journalPath string, opts Options) (*scaling.Outcome, error) {
 	r := newRunner(p, opts)
-	records, err := scaling.ReadJournal(journalPath)
+	journal, records, err := reopenJournal(journalPath)
 	if err != nil {
 		return nil, err
 	}
+	defer journal.Close()
 	if err := r.reachKubernetes(ctx); err != nil {
 		return nil, &EnvironmentError{err}
 	}
-	// The journal is locked first: a run that lives is not undone beside itself.
-	journal, err := scaling.ReopenJournal(journalPath)
-	if err != nil {
-		return nil, &EnvironmentError{err}
-	}
-	defer journal.Close()
-	_, unlock, err := r.lock(ctx, true)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
 	x := r.executor(journal, r.tellStep)
 	o, err := x.Recall(r.id, p.Action.Steps, records)
 	if err != nil {
 		return nil, err
 	}
+	if err := r.endLeftovers(ctx, x, o); err != nil {
+		return nil, err
+	}
+	_, unlock, err := r.lock(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	r.undo(x, o, "asked for")
 	return o, nil
 }
@@ -94,6 +92,9 @@ type StepState struct {
 // there is one, and what is there now. It changes nothing.
 func Status(ctx context.Context, p *plan.Plan, journalPath string, opts Options) ([]StepState, error) {
 	r := newRunner(p, opts)
+	if err := r.reachKubernetes(ctx); err != nil {
+		return nil, &EnvironmentError{err}
+	}
 	x := r.executor(nil, func(scaling.Event) {})
 	states := make([]StepState, len(p.Action.Steps))
 	if journalPath != "" {
@@ -109,11 +110,17 @@ func Status(ctx context.Context, p *plan.Plan, journalPath string, opts Options)
 			states[i].Status, states[i].Before = s.Status, s.Before
 		}
 	}
-	if err := r.reachKubernetes(ctx); err != nil {
-		return nil, &EnvironmentError{err}
-	}
 	for i, preview := range x.Preview(ctx, p.Action.Steps) {
 		states[i].PreviewStep = preview
+		if journalPath == "" {
+			continue
+		}
+		// A step that has worked would change nothing now: what it had is what counts.
+		if state, ok, err := x.Current(ctx, i); err != nil {
+			states[i].State = "can't be read: " + p.Secrets.String(err.Error())
+		} else if ok {
+			states[i].State = state
+		}
 	}
 	return states, nil
 }

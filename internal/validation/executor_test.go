@@ -1,11 +1,15 @@
 package validation
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -74,6 +78,12 @@ func withRole(t *testing.T) (dsn string) {
 		CREATE TABLE mine (id int); ALTER TABLE mine OWNER TO doctor_test; CREATE TABLE other (id int)`); err != nil {
 		t.Fatal(err)
 	}
+	// What doctor advises, where the server knows it.
+	if _, err := conn.Exec(t.Context(), `DO $$ BEGIN
+		IF current_setting('server_version_num')::int >= 150000 THEN EXECUTE 'GRANT ALTER SYSTEM ON PARAMETER maintenance_work_mem TO doctor_test'; END IF;
+	END $$`); err != nil {
+		t.Fatal(err)
+	}
 	u, err := url.Parse(admin)
 	if err != nil {
 		t.Fatal(err)
@@ -84,6 +94,15 @@ func withRole(t *testing.T) (dsn string) {
 
 func TestDoctorKnowsWhatARoleMayDo(t *testing.T) {
 	dsn := withRole(t)
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	granted := scaling.CheckOK
+	if version := conn.PgConn().ParameterStatus("server_version"); strings.HasPrefix(version, "13") || strings.HasPrefix(version, "14") {
+		granted = scaling.CheckFault
+	}
 	states := map[string]scaling.CheckState{
 		"CREATE INDEX CONCURRENTLY i ON mine (id)":               scaling.CheckOK,
 		"create unique index if not exists i on public.mine(id)": scaling.CheckOK,
@@ -92,6 +111,7 @@ func TestDoctorKnowsWhatARoleMayDo(t *testing.T) {
 		"DROP TABLE other":                                       scaling.CheckFault,
 		"CREATE DATABASE shard_1":                                scaling.CheckFault,
 		"ALTER SYSTEM SET work_mem = '8MB'":                      scaling.CheckFault,
+		"ALTER SYSTEM SET maintenance_work_mem = '8MB'":          granted,
 		"CREATE TABLE new ()":                                    scaling.CheckFault,
 		"CREATE SCHEMA new":                                      scaling.CheckFault,
 		"UPDATE mine SET id = 1":                                 scaling.CheckOK,
@@ -128,5 +148,63 @@ func TestDoctorKnowsWhatARoleMayDo(t *testing.T) {
 		if found[statement] != want {
 			t.Errorf("%s: %q, want %q", statement, found[statement], want)
 		}
+	}
+}
+
+// A run that loses its lock was not interrupted: it says so, before it has changed
+// anything and after.
+func TestALostLockIsSaid(t *testing.T) {
+	s := newTarget(t)
+	opts, _ := options(t)
+	r := newRunner(planFor(t, s, 5, ""), opts)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(fmt.Errorf("%w (another)", scaling.ErrLockLost))
+	var environment *EnvironmentError
+	if err := lockFault(ctx, ctx.Err()); !errors.As(err, &environment) || errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "the lock was lost") {
+		t.Errorf("before the action: %v", err)
+	}
+	fault := errors.Join(errors.New("step x"), ctx.Err())
+	act := &action{err: fault, outcome: &scaling.Outcome{Status: scaling.Failed, Steps: []scaling.StepOutcome{{Name: "x", Status: scaling.Failed}}}}
+	report := r.newReport()
+	r.judge(ctx, report, act, fault)
+	if report.Verdict.Word != reports.Fail || !strings.Contains(report.Verdict.Headline, "the lock was lost") {
+		t.Errorf("verdict %+v", report.Verdict)
+	}
+	if reason := r.rollbackReason(ctx, report, act, fault); !strings.Contains(reason, "the lock was lost") {
+		t.Errorf("reason %q", reason)
+	}
+	interrupted, stop := context.WithCancel(t.Context())
+	stop()
+	if r.judge(interrupted, report, act, fault); report.Verdict.Word != reports.Interrupted || lockFault(interrupted, interrupted.Err()) != context.Canceled {
+		t.Errorf("verdict %+v of an interruption", report.Verdict)
+	}
+}
+
+// A step's request may take as long as the step, whatever other requests may.
+func TestAStepsRequestIsBoundedByTheStep(t *testing.T) {
+	s := newTarget(t)
+	opts, _ := options(t)
+	opts.HTTP = &http.Client{Timeout: time.Nanosecond}
+	p := planFor(t, s, 5, "")
+	if o, err := newRunner(p, opts).executor(nil, func(scaling.Event) {}).Apply(t.Context(), "id", p.Action.Steps); err != nil {
+		t.Errorf("%v, %+v", err, o.Steps)
+	}
+}
+
+func TestAQuestionTellsNoSecret(t *testing.T) {
+	opts, events := options(t)
+	opts.JournalDir = t.TempDir()
+	var asked string
+	opts.Ask = func(_ context.Context, question string) (Answer, error) {
+		asked = question
+		return Answer{Yes: true, By: "ann"}, nil
+	}
+	r := newRunner(planFor(t, newTarget(t), 5, ""), opts)
+	r.plan.Secrets.Add("sentinel-secret")
+	if by, err := r.approve(t.Context(), "look", "is sentinel-secret right?"); err != nil || by != "ann" {
+		t.Errorf("%s, %v", by, err)
+	}
+	if asked != "is xxxxx right?" || strings.Contains(events(), "sentinel") {
+		t.Errorf("asked %q, events %s", asked, events())
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
@@ -53,9 +55,13 @@ func Calibrate(ctx context.Context, p *plan.Plan, opts Options) (*reports.Calibr
 	if err != nil {
 		return nil, err
 	}
+	r.before = first
 	second, err := r.measure(ctx, After)
 	if err != nil {
 		return nil, err
+	}
+	if faults := slices.Concat(reports.GeneratorFaults(first, r.criteria()), reports.GeneratorFaults(second, r.criteria())); len(faults) > 0 {
+		return nil, &EnvironmentError{fmt.Errorf("the noise is the generator's: %s", strings.Join(faults, "; "))}
 	}
 	return reports.Calibrate(first, second, r.criteria()), nil
 }

@@ -68,8 +68,9 @@ func (g *guard) see(s loadgen.Second, response *stats.Histogram) (reason string)
 	return ""
 }
 
-// results returns one result per guardrail.
-func (g *guard) results() []reports.ConditionResult {
+// results returns one result per guardrail, of a load that came to its end as
+// through, nil where there is none.
+func (g *guard) results(through *loadgen.Result) []reports.ConditionResult {
 	var all []reports.ConditionResult
 	for _, c := range g.conditions {
 		result := reports.ConditionResult{
@@ -77,6 +78,9 @@ func (g *guard) results() []reports.ConditionResult {
 		}
 		if !g.looked[c.Text] {
 			result.Outcome, result.Reason = reports.Unsure, fmt.Sprintf("the load through the action never had a value of it for %d s on end", guardWindow)
+		}
+		if through != nil && reports.OfTheGenerator(through.Validity) && (figureOf(c) != "errors" || through.Validity == loadgen.Invalid) {
+			result.Outcome, result.Reason = reports.Unsure, fmt.Sprintf("the load through the action is %s: %s", through.Validity, through.ValidityReason)
 		}
 		for _, b := range g.broken {
 			if b.Text == c.Text {
@@ -88,15 +92,22 @@ func (g *guard) results() []reports.ConditionResult {
 	return all
 }
 
+// figureOf is the last part of a guardrail's metric.
+func figureOf(c expr.Condition) string { return c.Metric[strings.LastIndex(c.Metric, ".")+1:] }
+
 // measured returns the value of a guardrail's metric over a window: counts are
 // added up, and of latencies the best second counts, so that a guardrail breaks
-// only where all seconds break it.
+// only where all seconds break it. Where the generator was late, only errors are
+// the target's.
 func measured(c expr.Condition, window []guardSecond) (value float64, base unit.Base, ok bool) {
 	_, name, _ := strings.Cut(strings.TrimPrefix(c.Metric, "load."), ".")
 	base, ok = plan.GuardrailMetrics()[name]
 	var requests, errors int64
 	length, best, answered := 0.0, math.NaN(), 0
 	for _, s := range window {
+		if s.GeneratorLate() && name != "errors" {
+			return 0, base, false
+		}
 		requests, errors, length = requests+s.Requests, errors+s.Errors, length+s.Length
 		if s.Requests == s.Errors {
 			continue // without a success there is no latency

@@ -71,8 +71,8 @@ func askedOf(config *dbbench.Config) any {
 		return config
 	}
 	asked := *config
-	if queries, err := dbbench.LoadSuite(asked.Suite); err == nil {
-		asked.Suite, asked.Queries = "", slices.Concat(queries, asked.Queries)
+	if queries, err := asked.AllQueries(); err == nil { // one that can't be read fails the measurement, which says why
+		asked.Suite, asked.Queries = "", queries
 	}
 	return asked
 }

@@ -20,8 +20,9 @@ func (r *runner) kubernetes() *kubectl.Client {
 	if k.Context == "" || k.Namespace == "" {
 		return nil
 	}
+	environ := append(os.Environ(), scaling.KubectlMark(r.id))
 	return &kubectl.Client{
-		Context: k.Context, Namespace: k.Namespace, Run: kubectl.Program("kubectl", os.Environ()), Patience: kubernetesPatience,
+		Context: k.Context, Namespace: k.Namespace, Run: kubectl.Program("kubectl", environ), Patience: kubernetesPatience,
 	}
 }
 
@@ -47,14 +48,15 @@ func (r *runner) reachKubernetes(ctx context.Context) error {
 		r.event(Preflight, "warning: kubectl %s and server %s are %d minor versions apart: one is supported", versions.Client, versions.Server, versions.Skew)
 	}
 	want := r.plan.Environment.Kubernetes.UID
-	if want == "" {
-		return nil
-	}
 	uid, err := client.ServerUID(ctx)
-	if err != nil {
+	switch {
+	case want == "" && err != nil:
+		return nil // not everyone may read it
+	case err != nil:
 		return err
 	}
-	if uid != want {
+	r.serverUID = uid
+	if want != "" && uid != want {
 		return fmt.Errorf("kubernetes context %s leads to the cluster %s, and the plan is for %s", client.Context, uid, want)
 	}
 	return nil

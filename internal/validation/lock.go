@@ -53,6 +53,24 @@ func (r *runner) lock(ctx context.Context, resumes bool) (kept context.Context, 
 	return kept, unlock, nil
 }
 
+// lockLost says why a run whose context has ended lost its lock, and nothing where it
+// has not.
+func lockLost(ctx context.Context) error {
+	if cause := context.Cause(ctx); errors.Is(cause, scaling.ErrLockLost) {
+		return cause
+	}
+	return nil
+}
+
+// lockFault is the error of a run that stops before it has changed anything: one that
+// lost its lock was not interrupted.
+func lockFault(ctx context.Context, err error) error {
+	if lost := lockLost(ctx); lost != nil {
+		return &EnvironmentError{fmt.Errorf("nothing was changed: %w", lost)}
+	}
+	return err
+}
+
 type locker func(context.Context) (scaling.Lock, error)
 
 // lockers are what takes the plan's locks: that of the namespace or, without

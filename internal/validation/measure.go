@@ -12,6 +12,7 @@ import (
 	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
 	"scaleproof/loadgen"
+	"scaleproof/reports"
 )
 
 // defaultTrials is how often everything is measured where the plan does not say.
@@ -36,11 +37,13 @@ type measurement struct {
 	phase   Phase
 	builder snapshot.Builder
 	loads   map[string][]*loadgen.Result // by name, one per trial
-	cases   *dbbench.Result              // of the last trial
+	suites  []*dbbench.Result            // one per trial
 	usage   *capacity.Usage              // of the last trial
 	// databaseLoad is of the last trial; nil where the plan has none.
 	databaseLoad *dbbench.LoadResult
 	snap         *snapshot.Snapshot
+	// limited are the loads that a generator could not make in one of the trials.
+	limited map[string]bool
 	// activity samples the database's sessions; nil where the plan does not ask.
 	activity *dbbench.ActivitySampler
 }
@@ -48,7 +51,7 @@ type measurement struct {
 // measure takes the snapshot of one phase. An error leaves no snapshot: one
 // that lacks a trial would compare with other weights.
 func (r *runner) measure(ctx context.Context, phase Phase) (*snapshot.Snapshot, error) {
-	m := &measurement{runner: r, phase: phase, loads: map[string][]*loadgen.Result{}}
+	m := &measurement{runner: r, phase: phase, loads: map[string][]*loadgen.Result{}, limited: map[string]bool{}}
 	m.snap = &snapshot.Snapshot{
 		ID: r.id + "-" + string(phase), Plan: r.plan.Name, Phase: string(phase),
 		StartedAt: r.now(), WorkloadHash: workloadHash(r.plan.Measure), Environment: environment(r.opts.Tool),
@@ -101,7 +104,14 @@ func (m *measurement) openDatabase(ctx context.Context) (*dbbench.Bench, error) 
 	if len(nodes) == 0 {
 		return nil, errors.New("measure.database needs environment.postgres.primary")
 	}
-	bench, err := dbbench.Open(ctx, nodes[0], *config)
+	// What is measured again is measured with the same arguments.
+	var earlier dbbench.Result
+	if m.before != nil {
+		if _, err := m.before.Section("db", &earlier); err != nil {
+			return nil, err
+		}
+	}
+	bench, err := dbbench.OpenLike(ctx, nodes[0], *config, &earlier)
 	if err != nil {
 		return nil, &EnvironmentError{fmt.Errorf("opening the database benchmark: %w", err)}
 	}
@@ -134,15 +144,11 @@ func (m *measurement) trial(ctx context.Context, bench *dbbench.Bench) error {
 	}
 	samples = append(samples, m.stopPods(ctx, pods)...)
 	if bench != nil {
-		if m.cases, err = bench.Trial(ctx); err != nil {
-			return &EnvironmentError{fmt.Errorf("database suite: %w", err)}
-		}
-		samples = append(samples, m.cases.Samples()...)
-		loaded, err := m.loadDatabase(ctx)
+		measured, err := m.databaseTrial(ctx, bench)
 		if err != nil {
 			return err
 		}
-		samples = append(samples, loaded...)
+		samples = append(samples, measured...)
 	}
 	samples = append(samples, m.trialActivity()...)
 	if client := m.kubernetes(); client != nil && m.plan.Measure.Resources.Pods {
@@ -165,34 +171,71 @@ func (m *measurement) trial(ctx context.Context, bench *dbbench.Bench) error {
 	return m.builder.AddTrial(samples)
 }
 
-// loadDatabase loads the database with many clients, where the plan asks for it.
-func (m *measurement) loadDatabase(ctx context.Context) ([]snapshot.Sample, error) {
-	config := m.plan.Measure.Database
-	if config.Load == nil {
-		return nil, nil
+// databaseTrial runs the suite once, and then loads the database with many clients
+// where the plan asks for it.
+func (m *measurement) databaseTrial(ctx context.Context, bench *dbbench.Bench) ([]snapshot.Sample, error) {
+	var samples []snapshot.Sample
+	if !m.loadOnly {
+		suite, err := bench.Trial(ctx)
+		if err != nil {
+			return nil, &EnvironmentError{fmt.Errorf("database suite: %w", err)}
+		}
+		m.suites = append(m.suites, suite)
+		samples = suite.Samples()
 	}
-	result, err := dbbench.RunLoad(ctx, m.plan.Environment.Postgres.All()[0], *config, *config.Load)
-	if err != nil {
+	load := m.plan.Measure.Database.Load
+	if load == nil {
+		return samples, nil
+	}
+	var err error
+	if m.databaseLoad, err = bench.Load(ctx, *load); err != nil {
 		return nil, &EnvironmentError{fmt.Errorf("load of the database: %w", err)}
 	}
-	m.databaseLoad = result
-	return result.Samples(), nil
+	for _, c := range m.databaseLoad.Cases {
+		if c.Fault != "" {
+			m.warn("load of the database: %s, %.0f %% of the mix, can't run: %s", c.Name, 100*c.Share, c.Fault)
+		}
+	}
+	return append(samples, m.databaseLoad.Samples()...), nil
 }
 
-// runLoad runs one load once. What its workers did not complete is no trial.
+// loadAttempts is how often a trial makes a load of which the generator was the
+// limit: one hiccup of its machine says nothing.
+const loadAttempts = 3
+
+// A generatorError is a load that could not be made: it says nothing of the target.
+type generatorError struct{ err error }
+
+func (e *generatorError) Error() string { return e.err.Error() }
+func (e *generatorError) Unwrap() error { return e.err }
+
+// runLoad makes one load. Where the generator was the limit it is made again, once
+// the attempts of one trial were not in vain. What its workers did not complete is
+// no trial, and a *generatorError.
 func (m *measurement) runLoad(ctx context.Context, config loadgen.Config) (*loadgen.Result, error) {
 	fleet, err := m.fleet(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	result, err := loadgen.Run(ctx, config, loadgen.Options{Fleet: fleet})
-	if err == nil && result.Validity == loadgen.Invalid {
-		err = fmt.Errorf("the run is invalid: %s", result.ValidityReason)
+	for attempt := 1; ; attempt++ {
+		result, err := loadgen.Run(ctx, config, loadgen.Options{Fleet: fleet})
+		if err != nil && fleet != nil || errors.Is(err, loadgen.ErrGenerator) {
+			err = &generatorError{err}
+		}
+		if err != nil {
+			return nil, &EnvironmentError{fmt.Errorf("load %s: %w", config.Name, err)}
+		}
+		limited := reports.OfTheGenerator(result.Validity)
+		if limited && attempt < loadAttempts && !m.limited[config.Name] && !config.FindCapacity && ctx.Err() == nil {
+			m.event(m.phase, "load %s is made again, since it was %s: %s", config.Name, result.Validity, result.ValidityReason)
+			continue
+		}
+		m.limited[config.Name] = m.limited[config.Name] || limited
+		if result.Validity == loadgen.Invalid {
+			return nil, &EnvironmentError{&generatorError{fmt.Errorf("load %s is invalid: %s", config.Name, result.ValidityReason)}}
+		}
+		return result, nil
 	}
-	if err != nil {
-		return nil, &EnvironmentError{fmt.Errorf("load %s: %w", config.Name, err)}
-	}
-	return result, nil
 }
 
 func (m *measurement) startSampler(ctx context.Context) (*capacity.Sampler, error) {
@@ -244,16 +287,21 @@ func (m *measurement) addSections() error {
 			return err
 		}
 	}
-	if m.cases != nil {
-		if err := m.snap.PutSection("db", m.cases); err != nil {
+	if len(m.suites) > 0 {
+		suite := dbbench.MergeTrials(m.suites)
+		for _, warning := range suite.Warnings {
+			m.warn("database suite: %s", warning)
+		}
+		if err := m.snap.PutSection("db", suite); err != nil {
 			return err
 		}
-		m.snap.Environment.Facts["postgres.primary.version"] = m.cases.Version
+		m.snap.Environment.Facts["postgres.primary.version"] = suite.Version
 	}
 	if m.databaseLoad != nil {
 		if err := m.snap.PutSection("db.load", m.databaseLoad); err != nil {
 			return err
 		}
+		m.snap.Environment.Facts["postgres.primary.version"] = m.databaseLoad.Version
 	}
 	if m.usage != nil {
 		return m.snap.PutSection("resources", m.usage)

@@ -14,7 +14,6 @@ import (
 	"scaleproof/capacity"
 	"scaleproof/internal/history"
 	"scaleproof/internal/plan"
-	"scaleproof/internal/snapshot"
 	"scaleproof/internal/testpg"
 	"scaleproof/internal/unit"
 	"scaleproof/reports"
@@ -22,9 +21,11 @@ import (
 
 const nightlyPlan = `version: 1
 name: nightly
+variables:
+  SHOP: shop
 environment:
   # where everything is
-  kubernetes: {context: "${CONTEXT}", namespace: shop}
+  kubernetes: {context: "${CONTEXT}", namespace: "${SHOP}"}
   postgres:
     primary: {dsn: "${DSN}"}
   prometheus: {url: "${PROM}"}
@@ -62,15 +63,13 @@ func past(n int, now time.Time) []history.Entry {
 	var entries []history.Entry
 	for i := range n {
 		left := float64(n - 1 - i)
-		figure := func(name string, base unit.Base, v float64) history.Figure {
-			return history.Figure{Name: name, Unit: base, Better: snapshot.Neutral, Median: v}
-		}
 		noisy := func(v, noise float64) float64 { return v + noise*random.NormFloat64() }
 		e := history.Entry{ID: fmt.Sprintf("night-%03d", i), Plan: "nightly", Phase: string(Collecting), StartedAt: now.AddDate(0, 0, i-n+1), Trials: 1, Metrics: []history.Figure{
 			figure("host.filesystem.root", unit.Bytes, noisy((140-2*left)*gib, gib/4)), figure("host.filesystem.root_limit", unit.Bytes, 180*gib),
 			figure("pg.primary.connections", unit.Count, noisy(80-0.5*left, 1)), figure("pg.primary.connections_limit", unit.Count, 97),
 			figure("pg.primary.transaction_ids", unit.Count, noisy(2.0e9-1e7*left, 1e5)), figure("pg.primary.transaction_ids_limit", unit.Count, 2144483648),
 			figure("pg.primary.sequence.public.small_id_seq", unit.Ratio, 0.95-0.002*left),
+			figure("pg.primary.sequence.public.Odd_Name_id_seq", unit.Ratio, 0.95-0.002*left),
 			figure("pg.primary.size.table.public.incidents", unit.Bytes, noisy((90-left/8)*gib, gib/50)),
 			figure("pg.primary.size.index.public.incidents_pkey", unit.Bytes, noisy((9-left/80)*gib, gib/500)),
 			figure("pg.primary.wal", unit.Bytes, noisy((9000-20*left)*gib, gib)),
@@ -164,46 +163,59 @@ func TestAnOutlookDatesEveryLimit(t *testing.T) {
 // Each recommended plan is read as any other plan, and those for Postgres do on a
 // real server what they say.
 func TestRecommendedPlansWork(t *testing.T) {
+	for _, nightly := range []string{"", nightlyPlan} {
+		t.Run(fmt.Sprint("nightly=", nightly != ""), func(t *testing.T) { recommendedPlansWork(t, nightly) })
+	}
+}
+
+func recommendedPlansWork(t *testing.T, nightly string) {
 	now := time.Date(2026, 4, 1, 2, 0, 0, 0, time.UTC)
 	dsn := testpg.ForTest(t).NewDatabase(t)
-	execute(t, dsn, "CREATE TABLE small (id serial PRIMARY KEY)", "INSERT INTO small DEFAULT VALUES")
-	for _, p := range []*plan.Plan{nil, readPlan(t, nightlyPlan, dsn)} {
-		o := outlookOf(t, past(80, now), OutlookOptions{Plan: p, Now: now})
-		done := map[string]bool{}
-		for _, r := range o.Recommendations {
-			if r.Needed != nil && *r.Needed < r.Limit || r.Action == "" || r.Why == "" || r.By == nil {
-				t.Errorf("%+v", r)
-			}
-			if r.Plan == "" {
+	execute(t, dsn, "CREATE TABLE small (id serial PRIMARY KEY)", "INSERT INTO small DEFAULT VALUES", `CREATE TABLE "Odd Name" (id serial PRIMARY KEY)`)
+	var p *plan.Plan
+	if nightly != "" {
+		p = readPlan(t, nightly, dsn)
+	}
+	o := outlookOf(t, past(80, now), OutlookOptions{Plan: p, Now: now})
+	done := map[string]bool{}
+	for _, r := range o.Recommendations {
+		if r.Needed != nil && *r.Needed < *r.Limit || r.Action == "" || r.Why == "" || r.By == nil {
+			t.Errorf("%+v", r)
+		}
+		if r.Plan == "" {
+			continue
+		}
+		if strings.Contains(r.Plan, dsn) {
+			t.Errorf("%s tells what the environment holds", r.File)
+		}
+		recommended := readPlan(t, r.Plan, dsn)
+		done[r.Resource] = true
+		for _, step := range recommended.Action.Steps {
+			if step.SQL == nil || strings.Contains(r.Resource, "connections") {
 				continue
 			}
-			if strings.Contains(r.Plan, dsn) {
-				t.Errorf("%s tells what the environment holds", r.File)
-			}
-			recommended := readPlan(t, r.Plan, dsn)
-			done[r.Resource] = true
-			for _, step := range recommended.Action.Steps {
-				if step.SQL == nil || strings.Contains(r.Resource, "connections") {
-					continue
-				}
-				execute(t, dsn, step.SQL.Up...)
-			}
-		}
-		want := []string{"pg.primary.transaction_ids", "pg.primary.sequence.public.small_id_seq", "pg.primary.connections", "k8s.deployment.app.app.memory"}
-		if p != nil {
-			want = append(want, "prom.api")
-		}
-		for _, name := range want {
-			if !done[name] {
-				t.Errorf("nothing to apply for %s", name)
-			}
-		}
-		if limitNamed(o, "host.cpu").Limit.Status != capacity.NotReached {
-			t.Error("host.cpu was dated")
+			execute(t, dsn, step.SQL.Up...)
 		}
 	}
-	if got := queryText(t, dsn, "SELECT data_type || ' ' || (SELECT data_type FROM pg_sequences WHERE sequencename = 'small_id_seq') FROM information_schema.columns WHERE table_name = 'small'"); got != "bigint bigint" {
-		t.Errorf("the column and its sequence are %s", got)
+	want := []string{"pg.primary.transaction_ids", "pg.primary.sequence.public.small_id_seq", "pg.primary.connections", "k8s.deployment.app.app.memory"}
+	if p != nil {
+		want = append(want, "prom.api")
+	}
+	for _, name := range want {
+		if !done[name] {
+			t.Errorf("nothing to apply for %s", name)
+		}
+	}
+	if limitNamed(o, "host.cpu").Limit.Status != capacity.NotReached {
+		t.Error("host.cpu was dated")
+	}
+	for _, table := range []string{"small", "Odd Name"} {
+		if got := queryText(t, dsn, "SELECT data_type || ' ' || (SELECT data_type FROM pg_sequences WHERE sequencename = '"+table+"_id_seq') FROM information_schema.columns WHERE table_name = '"+table+"'"); got != "bigint bigint" {
+			t.Errorf("the column of %s and its sequence are %s", table, got)
+		}
+	}
+	if refused := tryExecute(t, dsn, isOldest); refused == nil || !strings.Contains(refused.Error(), "are those of database") {
+		t.Errorf("a database that has just been frozen is to be frozen: %v", refused)
 	}
 }
 
@@ -272,6 +284,13 @@ func TestAnOutlookOfLittle(t *testing.T) {
 // execute runs statements, each on its own, as a step does.
 func execute(t *testing.T, dsn string, statements ...string) {
 	t.Helper()
+	if err := tryExecute(t, dsn, statements...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func tryExecute(t *testing.T, dsn string, statements ...string) error {
+	t.Helper()
 	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -279,9 +298,10 @@ func execute(t *testing.T, dsn string, statements ...string) {
 	defer conn.Close(context.Background())
 	for _, sql := range statements {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
-			t.Fatalf("%s: %v", sql, err)
+			return fmt.Errorf("%s: %w", sql, err)
 		}
 	}
+	return nil
 }
 
 func queryText(t *testing.T, dsn, sql string) (text string) {

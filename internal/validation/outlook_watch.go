@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
 	"scaleproof/capacity"
+	"scaleproof/dbbench"
 	"scaleproof/internal/unit"
 	"scaleproof/reports"
 )
@@ -25,11 +27,13 @@ func (w *outlookWork) watch(ctx context.Context, all []capacity.ProjectJob) erro
 		jobs, take = append(jobs, job), append(take, use)
 	}
 	for _, d := range w.result.Limits[:min(len(w.result.Limits), closelyWatched)] {
-		job := byName[d.Series]
-		add(known(job, w.past.last.Add(-aMonth)), func(p *capacity.Projection) { scorePast(d, p) })
-		add(known(job, w.past.last.Add(-12*time.Hour)), func(p *capacity.Projection) { w.compareNights(d, p) })
+		job, end := byName[d.Series], w.projected[d.Series].end()
+		if !w.scoreAnnounced(d) {
+			add(known(job, end.Add(-aMonth)), func(p *capacity.Projection) { scorePast(d, p) })
+		}
+		add(known(job, end.Add(-sameNight)), func(p *capacity.Projection) { w.compareNights(d, p) })
 		for _, rule := range w.config.Scenarios {
-			if rule.Applies(d.Series, d.Unit) {
+			if rule.Applies(d.Series, d.Unit, d.Kind) {
 				job := job
 				job.Options.Scenario = rule.Scenario()
 				add(job, func(p *capacity.Projection) { d.Scenarios = append(d.Scenarios, p) })
@@ -59,16 +63,29 @@ func known(job capacity.ProjectJob, at time.Time) capacity.ProjectJob {
 	return job
 }
 
-// scorePast compares the projection of a month ago with what came.
-func scorePast(d *reports.Dated, past *capacity.Projection) {
+// scoreAnnounced compares what was announced of a limit a month ago with what came,
+// and reports whether there is such.
+func (w *outlookWork) scoreAnnounced(d *reports.Dated) bool {
+	for _, past := range w.opts.Announced {
+		if past.Series == d.Series && past.Unit == d.Unit && past.Kind == d.Kind {
+			d.Announced = scorePast(d, past)
+		}
+	}
+	return d.Announced
+}
+
+// scorePast compares the projection of a month ago with what came, and reports
+// whether anything did.
+func scorePast(d *reports.Dated, past *capacity.Projection) bool {
 	if past.Status != capacity.Projected {
-		return
+		return false
 	}
 	score, err := capacity.ScoreProjection(past, d.History)
 	if err != nil {
-		return // nothing was measured since
+		return false // nothing was measured since
 	}
 	d.Past, d.Score = past, score
+	return true
 }
 
 func (w *outlookWork) changed(series, format string, args ...any) {
@@ -109,7 +126,7 @@ const (
 
 // unusualGrowth says that a series jumped in the newest night.
 func (w *outlookWork) unusualGrowth(d *reports.Dated) {
-	if d.Kind != capacity.Size || d.To == nil || w.past.last.Sub(*d.To) > 12*time.Hour {
+	if d.Kind != capacity.Size || !w.projected[d.Series].fresh() {
 		return
 	}
 	usual := max(math.Abs(d.Growth.High), math.Abs(d.Growth.Low)) * d.Step.Std().Hours() / 24
@@ -122,24 +139,72 @@ func (w *outlookWork) unusualGrowth(d *reports.Dated) {
 	}
 }
 
+// sameNight is how far apart what belongs to one night may be.
+const sameNight = 12 * time.Hour
+
+// fresh tells whether the newest collection of the source has a series.
+func (s *metricSeries) fresh() bool { return s.source.last.Sub(s.end()) < sameNight }
+
 // compareLimits says which limits have other values than at the time before, and
 // what appeared or went away.
 func (w *outlookWork) compareLimits() {
-	for _, name := range w.past.names {
-		s := w.past.series[name]
-		n := len(s.Values)
-		fresh := w.past.last.Sub(s.Times[n-1]) < 12*time.Hour
-		subject, limits := strings.CutSuffix(name, capacity.LimitSuffix)
+	tonight, earlier := w.listed(true), w.listed(false)
+	for _, s := range w.past.series {
 		switch {
-		case limits && fresh && n > 1 && s.Values[n-2] != s.Values[n-1]:
-			w.changed(subject, "its limit went from %s to %s", unit.Format(s.Values[n-2], s.Unit), unit.Format(s.Values[n-1], s.Unit))
-		case !appears(name):
-		case fresh && n == 1 && w.past.nights > 1:
-			w.changed(name, "is new, with %s", unit.Format(s.Values[0], s.Unit))
-		case !fresh && w.past.before.Sub(s.Times[n-1]).Abs() < 12*time.Hour:
-			w.changed(name, "is not there any more")
+		case strings.HasSuffix(s.metric, capacity.LimitSuffix):
+			then := before(s.Series, s.source.before.Add(1)).Values
+			if s.fresh() && len(then) > 0 && then[len(then)-1] != s.newest() {
+				w.changed(strings.Replace(s.Name, capacity.LimitSuffix, "", 1), "its limit went from %s to %s", unit.Format(then[len(then)-1], s.Unit), unit.Format(s.newest(), s.Unit))
+			}
+		case !appears(s.metric):
+		case s.fresh() && !s.source.before.IsZero() && s.Times[0].After(s.source.before):
+			if earlier[listOf(s)] < dbbench.LargestTables {
+				w.changed(s.Name, "is new, with %s", unit.Format(s.newest(), s.Unit))
+			} else {
+				w.changed(s.Name, "is new, or new among the %d largest, with %s", dbbench.LargestTables, unit.Format(s.newest(), s.Unit))
+			}
+		case !s.fresh() && s.source.before.Sub(s.end()).Abs() < sameNight:
+			if tonight[listOf(s)] < dbbench.LargestTables {
+				w.changed(s.Name, "is not there any more")
+			} else {
+				w.changed(s.Name, "is not among the %d largest any more, or not there", dbbench.LargestTables)
+			}
 		}
 	}
+}
+
+// A sizeList is the tables or the indexes of a node, of which a collection lists
+// the largest only.
+type sizeList struct {
+	source *metricSource
+	prefix string // empty for what is listed whole
+}
+
+func listOf(s *metricSeries) sizeList {
+	for _, list := range []string{".size.table.", ".size.index."} {
+		if node, _, found := strings.Cut(s.metric, list); found {
+			return sizeList{s.source, node + list}
+		}
+	}
+	return sizeList{}
+}
+
+// listed counts what the lists had tonight, or the night before.
+func (w *outlookWork) listed(tonight bool) map[sizeList]int {
+	counts := map[sizeList]int{}
+	for _, s := range w.past.series {
+		list, at := listOf(s), s.source.last
+		if !tonight {
+			at = s.source.before
+		}
+		if list.prefix == "" {
+			continue
+		}
+		if _, there := slices.BinarySearchFunc(s.Times, at, time.Time.Compare); there {
+			counts[list]++
+		}
+	}
+	return counts
 }
 
 // appears tells whether it is news that a metric comes or goes.

@@ -63,17 +63,18 @@ func MeasurePair(ctx context.Context, p *plan.Plan, other dbbench.Node, opts Opt
 type pairSide struct {
 	snapshot *snapshot.Snapshot
 	builder  snapshot.Builder
-	last     *dbbench.Result
+	suites   []*dbbench.Result // one per trial
 }
 
 func (s *pairSide) add(r *dbbench.Result) error {
-	s.last = r
+	s.suites = append(s.suites, r)
 	return s.builder.AddTrial(r.Samples())
 }
 
 func (s *pairSide) finish() error {
 	s.snapshot.Trials, s.snapshot.Metrics = s.builder.Build()
-	s.snapshot.Warnings = s.last.Warnings
-	s.snapshot.Environment.Facts["postgres.version"] = s.last.Version
-	return s.snapshot.PutSection("db", s.last)
+	suite := dbbench.MergeTrials(s.suites)
+	s.snapshot.Warnings = suite.Warnings
+	s.snapshot.Environment.Facts["postgres.version"] = suite.Version
+	return s.snapshot.PutSection("db", suite)
 }

@@ -46,12 +46,12 @@ func PodUsage(ctx context.Context, client *kubectl.Client) (samples []snapshot.S
 			w.use(pod)
 		}
 	}
-	most, err := autoscaled(ctx, client)
+	scalers, err := autoscaled(ctx, client)
 	if err != nil {
 		notes = append(notes, fmt.Sprintf("the HPAs can't be listed: %v", err))
 	}
 	for _, name := range slices.Sorted(maps.Keys(workloads)) {
-		samples = append(samples, workloads[name].samples("k8s."+name, most[name])...)
+		samples = append(samples, workloads[name].samples("k8s."+name, scalers[name])...)
 	}
 	return samples, notes
 }
@@ -72,17 +72,23 @@ func workloadOf(pod kubectl.Object) (string, bool) {
 	return kind + "." + strings.Map(pathRune, name), kind != "job"
 }
 
-// autoscaled returns the most replicas that HPAs allow, by workload.
-func autoscaled(ctx context.Context, client *kubectl.Client) (map[string]int64, error) {
+// A podScaler is the HPA of a workload; the zero value is none.
+type podScaler struct {
+	name string
+	most int64 // replicas
+}
+
+// autoscaled returns the HPAs by workload.
+func autoscaled(ctx context.Context, client *kubectl.Client) (map[string]podScaler, error) {
 	hpas, err := client.List(ctx, "horizontalpodautoscalers.autoscaling", "")
-	most := map[string]int64{}
+	scalers := map[string]podScaler{}
 	for _, hpa := range hpas {
 		if n, ok := hpa.Int("spec", "maxReplicas"); ok {
 			name := hpa.Text("spec", "scaleTargetRef", "name")
-			most[strings.ToLower(hpa.Text("spec", "scaleTargetRef", "kind"))+"."+strings.Map(pathRune, name)] = n
+			scalers[strings.ToLower(hpa.Text("spec", "scaleTargetRef", "kind"))+"."+strings.Map(pathRune, name)] = podScaler{strings.Map(pathRune, hpa.Name()), n}
 		}
 	}
-	return most, err
+	return scalers, err
 }
 
 // A podWorkload is the pods of one owner.
@@ -162,14 +168,14 @@ func amountAt(o kubectl.Object, path ...string) (amount capacity.ResourceAmount,
 	return amount, nil
 }
 
-// samples returns the metrics of a workload; most is 0 where no HPA bounds it.
-func (w *podWorkload) samples(name string, most int64) []snapshot.Sample {
+// samples returns the metrics of a workload.
+func (w *podWorkload) samples(name string, scaler podScaler) []snapshot.Sample {
 	sample := func(part string, base unit.Base, value float64) snapshot.Sample {
 		return snapshot.Sample{Name: name + "." + part, Unit: base, Better: snapshot.Neutral, Value: value}
 	}
 	samples := []snapshot.Sample{sample("pods", unit.Count, float64(w.pods))}
-	if most > 0 {
-		samples = append(samples, sample("pods"+capacity.LimitSuffix, unit.Count, float64(most)))
+	if most := float64(scaler.most); most > 0 {
+		samples = append(samples, sample("pods"+capacity.LimitSuffix, unit.Count, most), sample("hpa."+scaler.name, unit.Count, most))
 	}
 	for _, container := range slices.Sorted(maps.Keys(w.containers)) {
 		c := w.containers[container]

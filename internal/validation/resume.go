@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
@@ -31,6 +32,10 @@ func (r *runner) keepBefore(s *snapshot.Snapshot) error {
 // ErrNothingToResume is that a run had not come to its action.
 var ErrNothingToResume = errors.New("the run had not come to its action, and changed nothing: run it anew")
 
+// ErrNotMeasured is that a run has no first snapshot to judge by, as one of scale
+// apply.
+var ErrNotMeasured = errors.New("the run has changed something and has no first snapshot to go on from: undo it by scale rollback")
+
 // Resume goes on with the run opts.ID that was killed, from the journal and the
 // first snapshot that it kept in opts.JournalDir: steps that had worked are left
 // alone, the one that had begun is made again, and then all goes on as in Run.
@@ -40,34 +45,36 @@ func Resume(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, e
 	if err := r.consented(); err != nil {
 		return nil, err
 	}
-	journalPath := filepath.Join(opts.JournalDir, JournalName(r.id))
-	records, err := scaling.ReadJournal(journalPath)
+	journal, records, err := reopenJournal(filepath.Join(opts.JournalDir, JournalName(r.id)))
 	if err != nil {
 		return nil, err
 	}
+	defer journal.Close()
 	report := r.newReport()
 	report.Before, err = snapshot.ReadFile(filepath.Join(opts.JournalDir, beforeFile))
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && slices.ContainsFunc(records, func(r scaling.Record) bool { return r.Run == nil }):
+		return nil, ErrNotMeasured
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, ErrNothingToResume
-	}
-	if err != nil {
+	case err != nil:
 		return nil, &EnvironmentError{err}
 	}
 	r.before = report.Before
 	if report.Before.WorkloadHash != workloadHash(p.Measure) {
 		return nil, fmt.Errorf("resuming: the plan measures another workload than the run did: %w", scaling.ErrOtherSteps)
 	}
-	if _, err := r.executor(nil, func(scaling.Event) {}).Recall(r.id, p.Action.Steps, records); err != nil {
-		return nil, err
-	}
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
-	journal, err := scaling.ReopenJournal(journalPath)
+	x := r.executor(nil, func(scaling.Event) {})
+	done, err := x.Recall(r.id, p.Action.Steps, records)
 	if err != nil {
-		return nil, &EnvironmentError{err}
+		return nil, err
 	}
-	defer journal.Close()
+	if err := r.endLeftovers(ctx, x, done); err != nil {
+		return nil, err
+	}
 	ctx, unlock, err := r.lock(ctx, true)
 	if err != nil {
 		return nil, err
@@ -79,4 +86,33 @@ func Resume(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, e
 		records = []scaling.Record{} // it had not begun with the first step
 	}
 	return r.actAndJudge(ctx, report, journal, records), nil
+}
+
+// reopenJournal opens the journal of a run that is dead, and reads it. It is locked
+// first: what a process that lives may still write would be missed.
+func reopenJournal(path string) (*scaling.Journal, []scaling.Record, error) {
+	journal, err := scaling.ReopenJournal(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err // there is no such run
+	}
+	if err != nil {
+		return nil, nil, &EnvironmentError{err}
+	}
+	records, err := scaling.ReadJournal(path)
+	if err != nil {
+		return nil, nil, errors.Join(err, journal.Close())
+	}
+	return journal, records, nil
+}
+
+// endLeftovers ends what the process that had begun a run has left running.
+func (r *runner) endLeftovers(ctx context.Context, x *scaling.Executor, done *scaling.Outcome) error {
+	ended, err := x.EndLeftovers(ctx, done)
+	if ended > 0 {
+		r.event(Preflight, "ended %d processes that the dead run had left", ended)
+	}
+	if err != nil {
+		return &EnvironmentError{err}
+	}
+	return nil
 }

@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/workers"
+	"scaleproof/loadgen"
 	"scaleproof/reports"
 	"scaleproof/scaling"
 )
@@ -32,6 +34,9 @@ type Options struct {
 	// Ask asks a person at the terminal for a step's approval; nil: there is none.
 	// An error leaves the question to others.
 	Ask func(ctx context.Context, question string) (Answer, error)
+	// ProbePods lets Doctor start one pod of each load that pods make, to see whether
+	// it reaches this machine and the target.
+	ProbePods bool
 	// Program is this program's path, for workers on this machine.
 	Program string
 	// JournalDir is where the journal of the action is kept; empty keeps none.
@@ -50,8 +55,13 @@ type runner struct {
 	began time.Time
 	// probeFor bounds the probe of the service after a rollback.
 	probeFor time.Duration
-	// before is what the service was like before the action, once it is measured.
+	// before is what the service was like before the action, once it is measured;
+	// what is measured later is measured with the same arguments of queries.
 	before *snapshot.Snapshot
+	// serverUID is that of the plan's cluster, once it is reached and may be read.
+	serverUID string
+	// loadOnly leaves the database suite out of its load.
+	loadOnly bool
 	// events are what it has told, for the report; steps may tell at the same time.
 	events  []reports.Event
 	telling sync.Mutex
@@ -85,6 +95,18 @@ func Measure(ctx context.Context, p *plan.Plan, opts Options) (*snapshot.Snapsho
 	return r.measure(ctx, Before)
 }
 
+// MeasureDatabaseLoad is Measure of a plan that loads its database by many clients,
+// without the suite query by query.
+func MeasureDatabaseLoad(ctx context.Context, p *plan.Plan, opts Options) (*snapshot.Snapshot, error) {
+	r := newRunner(p, opts)
+	defer r.endWorkers()
+	if err := r.preflight(ctx); err != nil {
+		return nil, err
+	}
+	r.loadOnly = true
+	return r.measure(ctx, Before)
+}
+
 // Run runs a plan from its first snapshot to its report. Once the action has
 // begun there is a report whatever happens, and its verdict says what did;
 // before that, an error says why nothing was changed.
@@ -112,9 +134,12 @@ func Run(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, erro
 	defer journal.Close() // each record is synced, so that closing can lose none
 	report := r.newReport()
 	if report.Before, err = r.measure(ctx, Before); err != nil {
-		return nil, err
+		return nil, lockFault(ctx, err)
 	}
 	r.before = report.Before
+	if faults := reports.GeneratorFaults(report.Before, r.criteria()); len(faults) > 0 {
+		return nil, &EnvironmentError{fmt.Errorf("nothing was changed, since what the plan judges by could not be measured: %s", strings.Join(faults, "; "))}
+	}
 	if err := r.keepBefore(report.Before); err != nil {
 		return nil, err
 	}
@@ -127,6 +152,9 @@ func (r *runner) actAndJudge(ctx context.Context, report *reports.Report, journa
 	r.foresee(report)
 	act := r.act(ctx, journal, done)
 	report.Action, report.Rehearsal, report.Through, report.Markers = act.outcome, act.rehearsal, act.through, act.markers
+	if t := act.through; t != nil && t.Validity != loadgen.Valid && t.Validity != loadgen.TargetLimited {
+		report.Warnings = append(report.Warnings, fmt.Sprintf("load %s through the action is %s: %s", t.Name, t.Validity, t.ValidityReason))
+	}
 	r.finish(ctx, report, act)
 	report.FinishedAt, report.Events = r.now(), r.events
 	return report
@@ -165,7 +193,7 @@ func (r *runner) finish(ctx context.Context, report *reports.Report, act *action
 	if fault == nil && r.plan.Measure.Design == plan.ABA {
 		fault = r.comeBack(ctx, report, act)
 	}
-	r.judge(report, act, fault)
+	r.judge(ctx, report, act, fault)
 	reason := r.rollbackReason(ctx, report, act, fault)
 	switch {
 	case act.isBack() && reason == "":
@@ -181,10 +209,12 @@ func (r *runner) finish(ctx context.Context, report *reports.Report, act *action
 
 // judge fills the comparison and the verdict. fault is why there is no second
 // snapshot.
-func (r *runner) judge(report *reports.Report, act *action, fault error) {
+func (r *runner) judge(ctx context.Context, report *reports.Report, act *action, fault error) {
 	criteria := r.criteria()
 	facts := reports.Facts{Guardrails: act.guardrails}
 	switch {
+	case fault != nil && lockLost(ctx) != nil:
+		facts.ActionError = r.plan.Secrets.String(lockLost(ctx).Error())
 	case errors.Is(fault, context.Canceled):
 		facts.Interrupted = true
 	case act.outcome.Status == scaling.Failed:
@@ -202,6 +232,7 @@ func (r *runner) judge(report *reports.Report, act *action, fault error) {
 	case report.After != nil:
 		report.Comparison = reports.Compare(report.Before, report.After, criteria)
 	}
+	report.FindEfficiency()
 	report.Conditions, report.Verdict = reports.Judge(report, criteria, facts)
 }
 
@@ -220,13 +251,15 @@ func (r *runner) rollbackReason(ctx context.Context, report *reports.Report, act
 	switch {
 	case when == plan.Never || !act.changed():
 		return ""
+	case lockLost(ctx) != nil:
+		return lockLost(ctx).Error()
 	case ctx.Err() != nil:
 		return "the run was interrupted"
 	case act.err != nil:
 		return act.err.Error()
 	case when == plan.Always:
 		return "the plan undoes its action in any case"
-	case fault != nil:
+	case fault != nil && !errors.As(fault, new(*generatorError)):
 		return "the second measurement failed: " + fault.Error()
 	case when == plan.ObjectiveFailed && report.Verdict.Word == reports.Fail:
 		return report.Verdict.Headline

@@ -78,8 +78,8 @@ func (m *measurement) addStatistics(ctx context.Context, before map[string]*dbbe
 	deltas := map[string]*dbbench.StatisticsDelta{}
 	for _, delta := range dbbench.DeltaAll(m.inOrder(before), m.inOrder(after)) {
 		deltas[delta.Node] = delta
-		if delta.Unknown != "" {
-			m.warn("statistics of %s are unknown: %s", delta.Node, delta.Unknown)
+		for _, doubt := range delta.Doubts() {
+			m.warn("statistics of %s: %s", delta.Node, doubt)
 		}
 		for _, sample := range delta.Samples() {
 			m.snap.Metrics = append(m.snap.Metrics, wholePhase(sample, m.snap.Trials))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,12 +20,19 @@ import (
 	"scaleproof/internal/plan"
 	"scaleproof/internal/stats"
 	"scaleproof/internal/testpg"
+	"scaleproof/internal/unit"
 	"scaleproof/loadgen"
 	"scaleproof/reports"
 	"scaleproof/scaling"
 )
 
-func TestMain(m *testing.M) { testpg.Main(m) }
+// TestMain makes the test's program each of the workers that it starts, too.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "worker" {
+		os.Exit(workerMain(os.Args[2:]))
+	}
+	testpg.Main(m)
+}
 
 // A target is a service whose delay is set by PUT /delay, and whose answers can
 // be made to fail.
@@ -226,9 +234,15 @@ func TestAFailedStepIsUndoneWithoutMeasuringAgain(t *testing.T) {
 func TestTheTransitionUnderLoadIsTold(t *testing.T) {
 	s := newTarget(t)
 	opts, _ := options(t)
-	r, err := Run(t.Context(), planFor(t, s, 5, "  load_through: api\n"), opts)
+	p := planFor(t, s, 5, "  load_through: api\n")
+	load := &p.Measure.Load[0]
+	load.Duration, load.Stages = 0, []loadgen.Stage{{Rate: 20, Duration: unit.Duration(1e8)}, {Rate: 50, Duration: unit.Duration(1e8)}}
+	r, err := Run(t.Context(), p, opts)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if rate, length := r.Through.OfferedRate, r.Through.DurationSeconds; math.Abs(rate-50) > 1 || length < leadIn.Seconds() {
+		t.Errorf("%v/s for %v s: the stages' highest rate is to be kept", rate, length)
 	}
 	// How soon a busy machine is steady can't be told; loadgen tests the figures.
 	tr := r.Through.Transition
@@ -350,49 +364,17 @@ measure:
 	}
 }
 
-func TestTheDatabaseOfAPlanIsMeasured(t *testing.T) {
-	p, err := plan.Read("test.yaml", []byte(`version: 1
-name: test
-environment: {postgres: {primary: {dsn: "${DSN}"}}}
-measure:
-  trials: 2
-  database:
-    queries: [{name: one, sql: "SELECT count(*) FROM pg_class"}]
-    repetitions: 1
-    statistics: all
-    load: {clients: 2, duration: 200ms}
-`), func(string) (string, bool) { return testpg.ForTest(t).NewDatabase(t), true })
+// guardOf is a guard of one guardrail.
+func guardOf(t *testing.T, text string) *guard {
+	t.Helper()
+	read, err := plan.Read("g.yaml", []byte("version: 1\nname: g\nmeasure: {load: [{name: api, targets: [\"GET http://h/\"], connections: 1, duration: 1s}]}\naction: {load_through: api}\nguardrails: ["+text+"]\n"), os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts, _ := options(t)
-	s, err := Measure(t.Context(), p, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"db.one.time.p50", "db.one.blocks", "pg.primary.database.cache_hit", "pg.primary.activity.active", "db.load.throughput", "db.load.response.p99"} {
-		if m := s.Metric(name); m == nil || len(m.Values.Observed()) == 0 {
-			t.Errorf("%s is %+v; warnings %v", name, m, s.Warnings)
-		}
-	}
-	for _, section := range []string{"db", "db.load", "pg", "pg.delta", "pg.activity"} {
-		if len(s.Sections[section]) == 0 {
-			t.Errorf("section %s is missing", section)
-		}
-	}
-	if s.Environment.Facts["postgres.primary.version"] == "" {
-		t.Error("the version is missing")
-	}
+	return &guard{conditions: read.Guardrails}
 }
 
 func TestGuardrailsBreakOnlyWhenAllSecondsDo(t *testing.T) {
-	conditions := func(text string) *guard {
-		read, err := plan.Read("g.yaml", []byte("version: 1\nname: g\nmeasure: {load: [{name: api, targets: [\"GET http://h/\"], connections: 1, duration: 1s}]}\naction: {load_through: api}\nguardrails: ["+text+"]\n"), os.LookupEnv)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &guard{conditions: read.Guardrails}
-	}
 	good, bad := loadgen.Second{Length: 1, Requests: 100, P99: .01, ServiceP99: .009}, loadgen.Second{Length: 1, Requests: 100, Errors: 50, P99: .5, ServiceP99: .01}
 	dead := loadgen.Second{Length: 1, Requests: 100, Errors: 100}
 	times := map[float64]*stats.Histogram{}
@@ -419,7 +401,7 @@ func TestGuardrailsBreakOnlyWhenAllSecondsDo(t *testing.T) {
 		"another clock":       {"load.api.service.p99 < 100ms", []loadgen.Second{bad, bad, bad}, false},
 		"no latency":          {"load.api.response.p99 < 100ms", []loadgen.Second{dead, dead, dead}, false},
 	} {
-		g := conditions(c.text)
+		g := guardOf(t, c.text)
 		broken := false
 		for _, s := range c.seconds {
 			broken = g.see(s, times[s.P99]) != "" || broken
@@ -431,7 +413,7 @@ func TestGuardrailsBreakOnlyWhenAllSecondsDo(t *testing.T) {
 		if name == "too short" || name == "no latency" {
 			want = reports.Unsure
 		}
-		if results := g.results(); len(results) != 1 || results[0].Outcome != want {
+		if results := g.results(nil); len(results) != 1 || results[0].Outcome != want {
 			t.Errorf("%s: %+v, want %s", name, results, want)
 		}
 	}

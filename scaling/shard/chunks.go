@@ -23,6 +23,7 @@ type chunk struct {
 const (
 	minChunkBlocks = 1024
 	maxChunkBlocks = 8192
+	blockSize      = 8192 // bytes
 )
 
 // planChunks writes the chunks of all tables into the ledger, once.
@@ -62,44 +63,52 @@ func (j *Job) planChunks(ctx context.Context, source, target *pgx.Conn, c *Catal
 	})
 }
 
-// chunksOf cuts a leaf. Where its rows are found by reading all of it, by ranges
-// of blocks, which several workers read one after the other as the table lies on
-// the disk; where an index finds them, or before version 14, all at once.
+// chunksOf cuts a leaf into ranges of blocks, which several workers read one after
+// the other as the table lies on the disk. Few rows that an index finds are one
+// chunk, and so are all before version 14, which can't read a range of blocks.
 func (j *Job) chunksOf(ctx context.Context, conn *pgx.Conn, c *Catalog, t *Table, l leaf) ([]chunk, error) {
-	rows, scans, err := explain(ctx, conn, "SELECT FROM "+l.from()+" t WHERE "+c.where(t, "t"), l)
+	e, err := explain(ctx, conn, "SELECT t.* FROM "+l.from()+" t WHERE "+c.where(t, "t"), l)
+	if err != nil {
+		return nil, err
+	}
+	version, err := serverVersion(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
 	step := min(max(minChunkBlocks, l.blocks/int64(4*j.config.workers())), maxChunkBlocks)
-	if !scans || conn.PgConn().ParameterStatus("server_version") < "14" {
+	if !e.scans && e.bytes <= maxChunkBlocks*blockSize || version < typedVersion {
 		step = l.blocks + 1
 	}
 	conditions := blockRanges(l.blocks, step)
 	chunks := make([]chunk, len(conditions))
 	for i, condition := range conditions {
-		chunks[i] = chunk{table: t, from: l.from(), condition: condition, estimate: rows / float64(len(conditions))}
+		chunks[i] = chunk{table: t, from: l.from(), condition: condition, estimate: e.rows / float64(len(conditions))}
 	}
 	return chunks, nil
 }
 
-// explain returns how many rows the planner expects, and whether it reads all of
-// a leaf for them.
-func explain(ctx context.Context, conn *pgx.Conn, query string, l leaf) (rows float64, scans bool, err error) {
+// An explanation is what the planner expects of a query.
+type explanation struct {
+	rows, bytes float64
+	scans       bool // all of a leaf
+}
+
+func explain(ctx context.Context, conn *pgx.Conn, query string, l leaf) (e explanation, err error) {
 	var text string
 	if err := conn.QueryRow(ctx, "EXPLAIN (FORMAT JSON) "+query).Scan(&text); err != nil {
-		return 0, false, fmt.Errorf("explaining %s: %w", query, err)
+		return e, fmt.Errorf("explaining %s: %w", query, err)
 	}
 	type node struct {
-		Kind   string  `json:"Node Type"`
-		Rows   float64 `json:"Plan Rows"`
-		Name   string  `json:"Relation Name"`
-		Schema string  `json:"Schema"`
-		Alias  string  `json:"Alias"`
-		Plans  []node  `json:"Plans"`
+		Kind  string  `json:"Node Type"`
+		Rows  float64 `json:"Plan Rows"`
+		Width float64 `json:"Plan Width"`
+		Name  string  `json:"Relation Name"`
+		Alias string  `json:"Alias"`
+		Plans []node  `json:"Plans"`
 	}
 	var plans []struct{ Plan node }
 	if err := json.Unmarshal([]byte(text), &plans); err != nil || len(plans) == 0 {
-		return 0, false, fmt.Errorf("reading the plan of %s: %w", query, err)
+		return e, fmt.Errorf("reading the plan of %s: %w", query, err)
 	}
 	var walk func(node) bool
 	walk = func(n node) bool {
@@ -113,7 +122,7 @@ func explain(ctx context.Context, conn *pgx.Conn, query string, l leaf) (rows fl
 		}
 		return false
 	}
-	return plans[0].Plan.Rows, walk(plans[0].Plan), nil
+	return explanation{plans[0].Plan.Rows, plans[0].Plan.Rows * plans[0].Plan.Width, walk(plans[0].Plan)}, nil
 }
 
 // pending reads the chunks that are not on the target yet, the large tables'

@@ -10,9 +10,8 @@ import (
 // A Catalog is the tables of the source, classified, parents before the tables
 // that refer to them.
 type Catalog struct {
-	Tables []*Table `json:"tables"`
-	// Warnings are what a person should know and a move survives.
-	Warnings []string `json:"warnings,omitempty"`
+	Tables   []*Table
+	Warnings []string // what a person should know and a move survives
 
 	organizations Organizations
 	key           keyType
@@ -44,6 +43,9 @@ func classify(tables []*Table, c Config) (*Catalog, error) {
 	key, err := keyTypeOf(column.Type)
 	if err != nil {
 		return nil, &UnclassifiedError{[]string{fmt.Sprintf("%s.%s is of type %s: %v", root, column.Name, column.Type, err)}}
+	}
+	if err := c.Organizations.inOrder(key); err != nil {
+		return nil, &UnclassifiedError{[]string{err.Error()}}
 	}
 	return &Catalog{Tables: k.ordered(tables), Warnings: k.warnings, organizations: c.Organizations, key: key}, nil
 }
@@ -223,35 +225,6 @@ func (k *classifier) checkForeignKeys(t *Table) {
 			k.fault("%s is shared by all, and refers by %s to %s, whose rows belong to organisations", t, f.Name, f.To)
 		}
 	}
-}
-
-// ordered returns the tables, parents first. Tables in a circle come last, by
-// name.
-func (k *classifier) ordered(tables []*Table) []*Table {
-	var order []*Table
-	done := map[*Table]bool{}
-	for len(order) < len(tables) {
-		before := len(order)
-		for _, t := range tables {
-			if !done[t] && !slices.ContainsFunc(t.ForeignKeys, func(f ForeignKey) bool {
-				to := k.byName[f.To]
-				return to != nil && to != t && !done[to]
-			}) {
-				order, done[t] = append(order, t), true
-			}
-		}
-		if len(order) == before {
-			var circle []string
-			for _, t := range tables {
-				if !done[t] {
-					order, done[t] = append(order, t), true
-					circle = append(circle, t.String())
-				}
-			}
-			k.warn("foreign keys go in a circle through %s: clean-up deletes their rows at once, with deferred constraints", strings.Join(circle, ", "))
-		}
-	}
-	return order
 }
 
 // moved returns the tables whose rows move or are shared, parents first.

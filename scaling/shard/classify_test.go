@@ -44,6 +44,12 @@ func TestTablesAreClassified(t *testing.T) {
 			t.Errorf("%s comes after %s, which refers to it", pair[0], pair[1])
 		}
 	}
+	online := s.config(1, 5)
+	online.Mode = Online
+	faults, _, err := s.job(online).Check(t.Context())
+	if all := strings.Join(faults, "\n"); err != nil || !strings.Contains(all, "public.badges is unlogged") || !strings.Contains(all, "public.badges reaches organisations by a foreign key alone") {
+		t.Errorf("%v, %q", err, faults)
+	}
 	if columns := c.table("public.users").stored(); strings.Join(columns, ",") != "id,organization_id,team_id,email" {
 		t.Errorf("the generated column is copied: %v", columns)
 	}
@@ -68,6 +74,8 @@ func TestWhatCantBeMovedIsRefused(t *testing.T) {
 		"refers to what is omitted": {
 			"CREATE TABLE notes (organization_id bigint, x int PRIMARY KEY REFERENCES lists); ", func(c *Config) { c.Tables = append(c.Tables, TableConfig{Table: "lists", As: Omitted}) }, "refers by notes_x_fkey to public.lists, which the plan omits",
 		},
+		"range upside down":   {"", func(c *Config) { c.Organizations = Organizations{From: "10", To: "9"} }, "goes from 10 down to 9"},
+		"range of no numbers": {"", func(c *Config) { c.Organizations = Organizations{From: "a", To: "b"} }, `goes from "a" to "b"`},
 		"key of another type": {"DROP TABLE organizations CASCADE; CREATE TABLE organizations (id date PRIMARY KEY)", nil, "of type date"},
 		"shared refers to owned": {
 			"CREATE TABLE defaults (team_id bigint REFERENCES teams)", func(c *Config) { c.Tables = append(c.Tables, TableConfig{Table: "defaults", As: Reference}) }, "is shared by all, and refers by defaults_team_id_fkey",
@@ -121,6 +129,39 @@ func TestConfigurationsAreChecked(t *testing.T) {
 	}
 }
 
+// Tables in a circle, and those that reach organisations through it, are cleaned up
+// to the last row and followed at the cut-over.
+func TestACircleOfForeignKeys(t *testing.T) {
+	t.Parallel()
+	s := emptyStage(t)
+	s.exec("source", `CREATE TABLE organizations (id bigint PRIMARY KEY);
+		CREATE TABLE teams (id bigint PRIMARY KEY, organization_id bigint NOT NULL REFERENCES organizations, lead bigint);
+		CREATE TABLE members (id bigint PRIMARY KEY, team bigint NOT NULL REFERENCES teams);
+		ALTER TABLE teams ADD FOREIGN KEY (lead) REFERENCES members;
+		CREATE TABLE badges (id bigint PRIMARY KEY, member bigint NOT NULL REFERENCES members);
+		INSERT INTO organizations SELECT generate_series(1, 20);
+		INSERT INTO teams SELECT id, id FROM organizations;
+		INSERT INTO members SELECT id, id FROM teams;
+		UPDATE teams SET lead = id;
+		INSERT INTO badges SELECT id, id FROM members`)
+	config := s.plainConfig(Fenced, 5, 9)
+	config.Routing = RoutingConfig{Table: "shard_routing"} // is in the schema that moves, and does not
+	j := s.job(config)
+	if p := must[*Plan](t)(j.Plan(t.Context(), 0)); len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], "a circle through public.teams, public.members:") {
+		t.Errorf("%q", p.Warnings)
+	}
+	must[*MoveResult](t)(j.Move(t.Context()))
+	s.exec("source", "UPDATE teams SET lead = NULL WHERE id = 6; DELETE FROM badges WHERE id = 6; DELETE FROM members WHERE id = 6")
+	must[*CutoverResult](t)(j.Cutover(t.Context()))
+	if n := s.count("target", "SELECT (SELECT count(*) FROM teams) * 100 + (SELECT count(*) FROM members) * 10 + (SELECT count(*) FROM badges)"); n != 544 {
+		t.Errorf("teams, members and badges on the target: %d", n)
+	}
+	must[*CleanupResult](t)(j.Cleanup(t.Context()))
+	if n := s.count("source", "SELECT (SELECT count(*) FROM teams) * 10000 + (SELECT count(*) FROM members) * 100 + (SELECT count(*) FROM badges)"); n != 151515 {
+		t.Errorf("teams, members and badges on the source: %d", n)
+	}
+}
+
 // Keys of each type, in ranges and lists, take exactly their rows, with composite
 // keys, foreign keys of two columns and names that need quotes.
 func TestKeysOfEachTypeMove(t *testing.T) {
@@ -134,19 +175,20 @@ func TestKeysOfEachTypeMove(t *testing.T) {
 		"text range": {"text", "chr(64 + i % 26) || 'é''' || i", Organizations{From: "C", To: "M"}, -1},
 		"text list":  {"varchar(40)", "'org ''' || i", Organizations{List: []string{"org '3", "org '77"}}, 2},
 		"open range": {"integer", "i", Organizations{From: "91"}, 10},
+		"dollars":    {"text", "'$body$' || i", Organizations{List: []string{"$body$3", "$body$77"}}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := emptyStage(t)
 			s.exec("source", fmt.Sprintf(`CREATE TABLE "Tenants" (uid %[1]s PRIMARY KEY);
-				CREATE TABLE sites (tenant %[1]s NOT NULL REFERENCES "Tenants", "no" int NOT NULL, PRIMARY KEY (tenant, "no"));
+				CREATE TABLE sites ("ten$ant" %[1]s NOT NULL REFERENCES "Tenants", "no" int NOT NULL, PRIMARY KEY ("ten$ant", "no"));
 				CREATE TABLE visits (tenant_of %[1]s NOT NULL, site int NOT NULL, n bigint, note text, FOREIGN KEY (tenant_of, site) REFERENCES sites);
 				INSERT INTO "Tenants" SELECT %[2]s FROM generate_series(1, 100) i;
 				INSERT INTO sites SELECT uid, n FROM "Tenants", generate_series(1, 3) n;
-				INSERT INTO visits SELECT tenant, "no", n, E'a\tb\\\n' || n FROM sites, generate_series(1, 4) n;
+				INSERT INTO visits SELECT "ten$ant", "no", n, E'a\tb\\\n' || n FROM sites, generate_series(1, 4) n;
 				INSERT INTO visits SELECT * FROM visits WHERE n = 2;`, c.keyType, c.key))
 			config := s.plainConfig(Fenced, 1, 1)
-			config.Root, config.RootKey, config.Column, config.Organizations = "Tenants", "uid", "tenant", c.set
+			config.Root, config.RootKey, config.Column, config.Organizations = "Tenants", "uid", "ten$ant", c.set
 			j := s.job(config)
 			must[*MoveResult](t)(j.Move(t.Context()))
 			s.assertEqual(j)
@@ -158,6 +200,11 @@ func TestKeysOfEachTypeMove(t *testing.T) {
 				t.Errorf("%d visits of %d organisations", visits, n)
 			}
 			must[*CutoverResult](t)(j.Cutover(t.Context()))
+			for _, table := range []string{`"Tenants"`, "sites", "visits"} {
+				if err := s.try("source", "DELETE FROM "+table); err == nil || !strings.Contains(err.Error(), "are on target") {
+					t.Errorf("the source took a write to %s after the cut-over: %v", table, err)
+				}
+			}
 			must[*CleanupResult](t)(j.Cleanup(t.Context()))
 			if left := s.count("source", "SELECT count(*) FROM visits"); left != (100-n)*15 {
 				t.Errorf("%d visits were left", left)

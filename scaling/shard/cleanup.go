@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -74,9 +75,18 @@ func (j *Job) mayClean(ctx context.Context, c *Catalog, s State) error {
 		return err
 	}
 	if len(faults) > 0 {
-		return &FaultsError{faults}
+		return &FaultsError{j.target.Name, faults}
 	}
-	return j.target.with(ctx, func(conn *pgx.Conn) error { return j.setPhase(ctx, conn, Moved, "verified_at = now()") })
+	return j.target.with(ctx, func(conn *pgx.Conn) error {
+		faults, err := sequenceFaults(ctx, conn, c)
+		if err == nil && len(faults) > 0 {
+			err = &FaultsError{j.target.Name, faults}
+		}
+		if err != nil {
+			return err
+		}
+		return j.setPhase(ctx, conn, Moved, "verified_at = now()")
+	})
 }
 
 func (j *Job) cleanup(ctx context.Context, c *Catalog, r *CleanupResult) error {
@@ -87,6 +97,9 @@ func (j *Job) cleanup(ctx context.Context, c *Catalog, r *CleanupResult) error {
 	if err := j.source.with(ctx, func(conn *pgx.Conn) error { return staying(ctx, conn, c) }); err != nil {
 		return err
 	}
+	if err := j.lost(ctx, c); err != nil {
+		return err
+	}
 	if err := j.target.with(ctx, func(conn *pgx.Conn) error { return j.setPhase(ctx, conn, Cleaning, "") }); err != nil {
 		return err
 	}
@@ -95,7 +108,7 @@ func (j *Job) cleanup(ctx context.Context, c *Catalog, r *CleanupResult) error {
 	if err != nil {
 		return err
 	}
-	if err := j.fence(c, j.source, j.target.Name).lift(ctx); err != nil {
+	if err := errors.Join(j.fence(c, j.source, j.target.Name).lift(ctx), j.fence(c, j.target, j.source.Name).lift(ctx), recorder{j, c}.remove(ctx), j.tracker(c, j.source, j.target).remove(ctx)); err != nil {
 		return err
 	}
 	return j.target.with(ctx, func(conn *pgx.Conn) error {
@@ -165,6 +178,7 @@ func (j *Job) deleteRows(ctx context.Context, node Node, c *Catalog) (deleted in
 		if err != nil {
 			return m.rows.Load(), err
 		}
+		j.say("deleting from %s on %s", t, node.Name)
 		for _, p := range parts {
 			if err := g.pass(ctx); err != nil {
 				return m.rows.Load(), err
@@ -203,7 +217,7 @@ func (j *Job) Abandon(ctx context.Context) error {
 		if err := j.forgetRows(ctx, c, s); err != nil {
 			return err
 		}
-		if err := j.fence(c, j.target, j.source.Name).lift(ctx); err != nil {
+		if err := errors.Join(j.fence(c, j.target, j.source.Name).lift(ctx), recorder{j, c}.remove(ctx), j.tracker(c, j.source, j.target).remove(ctx)); err != nil {
 			return err
 		}
 		return j.target.with(ctx, func(conn *pgx.Conn) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 
 	"scaleproof/internal/invalid"
 	"scaleproof/internal/unit"
@@ -91,7 +92,7 @@ type Throttle struct {
 type RoutingConfig struct {
 	ConfigMap string `yaml:"configmap" json:"configmap,omitempty"` // of the environment's Kubernetes
 	File      string `yaml:"file" json:"file,omitempty"`           // JSON
-	Table     string `yaml:"table" json:"table,omitempty"`         // on the source
+	Table     string `yaml:"table" json:"table,omitempty"`         // on the source; with its schema where that is not the first
 }
 
 // The bounds of a configuration.
@@ -193,6 +194,14 @@ func (c Config) schemas() []string {
 		return []string{"public"}
 	}
 	return c.Schemas
+}
+
+// RoutingTable returns the schema and the name of the table of the routing.
+func (c Config) RoutingTable() (schema, name string) {
+	if schema, name, ok := strings.Cut(c.Routing.Table, "."); ok {
+		return schema, name
+	}
+	return c.schemas()[0], c.Routing.Table
 }
 
 func orDefault[T comparable](v, otherwise T) T {

@@ -3,13 +3,11 @@ package shard
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // A pipe copies rows from one database to another, through this process and
@@ -40,7 +38,12 @@ func copyFormat(t *Table) string {
 // copyRows copies what query selects into a table's stored columns, within
 // whatever transactions the two sessions have, and returns how many rows it were.
 func (p *pipe) copyRows(ctx context.Context, t *Table, query string) (int64, error) {
-	format := copyFormat(t)
+	return p.copyInto(ctx, t.String(), copyFormat(t), query, t.sql()+" ("+idents("", t.stored())+")")
+}
+
+// copyInto copies what query selects into columns of any table; what names it for
+// errors.
+func (p *pipe) copyInto(ctx context.Context, what, format, query, into string) (int64, error) {
 	reader, writer := io.Pipe()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -51,21 +54,27 @@ func (p *pipe) copyRows(ctx context.Context, t *Table, query string) (int64, err
 		if err == nil {
 			err = buffered.Flush()
 		}
+		read <- err                // before the other side can fail for it
 		writer.CloseWithError(err) // nil is the end
-		read <- err
 	}()
-	tag, writeErr := p.target.PgConn().CopyFrom(ctx, reader, "COPY "+t.sql()+" ("+idents("", t.stored())+") FROM STDIN (FORMAT "+format+")")
-	if writeErr != nil {
-		_ = reader.CloseWithError(writeErr) // so that the other side ends
-		cancel()
+	tag, writeErr := p.target.PgConn().CopyFrom(ctx, reader, "COPY "+into+" FROM STDIN (FORMAT "+format+")")
+	var readErr error
+	if writeErr == nil {
+		readErr = <-read
+	} else {
+		select {
+		case readErr = <-read: // the source ended first
+		default:
+			_ = reader.CloseWithError(writeErr) // so that the other side ends
+			cancel()
+			<-read
+		}
 	}
-	readErr := <-read
-	var fault *pgconn.PgError
 	switch {
-	case writeErr != nil && (errors.As(writeErr, &fault) || readErr == nil):
-		return 0, fmt.Errorf("copying %s into the target: %w", t, writeErr)
 	case readErr != nil:
-		return 0, fmt.Errorf("copying %s out of the source: %w", t, readErr)
+		return 0, fmt.Errorf("copying %s out of the source: %w", what, readErr)
+	case writeErr != nil:
+		return 0, fmt.Errorf("copying %s into the target: %w", what, writeErr)
 	}
 	return tag.RowsAffected(), nil
 }

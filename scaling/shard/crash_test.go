@@ -149,7 +149,9 @@ func TestEachPhaseSurvivesBeingKilled(t *testing.T) {
 			}
 			s.killed(c, "cutover", "after routing")
 			write("target") // applications have read the new routing
-			must[*CutoverResult](t)(j.Cutover(t.Context()))
+			if r := must[*CutoverResult](t)(j.Cutover(t.Context())); r.FenceSeconds <= 0 {
+				t.Error("the fence of a process that was killed is not told")
+			}
 			write("target")
 			for _, at := range []string{"the fence is up", "before routing", "after routing"} {
 				s.killed(c, "back", at)
@@ -161,7 +163,11 @@ func TestEachPhaseSurvivesBeingKilled(t *testing.T) {
 			if n, want := s.count("target", "SELECT count(*) FROM incidents WHERE title = 'written'"), int64(len(moments)+1+2+1); n != want {
 				t.Errorf("%d written rows came over, want %d", n, want)
 			}
-			must[*CleanupResult](t)(j.Cleanup(t.Context()))
+			s.killed(c, "cleanup", "deleting from public.incidents")
+			left := s.count("source", "SELECT count(*) FROM incidents WHERE organization_id BETWEEN 5 AND 20")
+			if r := must[*CleanupResult](t)(j.Cleanup(t.Context())); left == 0 || r.Deleted < left || s.count("source", "SELECT count(*) FROM organizations WHERE id BETWEEN 5 AND 20") != 0 {
+				t.Errorf("clean-up went on with %d incidents: %+v", left, r)
+			}
 		})
 	}
 }
@@ -188,39 +194,46 @@ func (s *stage) assertEqualRows(j *Job) {
 	s.assertEqual(j)
 }
 
-// A copy that is killed in the middle of its chunks goes on with the others.
-func TestACopyGoesOnWithTheChunksThatAreLeft(t *testing.T) {
-	t.Parallel()
-	s := newPlainStage(t, 300_000)
-	c := s.plainConfig(Fenced, 1, 50)
-	j := s.job(c)
-	cmd := s.child(c, "move", "")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
+// A copy that is killed in the middle of its chunks goes on with the others, into
+// tables that it makes, and into those with keys that refuse rows which are there.
+func TestACopyGoesOnWithItsChunks(t *testing.T) {
+	for name, schema := range map[string]string{"made": "", "with keys": strings.Split(plainSQL, "INSERT")[0]} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newPlainStage(t, 300_000)
+			s.exec("target", schema)
+			c := s.plainConfig(Fenced, 1, 50)
+			c.Workers = 1 // its session serves all chunks
+			j := s.job(c)
+			cmd := s.child(c, "move", "")
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			s.awaitChunks(1)
+			if err := cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			for lines := bufio.NewScanner(out); lines.Scan(); {
+			}
+			_ = cmd.Wait() // it was killed
+			before := must[State](t)(j.State(t.Context()))
+			if before.ChunksDone == 0 || before.ChunksDone == before.Chunks {
+				t.Fatalf("killed too early or too late: %+v", before)
+			}
+			// Rows move within the table: they may be in a chunk that is done, one that is
+			// not, or both; others are gone, and an organisation comes.
+			s.exec("source", "UPDATE incidents SET state = 'moved' WHERE id % 3 = 0; DELETE FROM incidents WHERE id % 1000 = 1; INSERT INTO organizations VALUES (0 + 45 * 100, 'outside'); UPDATE users SET organization_id = 4500 WHERE id % 50 = 7")
+			r := must[*MoveResult](t)(j.Move(t.Context()))
+			if !r.Resumed || r.CopiedAgain == 0 || r.Copied >= r.CopiedAgain+300_000 {
+				t.Errorf("%+v", r)
+			}
+			s.assertEqual(j)
+		})
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	s.awaitChunks(1)
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-	}
-	_ = cmd.Wait() // it was killed
-	before := must[State](t)(j.State(t.Context()))
-	if before.ChunksDone == 0 || before.ChunksDone == before.Chunks {
-		t.Fatalf("killed too early or too late: %+v", before)
-	}
-	// Rows move within the table: they may be in a chunk that is done, one that is
-	// not, or both; others are gone, and an organisation comes.
-	s.exec("source", "UPDATE incidents SET state = 'moved' WHERE id % 3 = 0; DELETE FROM incidents WHERE id % 1000 = 1; INSERT INTO organizations VALUES (0 + 45 * 100, 'outside'); UPDATE users SET organization_id = 4500 WHERE id % 50 = 7")
-	r := must[*MoveResult](t)(j.Move(t.Context()))
-	if !r.Resumed || r.CopiedAgain == 0 || r.Copied >= r.CopiedAgain+300_000 {
-		t.Errorf("%+v", r)
-	}
-	s.assertEqual(j)
 }
 
 func (s *stage) awaitChunks(n int64) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,9 +14,10 @@ import (
 // A CutoverResult is what a cut-over, or a way back, has done.
 type CutoverResult struct {
 	State
-	Epoch       int64         `json:"epoch"` // of the routing
+	Epoch       int64         `json:"epoch"`    // of the routing
+	Compared    int64         `json:"compared"` // rows, before the fence, when all were
 	CopiedAgain int64         `json:"copied_again"`
-	Checked     *Verification `json:"checked,omitempty"` // within the fence
+	Checked     *Verification `json:"checked,omitempty"` // within the fence: what was written since
 }
 
 // defaultFence is how long a fence may last where the plan names no bound.
@@ -33,6 +35,8 @@ type passage struct {
 	aborted  Phase // the phase after an abort
 	toTarget bool
 	headroom int64 // for the sequences of to
+	// following is that the target still follows the writes of the source.
+	following bool
 }
 
 // Cutover gives the range to the target: it refuses writes of the range on the
@@ -55,16 +59,18 @@ func (j *Job) pass(ctx context.Context, p passage) (r *CutoverResult, err error)
 		if r.State, err = j.state(ctx); err != nil {
 			return err
 		}
-		if r.Phase == p.done {
-			routes, err := j.opts.Routing.Read(ctx)
-			r.Epoch = routes.Epoch
-			return err
-		}
-		if err := p.check(r.Phase); err != nil {
+		if err := p.check(r.Phase); err != nil && r.Phase != p.done {
 			return err
 		}
 		c, err := j.catalog(ctx)
 		if err != nil {
+			return err
+		}
+		if r.Phase == p.done {
+			routes, err := j.opts.Routing.Read(ctx)
+			r.Epoch = routes.Epoch
+			j.tidyUp(ctx, c, p)
+			j.tracker(c, p.from, p.to).end(ctx)
 			return err
 		}
 		if err := j.passOver(ctx, c, p, r); err != nil {
@@ -108,62 +114,91 @@ func (j *Job) passOver(ctx context.Context, c *Catalog, p passage, r *CutoverRes
 		return err
 	}
 	if r.Phase == p.closing && routes.has(j.target.Name, c.organizations) == p.toTarget {
-		return j.settle(ctx, c, p, routes, r, r.FenceSeconds) // only the last word was missing
+		// Only the last word was missing. When the switch was is not known: it is
+		// the longest that the fence can have lasted.
+		return j.settle(ctx, c, p, routes, r, j.opts.Now().Sub(*r.FencedAt).Seconds())
 	}
 	if r.Phase == Closing && !p.toTarget && !routes.has(j.target.Name, c.organizations) {
 		// Going back from a cut-over that never came to its switch.
 		return j.abort(ctx, c, passage{from: p.to, to: p.from, aborted: Copied, toTarget: true})
 	}
-	// What can be seen before is, so that the fence does not last for it.
-	faults, err := j.integrity(ctx, c, j.source, j.target)
-	if err != nil {
-		return err
-	}
-	if len(faults) > 0 {
-		return &FaultsError{faults}
-	}
-	if r.Phase == Following {
-		if err := j.catchUp(ctx); err != nil {
+	if p.toTarget {
+		if err := routes.movable(j.source.Name, c.organizations); err != nil {
 			return err
 		}
+		if p.following, err = j.following(ctx); err != nil {
+			return err
+		}
+		p.following = p.following || r.Phase == Following // which says so where the subscription is gone
+		err = recorder{j, c}.install(ctx)
+	} else if err = j.dropReplication(ctx); err == nil { // a cut-over may have left it
+		err = j.lost(ctx, c) // else going back would delete the only copy
+	}
+	if err != nil {
+		return err
 	}
 	if r.Phase == p.closing {
 		if err := j.fence(c, p.to, p.from.Name).shut(ctx); err != nil {
 			return err
 		}
 	}
-	if r.Phase != Following {
-		// What has changed since the copy is copied again before the fence, which
-		// then has the last of it alone.
-		if r.CopiedAgain, err = j.reconcile(ctx, c, side{node: p.from}, side{node: p.to}, c.owned()); err != nil {
+	// What can be done and seen before the fence is, so that the fence has the last of
+	// it alone.
+	track := j.tracker(c, p.from, p.to)
+	defer track.end(ctx)
+	starting, cancel := context.WithTimeoutCause(ctx, j.fenceLimit(), errors.New("transactions that write are open for longer than the fence may last"))
+	defer cancel()
+	if err := track.start(starting); err != nil {
+		return err
+	}
+	if p.following {
+		if err := j.catchUp(ctx); err != nil {
 			return err
 		}
 	}
-	return j.behindFence(ctx, c, p, routes, r)
+	k, err := j.comparer(ctx, c, side{node: p.from}, side{node: p.to})
+	if err != nil {
+		return err
+	}
+	if r.Compared, r.CopiedAgain, err = track.approach(ctx, p, k); err != nil {
+		return err
+	}
+	faults, err := j.integrity(ctx, c, j.source, j.target)
+	if err != nil {
+		return err
+	}
+	if len(faults) > 0 {
+		return &FaultsError{j.target.Name, faults}
+	}
+	return j.behindFence(ctx, c, p, routes, track, k, r)
 }
 
-// A FaultsError is that the target is not whole.
-type FaultsError struct{ Faults []string }
+// A FaultsError is that a node is not whole.
+type FaultsError struct {
+	Node   string
+	Faults []string
+}
 
 func (e *FaultsError) Error() string {
-	return "the target is not whole, and nothing was switched:\n  " + strings.Join(e.Faults, "\n  ")
+	return e.Node + " is not whole, and nothing was switched or deleted:\n  " + strings.Join(e.Faults, "\n  ")
 }
 
 // behindFence does what must be done while nobody writes the range.
-func (j *Job) behindFence(ctx context.Context, c *Catalog, p passage, routes Routes, r *CutoverResult) (err error) {
-	limit := orDefault(j.config.Fence.Std(), defaultFence)
+func (j *Job) behindFence(ctx context.Context, c *Catalog, p passage, routes Routes, track *tracker, k *comparer, r *CutoverResult) (err error) {
+	limit := j.fenceLimit()
 	fenced, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the fence has lasted for its limit of %v: raise shard.fence", limit))
 	defer cancel()
+	j.say("raising the fence on %s", p.from.Name)
 	held, err := j.fence(c, p.from, p.to.Name).raise(fenced)
 	if err != nil {
-		return errors.Join(err, j.abort(ctx, c, p))
+		return j.aborted(ctx, c, p, err)
 	}
 	defer held.release()
 	j.say("the fence is up on %s", p.from.Name)
-	switched, err := j.switchOver(fenced, c, p, routes, held, r)
+	switched, err := j.switchOver(fenced, c, p, routes, held, track, k, r)
 	if err != nil && !switched {
 		held.release()
-		return errors.Join(fmt.Errorf("the fence is lifted, and %s has the organisations as before: %w", p.from.Name, err), j.abort(ctx, c, p))
+		return j.aborted(ctx, c, p, err)
 	}
 	if err != nil {
 		return err
@@ -176,37 +211,47 @@ func (j *Job) behindFence(ctx context.Context, c *Catalog, p passage, routes Rou
 	return j.settle(ctx, c, p, routes, r, seconds)
 }
 
+func (j *Job) fenceLimit() time.Duration { return orDefault(j.config.Fence.Std(), defaultFence) }
+
+// aborted aborts, and says what came of it and why it was.
+func (j *Job) aborted(ctx context.Context, c *Catalog, p passage, why error) error {
+	if err := j.abort(ctx, c, p); err != nil {
+		return fmt.Errorf("the cut-over failed, and whether the fence of %s is lifted is not known: run the command again: %w", p.from.Name, errors.Join(why, err))
+	}
+	return fmt.Errorf("the fence is lifted, and %s has the organisations as before: %w", p.from.Name, why)
+}
+
 // switchOver makes both sides equal and switches the routing. switched is that it
 // is, or may be.
-func (j *Job) switchOver(ctx context.Context, c *Catalog, p passage, routes Routes, held *heldFence, r *CutoverResult) (switched bool, err error) {
-	if r.Phase == Following {
+func (j *Job) switchOver(ctx context.Context, c *Catalog, p passage, routes Routes, held *heldFence, track *tracker, k *comparer, r *CutoverResult) (switched bool, err error) {
+	if p.following {
 		if err := j.catchUp(ctx); err != nil {
 			return false, err
 		}
 	}
 	var copied int64
-	r.Checked, copied, err = j.equalise(ctx, c, p)
+	r.Checked, copied, err = j.equalise(ctx, c, p, track, k)
 	if r.CopiedAgain += copied; err != nil {
 		return false, err
 	}
 	if err := j.raiseSequences(ctx, c, p.from, p.to, p.headroom); err != nil {
 		return false, err
 	}
-	if r.Phase == Following {
-		if err := j.dropReplication(ctx); err != nil {
-			return false, err
-		}
+	set := "fenced_at = " + quote(held.raised.UTC().Format(time.RFC3339Nano))
+	if p.toTarget {
+		r.Routed = routes.has(j.source.Name, c.organizations)
+		set += fmt.Sprintf(", routed = %t", r.Routed)
 	}
-	if err := j.target.with(ctx, func(conn *pgx.Conn) error { return j.setPhase(ctx, conn, p.closing, "") }); err != nil {
+	if err := j.target.with(ctx, func(conn *pgx.Conn) error { return j.setPhase(ctx, conn, p.closing, set) }); err != nil {
 		return false, err
 	}
 	if err := held.close(ctx); err != nil {
 		return false, err
 	}
-	if err := j.fence(c, p.to, p.from.Name).lift(ctx); err != nil {
+	if err := j.fence(c, p.to, p.from.Name).open(ctx); err != nil {
 		return false, err
 	}
-	writeErr := j.opts.Routing.Write(ctx, routes.with(j.target.Name, c.organizations, p.toTarget))
+	writeErr := j.opts.Routing.Write(ctx, routes.moved(p.from.Name, p.to.Name, c.organizations, p.toTarget || r.Routed))
 	if writeErr == nil {
 		return true, nil
 	}
@@ -223,24 +268,47 @@ func (j *Job) switchOver(ctx context.Context, c *Catalog, p passage, routes Rout
 	return false, writeErr
 }
 
-// equalise makes both sides equal, and proves it.
-func (j *Job) equalise(ctx context.Context, c *Catalog, p passage) (*Verification, int64, error) {
+// equalise makes both sides equal behind the fence, and proves it of all that was
+// written since they were compared.
+func (j *Job) equalise(ctx context.Context, c *Catalog, p passage, track *tracker, k *comparer) (*Verification, int64, error) {
 	began := j.opts.Now()
 	v := &Verification{}
-	k, err := j.comparer(ctx, c, side{node: p.from}, side{node: p.to})
+	rows, err := track.take(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
-	copied, err := j.repair(ctx, k, c.owned(), v)
+	copied, err := j.repair(ctx, k, c.owned(), track.comparing(k, rows), func(r tableComparison) error {
+		v.Tables = append(v.Tables, r.verification())
+		return nil
+	})
 	if err != nil {
 		return nil, 0, err
+	}
+	v.ChecksumSeconds = j.opts.Now().Sub(began).Seconds()
+	// Rows that were written may refer to shared ones that did not come.
+	if err := p.to.with(ctx, func(conn *pgx.Conn) (err error) {
+		v.Faults, err = orphans(ctx, conn, c, func(t *Table) string {
+			switch {
+			case track.whole[t]:
+				return "true"
+			case rows[t] == 0:
+				return "false"
+			}
+			return track.touched(t)
+		})
+		return err
+	}); err != nil {
+		return nil, copied, err
+	}
+	if len(v.Faults) > 0 {
+		return v, copied, &FaultsError{p.to.Name, v.Faults}
 	}
 	v.Seconds = j.opts.Now().Sub(began).Seconds()
-	v.ChecksumSeconds = v.Seconds
+	v.IntegritySeconds = v.Seconds - v.ChecksumSeconds
 	for _, t := range v.Tables {
 		v.Rows += t.Source
 		if t.Differing > 0 {
-			return v, copied, fmt.Errorf("%s differs in %d of %d buckets after its rows were copied again: is someone writing past the fence?", t.Table, t.Differing, t.Buckets)
+			return v, copied, fmt.Errorf("%s differs in %d of %d parts after its rows were copied again: is someone writing past the fence?", t.Table, t.Differing, t.Buckets)
 		}
 	}
 	v.Equal = true
@@ -250,28 +318,51 @@ func (j *Job) equalise(ctx context.Context, c *Catalog, p passage) (*Verificatio
 // settle writes down that the passage is done.
 func (j *Job) settle(ctx context.Context, c *Catalog, p passage, routes Routes, r *CutoverResult, seconds float64) error {
 	r.Epoch = routes.Epoch
-	if err := j.fence(c, p.to, p.from.Name).lift(ctx); err != nil {
+	if err := j.fence(c, p.to, p.from.Name).open(ctx); err != nil {
 		return err
 	}
-	return j.target.with(ctx, func(conn *pgx.Conn) error {
-		set := fmt.Sprintf("fence_seconds = %g, cut_at = now(), verified_at = NULL", seconds)
-		if !p.toTarget {
-			set = fmt.Sprintf("fence_seconds = %g, cut_at = NULL, verified_at = NULL", seconds)
+	if err := j.target.with(ctx, func(conn *pgx.Conn) error {
+		cut := map[bool]string{true: "now()", false: "NULL"}[p.toTarget]
+		return j.setPhase(ctx, conn, p.done, fmt.Sprintf("fence_seconds = %g, cut_at = %s, verified_at = NULL", seconds, cut))
+	}); err != nil {
+		return err
+	}
+	j.tidyUp(ctx, c, p)
+	return nil
+}
+
+// tidyTimeout bounds taking things away that do no harm: it needs locks that other
+// sessions may hold for long.
+const tidyTimeout = 5 * time.Second
+
+// tidyUp takes away what a passage that is done needs no more. What can't be yet
+// is told; the same command takes it away later, and so do the next ones.
+func (j *Job) tidyUp(ctx context.Context, c *Catalog, p passage) {
+	things := []func(context.Context) error{j.fence(c, p.to, p.from.Name).lift}
+	if p.toTarget {
+		things = append(things, j.dropReplication)
+	} else {
+		things = append(things, recorder{j, c}.remove)
+	}
+	for _, take := range slices.Backward(things) {
+		bounded, cancel := context.WithTimeoutCause(ctx, tidyTimeout, errors.New("other sessions hold its tables"))
+		if err := take(bounded); err != nil {
+			j.say("what has served its time could not be taken away: run the command again later: %v", err)
 		}
-		return j.setPhase(ctx, conn, p.done, set)
-	})
+		cancel()
+	}
 }
 
 // abort lets from take writes again and to none, on a context of its own.
 func (j *Job) abort(ctx context.Context, c *Catalog, p passage) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
-	err := j.fence(c, p.to, p.from.Name).shut(ctx)
-	err = errors.Join(err, j.fence(c, p.from, p.to.Name).lift(ctx))
-	return errors.Join(err, j.target.with(ctx, func(conn *pgx.Conn) error {
+	from := j.fence(c, p.from, p.to.Name)
+	err := errors.Join(j.fence(c, p.to, p.from.Name).shut(ctx), from.open(ctx))
+	err = errors.Join(err, j.target.with(ctx, func(conn *pgx.Conn) error {
 		aborted := p.aborted
 		if p.toTarget {
-			following, err := j.following(ctx, conn)
+			following, err := j.following(ctx)
 			if err != nil {
 				return err
 			}
@@ -281,11 +372,20 @@ func (j *Job) abort(ctx context.Context, c *Catalog, p passage) error {
 		}
 		return j.setPhase(ctx, conn, aborted, "")
 	}))
+	tidy, cancel := context.WithTimeout(ctx, tidyTimeout)
+	defer cancel()
+	if liftErr := from.lift(tidy); liftErr != nil && err == nil {
+		j.say("the triggers of the fence stay, and let all pass: %v", liftErr)
+	}
+	return err
 }
 
-// following reports whether the target still follows the source's writes.
-func (j *Job) following(ctx context.Context, target *pgx.Conn) (there bool, err error) {
-	err = target.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_subscription WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()))", j.slot()).Scan(&there)
+// following reports whether the target still has a subscription to the writes of
+// the source.
+func (j *Job) following(ctx context.Context) (there bool, err error) {
+	err = j.target.with(ctx, func(target *pgx.Conn) error {
+		return target.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_subscription WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()))", j.slot()).Scan(&there)
+	})
 	if err != nil {
 		return false, fmt.Errorf("looking for the subscription: %w", err)
 	}

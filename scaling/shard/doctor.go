@@ -3,6 +3,7 @@ package shard
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -64,6 +65,25 @@ func (j *Job) Check(ctx context.Context) (faults, warnings []string, err error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	faults, err = j.faults(ctx, c)
-	return faults, c.Warnings, err
+	if faults, err = j.faults(ctx, c); err != nil {
+		return nil, nil, err
+	}
+	warnings, err = j.warnings(ctx, c)
+	return faults, warnings, err
+}
+
+// warnings says what a person should know, and a move survives.
+func (j *Job) warnings(ctx context.Context, c *Catalog) ([]string, error) {
+	warnings := slices.Clone(c.Warnings)
+	if j.config.Throttle == (Throttle{}) {
+		return warnings, nil
+	}
+	err := j.source.with(ctx, func(conn *pgx.Conn) error {
+		warning, err := throttleWarning(ctx, conn, j.source.Name)
+		if warning != "" {
+			warnings = append(warnings, warning)
+		}
+		return err
+	})
+	return warnings, err
 }

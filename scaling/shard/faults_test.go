@@ -32,6 +32,11 @@ func TestAViolatedConstraintOnTheTarget(t *testing.T) {
 	s.exec("target", "ALTER TABLE incidents DROP CONSTRAINT titled")
 	must[*MoveResult](t)(j.Move(t.Context()))
 	s.assertEqual(j)
+	// The tables were empty, whoever made them: nobody else has rows here.
+	s.exec("target", "INSERT INTO organizations VALUES (49, 'stranger')")
+	if v := must[*Verification](t)(j.Verify(t.Context())); v.Equal || !strings.Contains(v.Summary(), "1 rows of public.organizations belong to organisations that were never moved here") {
+		t.Errorf("%s", v.Summary())
+	}
 }
 
 func TestATargetThatIsOccupiedOrDiffersIsRefused(t *testing.T) {
@@ -52,10 +57,53 @@ func TestATargetThatIsOccupiedOrDiffersIsRefused(t *testing.T) {
 	}
 }
 
-// A second range goes to a shard that has one already.
-func TestTwoRangesToOneShard(t *testing.T) {
+// What was deleted on the target during the soak may go from the source. What has
+// gone from the target by itself may not, neither by a clean-up nor by going back.
+func TestTheOnlyCopyIsKept(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 40, 2_000)
+	s.exec("source", "CREATE TABLE visits (organization_id bigint NOT NULL REFERENCES organizations, at timestamptz, n int); INSERT INTO visits SELECT 1 + i % 40, '2025-01-01', i % 3 FROM generate_series(1, 200) i")
+	j := s.job(s.config(5, 20))
+	must[*MoveResult](t)(j.Move(t.Context()))
+	must[*CutoverResult](t)(j.Cutover(t.Context()))
+	s.exec("target", `SET TimeZone = 'Asia/Tokyo'; DELETE FROM badges WHERE id % 7 = 0; UPDATE badges SET id = -id WHERE id % 5 = 0; DELETE FROM visits WHERE n = 1; UPDATE visits SET n = 7, at = now() WHERE n = 2;
+		UPDATE incidents SET title = 'changed'; UPDATE audit SET day = day + 100 WHERE org = 7; INSERT INTO badges VALUES (1000000, 30, 'new')`)
+	c := must[*Catalog](t)(j.catalog(t.Context()))
+	if err := j.lost(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	incidents := s.count("source", "SELECT count(*) FROM incidents")
+	s.exec("target", "TRUNCATE incidents; SET session_replication_role = replica; DELETE FROM visits WHERE organization_id = 9")
+	for name, phase := range map[string]func() error{
+		"cleanup": func() error { _, err := j.Cleanup(t.Context()); return err },
+		"back":    func() error { _, err := j.Back(t.Context()); return err },
+	} {
+		err := phase()
+		if err == nil || !strings.Contains(err.Error(), "of public.incidents are on primary alone, such as (") || !strings.Contains(err.Error(), "of public.visits") || strings.Contains(err.Error(), "badges") || strings.Contains(err.Error(), "audit") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := s.count("source", "SELECT count(*) FROM incidents"); n != incidents {
+		t.Errorf("%d incidents are left on the source of %d", n, incidents)
+	}
+	s.exec("target", "SELECT setval('users_id_seq', 30)")
+	if _, err := j.Cleanup(t.Context()); err == nil || !strings.Contains(err.Error(), "the sequence public.users_id_seq would give 31 next") {
+		t.Errorf("%v", err)
+	}
+	s.exec("target", "SELECT setval('users_id_seq', 1000000)")
+	s.exec("source", "SET session_replication_role = replica; DELETE FROM incidents WHERE organization_id BETWEEN 5 AND 20; DELETE FROM visits WHERE organization_id = 9")
+	must[*CleanupResult](t)(j.Cleanup(t.Context()))
+	if n := s.count("target", "SELECT (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'scaleproof%') + (SELECT count(*) FROM scaleproof.gone)"); n != 0 {
+		t.Errorf("%d triggers and notes were left behind", n)
+	}
+}
+
+// A second range goes to a shard that has one already, and a third to another shard
+// while the first soaks. The range of a shard goes on to another.
+func TestRangesToTwoShards(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 60, 3_000)
+	s.addTarget("second")
 	first := s.job(s.config(5, 20))
 	must[*MoveResult](t)(first.Move(t.Context()))
 	must[*CutoverResult](t)(first.Cutover(t.Context()))
@@ -67,8 +115,8 @@ func TestTwoRangesToOneShard(t *testing.T) {
 	if r := must[*CutoverResult](t)(second.Cutover(t.Context())); r.Epoch != 2 {
 		t.Errorf("epoch %d", r.Epoch)
 	}
-	routes := must[Routes](t)(second.opts.Routing.Read(t.Context()))
-	if len(routes.Shards["target"]) != 2 {
+	read := func() Routes { return must[Routes](t)(first.opts.Routing.Read(t.Context())) }
+	if routes := read(); len(routes.Shards["target"]) != 2 {
 		t.Errorf("%+v", routes)
 	}
 	s.assertEqual(first)
@@ -79,7 +127,155 @@ func TestTwoRangesToOneShard(t *testing.T) {
 	if n := s.count("target", "SELECT count(*) FROM organizations"); n != 16 {
 		t.Errorf("%d organisations are on the target, want those of the first move", n)
 	}
+	// The other shard is empty: its tables are made from a source that is fenced.
+	c = s.config(41, 50)
+	c.Name, c.Target = "third", "second"
+	third := s.job(c)
+	must[*MoveResult](t)(third.Move(t.Context()))
+	must[*CutoverResult](t)(third.Cutover(t.Context()))
+	s.assertEqual(third)
 	must[*CleanupResult](t)(first.Cleanup(t.Context()))
+	c = s.config(5, 20)
+	c.Name, c.Source, c.Target, c.Tables = "onwards", "target", "second", c.Tables[:2] // what was omitted is not there
+	onwards := s.job(c)
+	must[*MoveResult](t)(onwards.Move(t.Context()))
+	for range 2 {
+		must[*CutoverResult](t)(onwards.Cutover(t.Context()))
+		if routes := read(); len(routes.Shards["target"]) != 0 || !routes.has("second", c.Organizations) {
+			t.Errorf("after a move from shard to shard: %+v", routes)
+		}
+		must[*CutoverResult](t)(onwards.Back(t.Context()))
+		if routes := read(); !routes.has("target", c.Organizations) || routes.has("second", c.Organizations) {
+			t.Errorf("after going back to a shard: %+v", routes)
+		}
+	}
+	if err := onwards.Abandon(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.Name, c.Organizations.To = "part", "10"
+	part := s.job(c)
+	must[*MoveResult](t)(part.Move(t.Context()))
+	if _, err := part.Cutover(t.Context()); err == nil || !strings.Contains(err.Error(), "an entry of their own") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A row that refers to a shared one which came after the copy is no orphan on the
+// target: the cut-over waits for who brings it.
+func TestASharedRowThatCameLater(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 20, 500)
+	j := s.job(s.config(5, 9))
+	must[*MoveResult](t)(j.Move(t.Context()))
+	s.exec("source", "INSERT INTO countries VALUES ('at', 'Austria'); UPDATE organizations SET country = 'at' WHERE id = 7")
+	refused := func() {
+		t.Helper()
+		_, err := j.Cutover(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "1 rows of public.organizations refer by organizations_country_fkey to rows of public.countries that are not there, which is shared by all") {
+			t.Fatalf("%v", err)
+		}
+		s.exec("source", "UPDATE organizations SET name = name || '!' WHERE id = 7")
+	}
+	refused()
+	s.exec("source", "UPDATE organizations SET country = 'de' WHERE id = 7")
+	s.onEvent(j, "raising the fence", func() { s.exec("source", "UPDATE organizations SET country = 'at' WHERE id = 7") })
+	refused()
+	s.exec("target", "INSERT INTO countries VALUES ('at', 'Austria')")
+	must[*CutoverResult](t)(j.Cutover(t.Context()))
+	s.assertEqual(j)
+}
+
+// onEvent runs f once, when the job says something.
+func (s *stage) onEvent(j *Job, says string, f func()) {
+	say, done := j.opts.OnEvent, false
+	j.opts.OnEvent = func(text string) {
+		if say(text); strings.Contains(text, says) && !done {
+			done = true
+			f()
+		}
+	}
+}
+
+// The fence compares what was written since both sides were compared, however it was
+// written, and not all.
+func TestWhatIsWrittenBeforeTheFence(t *testing.T) {
+	const any = `INSERT INTO audit VALUES (7, '2031-01-01', 1); DELETE FROM audit WHERE org = 8; UPDATE audit SET day = day + 1000 WHERE org = 9;
+		UPDATE incidents SET title = 'changed' WHERE organization_id = 9; UPDATE incidents SET created_at = created_at + interval '1 year' WHERE organization_id = 7 AND created_at < '2024-12-01';
+		UPDATE teams SET organization_id = 30 WHERE id = 50; UPDATE teams SET organization_id = 10, parent_id = NULL WHERE id = 70; UPDATE users SET email = 'new@elsewhere.org' WHERE id = 41;`
+	for mode, writes := range map[Mode]string{
+		Online: any,
+		// Badges come, go and change hands by the users that they refer to.
+		Fenced: any + `DELETE FROM incidents WHERE organization_id IN (10, 12, 31); DELETE FROM users WHERE organization_id = 12;
+		UPDATE users SET organization_id = 30, team_id = 30 WHERE organization_id = 10; UPDATE users SET organization_id = 11, team_id = 11 WHERE organization_id = 31;
+		INSERT INTO badges VALUES (1000, 31, 'new'); UPDATE badges SET user_id = 32 WHERE id = 33`,
+	} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, 40, 4_000)
+			s.exec("source", "ALTER TABLE badges DROP CONSTRAINT badges_user_id_fkey, ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE CASCADE")
+			if mode == Online {
+				s.exec("source", "DROP TABLE badges")
+			}
+			c := s.config(5, 20)
+			c.Mode = mode
+			j := s.job(c)
+			must[*MoveResult](t)(j.Move(t.Context()))
+			s.onEvent(j, "raising the fence on primary", func() { s.exec("source", writes) })
+			s.onEvent(j, "raising the fence on target", func() {
+				s.exec("target", "INSERT INTO audit VALUES (13, '2031-01-01', 1); DELETE FROM audit WHERE org = 14; TRUNCATE incidents_2025; DELETE FROM incidents WHERE organization_id = 15")
+			})
+			r := must[*CutoverResult](t)(j.Cutover(t.Context()))
+			if r.Compared < 1000 || r.Checked.Rows == 0 || r.Checked.Rows > r.Compared/2 {
+				t.Errorf("%d rows were compared before the fence, and %d within", r.Compared, r.Checked.Rows)
+			}
+			s.assertEqual(j)
+			must[*CutoverResult](t)(j.Back(t.Context()))
+			s.assertEqual(j)
+			for _, node := range []string{"source", "target"} {
+				if n := s.count(node, "SELECT (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'scaleproof_touch%' OR tgname LIKE 'scaleproof_wipe%') + (SELECT count(*) FROM scaleproof.touched)"); n != 0 {
+					t.Errorf("%d triggers and notes were left on %s", n, node)
+				}
+			}
+		})
+	}
+}
+
+// Sessions that read for long keep no cut-over from its end, nor the fence up; what
+// needs their tables alone is taken away once they have ended.
+func TestALongReader(t *testing.T) {
+	t.Parallel()
+	s := newPlainStage(t, 500)
+	j := s.job(s.plainConfig(Online, 5, 20))
+	j.config.Fence = unit.Duration(15 * time.Second)
+	must[*MoveResult](t)(j.Move(t.Context()))
+	readers := map[string]*pgx.Conn{"source": s.conn("source"), "target": s.conn("target")}
+	for _, reader := range readers {
+		for _, sql := range []string{"BEGIN", "SELECT count(*) FROM incidents"} {
+			if _, err := reader.Exec(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	r := must[*CutoverResult](t)(j.Cutover(t.Context()))
+	if r.Phase != Moved || r.FenceSeconds > 15 {
+		t.Errorf("%+v", r)
+	}
+	if left := Leftovers(t.Context(), []Node{j.source, j.target}); len(left) != 0 {
+		t.Errorf("%+v", left)
+	}
+	s.exec("target", "UPDATE incidents SET state = 'goes on' WHERE organization_id = 7")
+	for _, reader := range readers {
+		if _, err := reader.Exec(t.Context(), "COMMIT"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must[*CutoverResult](t)(j.Cutover(t.Context()))
+	if n := s.count("source", "SELECT count(*) FROM pg_class WHERE relreplident = 'f'"); n != 0 {
+		t.Errorf("%d replica identities are not restored", n)
+	}
+	if n := s.count("target", "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'scaleproof_fence%'"); n != 0 {
+		t.Errorf("%d triggers of the fence are left", n)
+	}
 }
 
 // An abort lifts the fence whatever made it fail, and the source goes on.
@@ -140,8 +336,8 @@ func TestALongTransactionKeepsTheFenceDown(t *testing.T) {
 // A transaction whose snapshot is older than the fence can't slip through.
 func TestAnOldSnapshotIsRefused(t *testing.T) {
 	t.Parallel()
-	s := newPlainStage(t, 500)
-	j := s.job(s.plainConfig(Fenced, 5, 20))
+	s := newStage(t, 40, 500)
+	j := s.job(s.config(5, 20))
 	must[*MoveResult](t)(j.Move(t.Context()))
 	old := s.conn("source")
 	if _, err := old.Exec(t.Context(), "BEGIN ISOLATION LEVEL REPEATABLE READ"); err != nil {
@@ -152,10 +348,10 @@ func TestAnOldSnapshotIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	must[*CutoverResult](t)(j.Cutover(t.Context()))
-	if _, err := old.Exec(t.Context(), "UPDATE incidents SET state = 'late' WHERE organization_id = 7"); err == nil {
+	if _, err := old.Exec(t.Context(), "UPDATE incidents SET title = 'late' WHERE organization_id = 7"); err == nil {
 		t.Error("a transaction with an old snapshot wrote to a closed range")
 	}
-	for _, sql := range []string{"TRUNCATE incidents", "UPDATE incidents SET organization_id = 7 WHERE organization_id = 30", "DELETE FROM users WHERE organization_id = 7"} {
+	for _, sql := range []string{"TRUNCATE incidents", "TRUNCATE incidents_2024", "UPDATE incidents SET organization_id = 7 WHERE organization_id = 30", "DELETE FROM users WHERE organization_id = 7"} {
 		if err := s.try("source", sql); err == nil || !strings.Contains(err.Error(), "5-20 are on target") {
 			t.Errorf("%s: %v", sql, err)
 		}

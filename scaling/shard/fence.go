@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"strings"
 	"time"
 
@@ -57,23 +58,40 @@ BEGIN
 END $$`
 
 // triggerFunction is the function of a table's trigger.
-func (f *fence) triggerFunction(name string, t *Table) string {
-	mine := func(row string) string { return strings.ReplaceAll(f.catalog.where(t, row), "$", "") }
-	return fmt.Sprintf(`
-CREATE OR REPLACE FUNCTION scaleproof.%s() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $fence$
+func (f *fence) triggerFunction(t *Table) string {
+	mine := func(row string) string { return f.catalog.where(t, row) }
+	return "CREATE OR REPLACE FUNCTION " + f.job.function("fence", t) + `() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS ` + dollarQuote(fmt.Sprintf(`
 DECLARE mine boolean := false;
 BEGIN
 	IF TG_OP = 'TRUNCATE' THEN
-		PERFORM scaleproof.refuse(%[2]s, %[3]d);
+		PERFORM scaleproof.refuse(%[1]s, %[2]d);
 		RETURN NULL;
 	END IF;
-	IF TG_OP <> 'INSERT' THEN mine := %[4]s; END IF;
-	IF mine IS NOT TRUE AND TG_OP <> 'DELETE' THEN mine := %[5]s; END IF;
-	IF mine THEN PERFORM scaleproof.refuse(%[2]s, %[3]d); END IF;
+	IF TG_OP <> 'INSERT' THEN mine := %[3]s; END IF;
+	IF mine IS NOT TRUE AND TG_OP <> 'DELETE' THEN mine := %[4]s; END IF;
+	IF mine THEN PERFORM scaleproof.refuse(%[1]s, %[2]d); END IF;
 	IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
 	RETURN NEW;
-END $fence$`, name, quote(f.job.config.Name), f.key(), mine("OLD"), mine("NEW"))
+END `, quote(f.job.config.Name), f.key(), mine("OLD"), mine("NEW")))
+}
+
+// dollarQuote quotes a function's body by a tag that does not occur in it: names
+// and keys may have any characters.
+func dollarQuote(body string) string {
+	tag := "$body$"
+	for i := 0; strings.Contains(body, tag); i++ {
+		tag = fmt.Sprintf("$body%d$", i)
+	}
+	return tag + body + tag
+}
+
+// function names the function of a table's trigger: by the table, since its place
+// among others changes as tables come and go.
+func (j *Job) function(what string, t *Table) string {
+	h := fnv.New32a()
+	h.Write([]byte(t.String()))
+	return ident("scaleproof", fmt.Sprintf("%s_%s_%08x", what, j.config.Name, h.Sum32()))
 }
 
 func (f *fence) key() int64 { return f.job.lockKey("fence") }
@@ -84,26 +102,42 @@ func (f *fence) bulkTrigger() string { return "scaleproof_empty_" + f.job.config
 // install makes the triggers where they are not there, table by table, each of
 // which waits until its writers have ended.
 func (f *fence) install(ctx context.Context, conn *pgx.Conn) error {
-	for i, t := range f.catalog.owned() {
-		name := ident(fmt.Sprintf("fence_%s_%d", f.job.config.Name, i))
-		statements := []string{f.triggerFunction(name, t)}
-		for trigger, when := range map[string]string{
-			f.rowTrigger():  "BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW",
-			f.bulkTrigger(): "BEFORE TRUNCATE ON %s FOR EACH STATEMENT",
-		} {
-			var there bool
-			if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = $1::text::regclass AND tgname = $2)", t.sql(), trigger).Scan(&there); err != nil {
-				return fmt.Errorf("looking for the fence of %s: %w", t, err)
+	for _, t := range f.catalog.owned() {
+		statements := []string{f.triggerFunction(t)}
+		execute := " EXECUTE FUNCTION " + f.job.function("fence", t) + "()"
+		triggers := [][3]string{{t.sql(), f.rowTrigger(), "BEFORE INSERT OR UPDATE OR DELETE ON " + t.sql() + " FOR EACH ROW" + execute}}
+		emptied, err := t.relations(ctx, conn)
+		if err != nil {
+			return err
+		}
+		for _, name := range emptied {
+			triggers = append(triggers, [3]string{name, f.bulkTrigger(), "BEFORE TRUNCATE ON " + name + " FOR EACH STATEMENT" + execute})
+		}
+		for _, trigger := range triggers {
+			make, err := triggerSQL(ctx, conn, trigger[0], trigger[1], trigger[2])
+			if err != nil {
+				return err
 			}
-			if !there {
-				statements = append(statements, "CREATE TRIGGER "+ident(trigger)+" "+fmt.Sprintf(when, t.sql())+" EXECUTE FUNCTION scaleproof."+name+"()")
-			}
+			statements = append(statements, make...)
 		}
 		if err := patiently(ctx, conn, statements...); err != nil {
 			return fmt.Errorf("fencing %s on %s: %w", t, f.node.Name, err)
 		}
 	}
 	return nil
+}
+
+// triggerSQL makes a trigger where it is not there: one that is would have to wait
+// for readers to be made again.
+func triggerSQL(ctx context.Context, conn *pgx.Conn, table, trigger, does string) ([]string, error) {
+	var there bool
+	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = $1::text::regclass AND tgname = $2)", table, trigger).Scan(&there); err != nil {
+		return nil, fmt.Errorf("looking for the trigger %s of %s: %w", trigger, table, err)
+	}
+	if there {
+		return nil, nil
+	}
+	return []string{"CREATE TRIGGER " + ident(trigger) + " " + does}, nil
 }
 
 // patiently runs statements in one transaction, and again while they can't get
@@ -156,8 +190,8 @@ func (f *fence) shut(ctx context.Context) error {
 // closed reports whether the fence is closed.
 func (f *fence) closed(ctx context.Context) (closed bool, err error) {
 	err = f.node.with(ctx, func(conn *pgx.Conn) error {
-		var there bool
-		if err := conn.QueryRow(ctx, "SELECT to_regclass('scaleproof.fence') IS NOT NULL").Scan(&there); err != nil || !there {
+		there, err := exists(ctx, conn, "scaleproof.fence")
+		if err != nil || !there {
 			return err
 		}
 		return conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM scaleproof.fence WHERE move = $1 AND state = 'closed')", f.job.config.Name).Scan(&closed)
@@ -168,25 +202,52 @@ func (f *fence) closed(ctx context.Context) (closed bool, err error) {
 	return closed, nil
 }
 
-// lift takes the fence away: writes pass once its state says so, and then the
-// triggers go.
-func (f *fence) lift(ctx context.Context) error {
+// open lets writes pass. The triggers stay.
+func (f *fence) open(ctx context.Context) error {
 	return f.node.with(ctx, func(conn *pgx.Conn) error {
-		var there bool
-		if err := conn.QueryRow(ctx, "SELECT to_regclass('scaleproof.fence') IS NOT NULL").Scan(&there); err != nil || !there {
+		there, err := exists(ctx, conn, "scaleproof.fence")
+		if err != nil || !there {
 			return err
 		}
 		if _, err := conn.Exec(ctx, "UPDATE scaleproof.fence SET state = 'open' WHERE move = $1", f.job.config.Name); err != nil {
 			return fmt.Errorf("opening the fence of %s: %w", f.node.Name, err)
 		}
-		for i, t := range f.catalog.owned() {
-			if err := patiently(ctx, conn,
-				"DROP TRIGGER IF EXISTS "+ident(f.rowTrigger())+" ON "+t.sql(), "DROP TRIGGER IF EXISTS "+ident(f.bulkTrigger())+" ON "+t.sql(),
-				"DROP FUNCTION IF EXISTS scaleproof."+ident(fmt.Sprintf("fence_%s_%d", f.job.config.Name, i))+"()"); err != nil {
+		return nil
+	})
+}
+
+// lift opens the fence and takes its triggers away, for which it waits until
+// nobody reads the tables.
+func (f *fence) lift(ctx context.Context) error {
+	if err := f.open(ctx); err != nil {
+		return err
+	}
+	return f.node.with(ctx, func(conn *pgx.Conn) error {
+		there, err := exists(ctx, conn, "scaleproof.fence")
+		if err != nil || !there {
+			return err
+		}
+		for _, t := range f.catalog.owned() {
+			on, err := exists(ctx, conn, t.sql())
+			if err != nil {
+				return err
+			}
+			if !on {
+				continue // the target's tables were never made
+			}
+			statements := []string{"DROP TRIGGER IF EXISTS " + ident(f.rowTrigger()) + " ON " + t.sql()}
+			emptied, err := t.relations(ctx, conn)
+			if err != nil {
+				return err
+			}
+			for _, name := range emptied {
+				statements = append(statements, "DROP TRIGGER IF EXISTS "+ident(f.bulkTrigger())+" ON "+name)
+			}
+			if err := patiently(ctx, conn, append(statements, "DROP FUNCTION IF EXISTS "+f.job.function("fence", t)+"()")...); err != nil {
 				return fmt.Errorf("taking the fence of %s away: %w", t, err)
 			}
 		}
-		_, err := conn.Exec(ctx, "DELETE FROM scaleproof.fence WHERE move = $1", f.job.config.Name)
+		_, err = conn.Exec(ctx, "DELETE FROM scaleproof.fence WHERE move = $1", f.job.config.Name)
 		return err
 	})
 }

@@ -11,8 +11,12 @@ import (
 )
 
 // orphans counts the rows that refer to none: a constraint that says validated
-// has not seen those that came by replication or by this copy.
-func orphans(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) {
+// has not seen those that came by replication or by this copy. Rows of others are
+// none of the move's business; those of a table that reaches organisations by a key
+// can't be told from them where that key leads nowhere.
+//
+// only is the condition on the rows t of a table; nil: all.
+func orphans(ctx context.Context, conn *pgx.Conn, c *Catalog, only func(*Table) string) ([]string, error) {
 	var faults []string
 	for _, t := range c.moved() {
 		for _, f := range t.ForeignKeys {
@@ -22,32 +26,43 @@ func orphans(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) 
 				match[i] = "r." + ident(f.ToColumns[i]) + " = t." + ident(column)
 				set[i] = "t." + ident(column) + " IS NOT NULL"
 			}
+			if only != nil {
+				set = append(set, only(t))
+			}
+			if t.Class != ByKey {
+				set = append(set, c.where(t, "t"))
+			}
 			var n int64
 			err := conn.QueryRow(ctx, fmt.Sprintf("SELECT count(*) FROM %s t WHERE %s AND NOT EXISTS (SELECT FROM %s r WHERE %s)",
 				t.from(), strings.Join(set, " AND "), to.from(), strings.Join(match, " AND "))).Scan(&n)
 			if err != nil {
 				return nil, fmt.Errorf("looking for orphans in %s: %w", t, err)
 			}
-			if n > 0 {
-				faults = append(faults, fmt.Sprintf("%d rows of %s refer by %s to rows of %s that are not there", n, t, f.Name, f.To))
+			if n == 0 {
+				continue
 			}
+			fault := fmt.Sprintf("%d rows of %s refer by %s to rows of %s that are not there", n, t, f.Name, f.To)
+			if to.Class == Reference {
+				fault += ", which is shared by all: bring its new rows"
+			}
+			faults = append(faults, fault)
 		}
 	}
 	return faults, nil
 }
 
 // outOfRange counts the rows of the target that belong to none of the moves that
-// its ledger knows, where its tables were made by a move: then nobody else has
-// put rows there.
+// its ledger knows, where its tables were empty before the first: then nobody else
+// has put rows there.
 func outOfRange(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) {
-	var ledger bool
-	if err := conn.QueryRow(ctx, "SELECT to_regclass('scaleproof.move') IS NOT NULL").Scan(&ledger); err != nil || !ledger {
+	ledger, err := exists(ctx, conn, "scaleproof.move")
+	if err != nil || !ledger {
 		return nil, err
 	}
 	var all []byte
-	var made bool
-	err := conn.QueryRow(ctx, "SELECT coalesce(jsonb_agg(predicates), '[]'), coalesce(bool_or(schema_made), false) FROM scaleproof.move").Scan(&all, &made)
-	if err != nil || !made {
+	var empty bool
+	err = conn.QueryRow(ctx, "SELECT coalesce(jsonb_agg(predicates), '[]'), coalesce(bool_or(empty), false) FROM scaleproof.move").Scan(&all, &empty)
+	if err != nil || !empty {
 		return nil, err
 	}
 	var moves []map[string]string
@@ -83,9 +98,13 @@ WHERE indrelid = ANY($1::text[]::regclass[]) AND NOT (indisvalid AND indisready)
 func invalidObjects(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) {
 	rows, err := conn.Query(ctx, invalidSQL, c.names())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading constraints and indexes: %w", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
+	faults, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("reading constraints and indexes: %w", err)
+	}
+	return faults, nil
 }
 
 func (c *Catalog) names() []string {

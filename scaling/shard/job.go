@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -72,6 +73,8 @@ func (j *Job) catalogOf(ctx context.Context, conn *pgx.Conn) (*Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
+	schema, name := j.config.RoutingTable()
+	tables = slices.DeleteFunc(tables, func(t *Table) bool { return t.Schema == schema && t.Name == name })
 	if len(tables) == 0 {
 		return nil, errNoTables
 	}

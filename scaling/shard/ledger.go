@@ -42,8 +42,14 @@ type State struct {
 	StartedAt     *time.Time `json:"started_at,omitempty"`
 	CutAt         *time.Time `json:"cut_at,omitempty"`
 	VerifiedAt    *time.Time `json:"verified_at,omitempty"` // since the cut-over
-	// FenceSeconds is how long writes of the range were refused at the cut-over.
+	// FenceSeconds is how long writes of the range were refused at the cut-over; of
+	// one whose process was killed, at most.
 	FenceSeconds float64 `json:"fence_seconds,omitempty"`
+	// FencedAt is from when on the last fence refused writes.
+	FencedAt *time.Time `json:"fenced_at,omitempty"`
+	// Routed is that the routing named the source as the one that had the range,
+	// before the cut-over.
+	Routed bool `json:"routed,omitempty"`
 }
 
 // ledgerDDL makes the ledger. It may run again.
@@ -51,13 +57,18 @@ const ledgerDDL = `
 CREATE SCHEMA IF NOT EXISTS scaleproof;
 CREATE TABLE IF NOT EXISTS scaleproof.move (
 	name text PRIMARY KEY, phase text NOT NULL, organizations text NOT NULL, predicates jsonb NOT NULL DEFAULT '{}', mode text NOT NULL,
-	schema_made boolean NOT NULL DEFAULT false, snapshots int NOT NULL DEFAULT 0, started_at timestamptz NOT NULL DEFAULT now(),
-	cut_at timestamptz, verified_at timestamptz, fence_seconds float8 NOT NULL DEFAULT 0);
+	schema_made boolean NOT NULL DEFAULT false, empty boolean NOT NULL DEFAULT false, snapshots int NOT NULL DEFAULT 0, started_at timestamptz NOT NULL DEFAULT now(),
+	cut_at timestamptz, verified_at timestamptz, fence_seconds float8 NOT NULL DEFAULT 0,
+	fenced_at timestamptz, routed boolean NOT NULL DEFAULT false);
 CREATE TABLE IF NOT EXISTS scaleproof.chunk (
 	move text NOT NULL, tbl text NOT NULL, chunk int NOT NULL, leaf text NOT NULL, condition text NOT NULL,
 	estimate float8 NOT NULL, rows bigint, done_at timestamptz, PRIMARY KEY (move, tbl, chunk));
 CREATE TABLE IF NOT EXISTS scaleproof.entry (
 	move text NOT NULL, entry text NOT NULL, PRIMARY KEY (move, entry));
+CREATE TABLE IF NOT EXISTS scaleproof.gone (
+	move text NOT NULL, tbl text NOT NULL, key text[] NOT NULL);
+CREATE TABLE IF NOT EXISTS scaleproof.touched (
+	move text NOT NULL, tbl text NOT NULL, key text[], crosses boolean NOT NULL);
 CREATE TABLE IF NOT EXISTS scaleproof.setting (
 	move text NOT NULL, statement text NOT NULL, PRIMARY KEY (move, statement));
 CREATE TABLE IF NOT EXISTS scaleproof.fence (
@@ -77,7 +88,7 @@ func makeLedger(ctx context.Context, conn *pgx.Conn) error {
 }
 
 const stateSQL = `
-SELECT name, phase, organizations, mode, schema_made, snapshots, started_at, cut_at, verified_at, fence_seconds,
+SELECT name, phase, organizations, mode, schema_made, snapshots, started_at, cut_at, verified_at, fence_seconds, fenced_at, routed,
 	(SELECT coalesce(sum(greatest(rows, 0)), 0)::bigint FROM scaleproof.chunk c WHERE c.move = m.name),
 	(SELECT count(done_at) FROM scaleproof.chunk c WHERE c.move = m.name), (SELECT count(*) FROM scaleproof.chunk c WHERE c.move = m.name)
 FROM scaleproof.move m WHERE name = $1`
@@ -87,7 +98,7 @@ FROM scaleproof.move m WHERE name = $1`
 func readState(ctx context.Context, conn *pgx.Conn, name string) (State, error) {
 	s := State{}
 	err := conn.QueryRow(ctx, stateSQL, name).Scan(&s.Name, &s.Phase, &s.Organizations, &s.Mode, &s.SchemaMade, &s.Snapshots,
-		&s.StartedAt, &s.CutAt, &s.VerifiedAt, &s.FenceSeconds, &s.Rows, &s.ChunksDone, &s.Chunks)
+		&s.StartedAt, &s.CutAt, &s.VerifiedAt, &s.FenceSeconds, &s.FencedAt, &s.Routed, &s.Rows, &s.ChunksDone, &s.Chunks)
 	var fault *pgconn.PgError
 	switch {
 	case errors.Is(err, pgx.ErrNoRows), errors.As(err, &fault) && (fault.Code == "42P01" || fault.Code == "3F000"): // no such table, or schema
@@ -155,8 +166,12 @@ func (j *Job) begin(ctx context.Context, conn *pgx.Conn, c *Catalog) (State, err
 		if err != nil {
 			return s, fmt.Errorf("writing the ledger: %w", err)
 		}
-		if _, err := conn.Exec(ctx, "INSERT INTO scaleproof.move (name, phase, organizations, predicates, mode) VALUES ($1, $2, $3, $4, $5)",
-			j.config.Name, string(Copying), c.organizations.String(), string(predicates), string(j.config.mode())); err != nil {
+		empty, err := emptyTables(ctx, conn, c)
+		if err != nil {
+			return s, err
+		}
+		if _, err := conn.Exec(ctx, "INSERT INTO scaleproof.move (name, phase, organizations, predicates, mode, empty) VALUES ($1, $2, $3, $4, $5, $6)",
+			j.config.Name, string(Copying), c.organizations.String(), string(predicates), string(j.config.mode()), empty); err != nil {
 			return s, fmt.Errorf("writing the ledger: %w", err)
 		}
 		return readState(ctx, conn, j.config.Name)
@@ -166,6 +181,24 @@ func (j *Job) begin(ctx context.Context, conn *pgx.Conn, c *Catalog) (State, err
 			j.target.Name, s.Name, s.Organizations, s.Mode, c.organizations, j.config.mode())
 	}
 	return s, nil
+}
+
+// emptyTables reports whether a target had nobody's rows before a move.
+func emptyTables(ctx context.Context, conn *pgx.Conn, c *Catalog) (bool, error) {
+	for _, t := range c.owned() {
+		there, err := exists(ctx, conn, t.sql())
+		if err != nil {
+			return false, err
+		}
+		var filled bool
+		if there {
+			err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+t.from()+")").Scan(&filled)
+		}
+		if err != nil || filled {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // predicates are the conditions of each table's rows, which stay in the ledger to

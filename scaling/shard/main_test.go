@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) int {
 	server, err := testpg.Start(context.Background(), testpg.Options{
 		BinDir:   os.Getenv("SCALEPROOF_POSTGRES_BIN"),
-		Settings: map[string]string{"wal_level": "logical", "max_replication_slots": "20", "max_wal_senders": "20", "max_logical_replication_workers": "10", "max_worker_processes": "20", "wal_receiver_status_interval": "1"},
+		Settings: map[string]string{"wal_level": "logical", "max_replication_slots": "20", "max_wal_senders": "20", "max_logical_replication_workers": "10", "max_worker_processes": "20", "wal_receiver_status_interval": "1", "wal_retrieve_retry_interval": "200"},
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -47,8 +47,11 @@ const schemaSQL = `
 CREATE TYPE severity AS ENUM ('low', 'high');
 CREATE TABLE countries (code text PRIMARY KEY, name text NOT NULL);
 INSERT INTO countries VALUES ('de', 'Germany'), ('fr', 'France');
+CREATE SEQUENCE refs;
+CREATE SEQUENCE tickets START 77;
 CREATE TABLE organizations (id bigserial PRIMARY KEY, name text NOT NULL, country text NOT NULL REFERENCES countries);
-CREATE TABLE teams (id bigserial PRIMARY KEY, organization_id bigint NOT NULL REFERENCES organizations, parent_id bigint REFERENCES teams, name text NOT NULL);
+CREATE TABLE teams (id bigserial PRIMARY KEY, organization_id bigint NOT NULL REFERENCES organizations, parent_id bigint REFERENCES teams, name text NOT NULL,
+	ref text NOT NULL DEFAULT 'T-' || nextval('refs'));
 CREATE TABLE users (id bigserial PRIMARY KEY, organization_id bigint NOT NULL REFERENCES organizations, team_id bigint NOT NULL REFERENCES teams,
 	email text NOT NULL UNIQUE, domain text GENERATED ALWAYS AS (split_part(email, '@', 2)) STORED);
 CREATE TABLE incidents (id bigint GENERATED ALWAYS AS IDENTITY, organization_id bigint NOT NULL REFERENCES organizations, reporter_id bigint NOT NULL REFERENCES users,
@@ -57,7 +60,7 @@ CREATE TABLE incidents_2024 PARTITION OF incidents FOR VALUES FROM ('2024-01-01'
 CREATE TABLE incidents_2025 PARTITION OF incidents FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
 CREATE INDEX incidents_organization ON incidents (organization_id);
 CREATE TABLE audit (org bigint NOT NULL, day date NOT NULL, n int NOT NULL, PRIMARY KEY (org, day));
-CREATE TABLE badges (id int PRIMARY KEY, user_id bigint NOT NULL REFERENCES users, label text);
+CREATE UNLOGGED TABLE badges (id int PRIMARY KEY, user_id bigint NOT NULL REFERENCES users, label text);
 CREATE TABLE scratch (x int);
 ALTER TABLE teams ENABLE ROW LEVEL SECURITY;
 CREATE POLICY nobody ON teams USING (false);
@@ -209,8 +212,12 @@ func (s *stage) job(c Config) *Job {
 	if err := c.Validate(); err != nil {
 		s.t.Fatal(err)
 	}
+	var routing Routing = FileRouting{c.Routing.File}
+	if schema, name := c.RoutingTable(); name != "" {
+		routing = TableRouting{Node{Name: "primary", DSN: s.nodes["primary"]}, schema, name}
+	}
 	j, err := New(c, s.nodes, Options{
-		Environ: os.Environ(), Now: time.Now, Routing: FileRouting{c.Routing.File},
+		Environ: os.Environ(), Now: time.Now, Routing: routing,
 		OnEvent: func(text string) { s.t.Log(text) },
 	})
 	if err != nil {

@@ -230,18 +230,24 @@ func (w *copyWorkers) run(ctx context.Context, n int) error {
 }
 
 func (w *copyWorkers) work(ctx context.Context) error {
-	source, err := side{w.job.source, w.snapshot}.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeConn(source)
 	target, err := w.job.target.connect(ctx, writerSettings())
 	if err != nil {
 		return err
 	}
 	defer closeConn(target)
-	p := &pipe{source, target, w.gate, w.meter}
+	p := &pipe{nil, target, w.gate, w.meter}
+	defer func() {
+		if p.source != nil {
+			closeConn(p.source)
+		}
+	}()
 	for k, ok := w.queue.next(); ok; k, ok = w.queue.next() {
+		// A copy that the target has refused ends the source's session with it.
+		if p.source == nil || p.source.IsClosed() {
+			if p.source, err = (side{w.job.source, w.snapshot}).open(ctx); err != nil {
+				return err
+			}
+		}
 		rows, err := w.copyChunk(ctx, p, k)
 		if err != nil {
 			return fmt.Errorf("chunk %d: %w", k.number, err)

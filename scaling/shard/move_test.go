@@ -1,7 +1,10 @@
 package shard
 
 import (
+	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // assertEqual verifies both sides.
@@ -46,6 +49,9 @@ func TestAFencedMoveThereAndBackAndCleanedUp(t *testing.T) {
 		t.Error("the source took a write of the range after the cut-over")
 	}
 	s.exec("source", "INSERT INTO audit VALUES (50, '2031-01-01', 7)")
+	if n := s.count("target", "SELECT least(nextval('refs'), nextval('tickets'))"); n < headroom {
+		t.Errorf("the target gives %d of a sequence of no column, which the source has given", n)
+	}
 	s.exec("target", "INSERT INTO audit VALUES (13, '2031-01-01', 7); INSERT INTO users (organization_id, team_id, email) VALUES (13, 13, 'new@example.com'); DELETE FROM audit WHERE org = 14")
 	b := must[*CutoverResult](t)(j.Back(t.Context()))
 	if b.Phase != Copied || b.Epoch != 2 {
@@ -75,6 +81,9 @@ func TestAFencedMoveThereAndBackAndCleanedUp(t *testing.T) {
 	if _, err := j.Back(t.Context()); err == nil {
 		t.Error("went back after the clean-up")
 	}
+	if _, err := j.Verify(t.Context()); err == nil || !strings.Contains(err.Error(), "nothing to compare with") {
+		t.Errorf("%v", err)
+	}
 }
 
 // try runs a statement that may fail.
@@ -83,4 +92,32 @@ func (s *stage) try(node, sql string) error {
 	conn := s.conn(node)
 	_, err := conn.Exec(s.t.Context(), sql)
 	return err
+}
+
+// A chunk is bounded also where an index finds its rows.
+func TestChunksAreBounded(t *testing.T) {
+	t.Parallel()
+	s := newPlainStage(t, 150_000)
+	s.exec("source", "CREATE INDEX ON incidents (organization_id)")
+	c := s.plainConfig(Fenced, 9, 9)
+	j := s.job(c)
+	chunks := func() []chunk {
+		c := must[*Catalog](t)(j.catalog(t.Context()))
+		incidents := c.table("public.incidents")
+		var of []chunk
+		if err := j.source.with(t.Context(), func(conn *pgx.Conn) (err error) {
+			of, err = j.chunksOf(t.Context(), conn, c, incidents, incidents.leaves[0])
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return of
+	}
+	if of := chunks(); len(of) != 1 || of[0].condition != "true" {
+		t.Errorf("%+v", of)
+	}
+	s.exec("source", "UPDATE pg_statistic SET stawidth = 1000000 WHERE starelid = 'incidents'::regclass")
+	if of := chunks(); len(of) < 2 || !strings.Contains(of[0].condition, "ctid") {
+		t.Errorf("%+v", of)
+	}
 }

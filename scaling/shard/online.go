@@ -97,8 +97,8 @@ func (j *Job) identify(ctx context.Context, conn *pgx.Conn, t *Table, l leaf) er
 
 // subscribe lets the target follow the slot.
 func (j *Job) subscribe(ctx context.Context, target *pgx.Conn) error {
-	var there bool
-	if err := target.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_subscription WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()))", j.slot()).Scan(&there); err != nil || there {
+	there, err := j.following(ctx)
+	if err != nil || there {
 		return err
 	}
 	j.say("following the writes by the subscription %s", j.slot())
@@ -115,12 +115,22 @@ const catchUpInterval = 20 * time.Millisecond
 func (j *Job) catchUp(ctx context.Context) error {
 	token := j.opts.Now().UnixNano()
 	return j.source.with(ctx, func(source *pgx.Conn) error {
-		if _, err := source.Exec(ctx, "INSERT INTO scaleproof.marker VALUES ($1, $2) ON CONFLICT (move) DO UPDATE SET token = excluded.token", j.config.Name, token); err != nil {
+		if err := inTx(ctx, source, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "DELETE FROM scaleproof.marker WHERE move = $1", j.config.Name); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, "INSERT INTO scaleproof.marker VALUES ($1, $2)", j.config.Name, token)
+			return err
+		}); err != nil {
 			return fmt.Errorf("marking the end of the writes: %w", err)
 		}
 		return j.target.with(ctx, func(target *pgx.Conn) error {
 			ticker := time.NewTicker(catchUpInterval)
 			defer ticker.Stop()
+			failedBefore, err := j.applyFailures(ctx, target)
+			if err != nil {
+				return err
+			}
 			for looks := 0; ; looks++ {
 				var come bool
 				if err := target.QueryRow(ctx, "SELECT EXISTS (SELECT FROM scaleproof.marker WHERE move = $1 AND token = $2)", j.config.Name, token).Scan(&come); err != nil {
@@ -130,7 +140,7 @@ func (j *Job) catchUp(ctx context.Context) error {
 					return nil
 				}
 				if looks%50 == 0 {
-					if err := j.reportLag(ctx, source, target); err != nil {
+					if err := j.reportLag(ctx, source, target, failedBefore); err != nil {
 						return err
 					}
 				}
@@ -146,7 +156,7 @@ func (j *Job) catchUp(ctx context.Context) error {
 
 // reportLag tells how far the target is behind, and fails where the subscription
 // can't go on.
-func (j *Job) reportLag(ctx context.Context, source, target *pgx.Conn) error {
+func (j *Job) reportLag(ctx context.Context, source, target *pgx.Conn, failedBefore int64) error {
 	lag, err := j.lagOf(ctx, source)
 	if err != nil {
 		return err
@@ -158,8 +168,33 @@ func (j *Job) reportLag(ctx context.Context, source, target *pgx.Conn) error {
 	if !enabled {
 		return fmt.Errorf("the subscription %s on %s is not there, or disabled: see the target's log", j.slot(), j.target.Name)
 	}
+	failed, err := j.applyFailures(ctx, target)
+	if err != nil {
+		return err
+	}
+	if failed >= failedBefore+maxApplyFailures {
+		return fmt.Errorf("%s can't apply the writes that it follows, and has failed %d times since: its log says why: mend that, or abandon the move", j.target.Name, failed-failedBefore)
+	}
 	j.opts.OnProgress(Progress{Doing: "catching up", Bytes: lag})
 	return nil
+}
+
+// maxApplyFailures is how often the target may fail to apply what it follows while
+// it is waited for: once may be a deadlock, which the next attempt mends. Attempts
+// are wal_retrieve_retry_interval apart.
+const maxApplyFailures = 2
+
+// applyFailures returns how often the target has failed to apply writes; before
+// version 15, which does not count them, 0.
+func (j *Job) applyFailures(ctx context.Context, target *pgx.Conn) (n int64, err error) {
+	counted, err := exists(ctx, target, "pg_catalog.pg_stat_subscription_stats")
+	if err != nil || !counted {
+		return 0, err
+	}
+	if err := target.QueryRow(ctx, "SELECT coalesce(sum(apply_error_count), 0)::bigint FROM pg_stat_subscription_stats WHERE subname = $1", j.slot()).Scan(&n); err != nil {
+		return 0, fmt.Errorf("reading the failures of the subscription: %w", err)
+	}
+	return n, nil
 }
 
 // errNoSlot is that the slot, and with it what was written since, is gone.
@@ -185,8 +220,8 @@ func (j *Job) lagOf(ctx context.Context, source *pgx.Conn) (int64, error) {
 // there is left out.
 func (j *Job) dropReplication(ctx context.Context) error {
 	if err := j.target.with(ctx, func(conn *pgx.Conn) error {
-		var there bool
-		if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_subscription WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()))", j.slot()).Scan(&there); err != nil || !there {
+		there, err := j.following(ctx)
+		if err != nil || !there {
 			return err
 		}
 		name := ident(j.slot())
@@ -233,8 +268,8 @@ func (j *Job) dropSlot(ctx context.Context, conn *pgx.Conn) error {
 
 // restoreSettings undoes what publish has set.
 func (j *Job) restoreSettings(ctx context.Context, conn *pgx.Conn) error {
-	var there bool
-	if err := conn.QueryRow(ctx, "SELECT to_regclass('scaleproof.setting') IS NOT NULL").Scan(&there); err != nil || !there {
+	there, err := exists(ctx, conn, "scaleproof.setting")
+	if err != nil || !there {
 		return err
 	}
 	rows, err := conn.Query(ctx, "SELECT statement FROM scaleproof.setting WHERE move = $1", j.config.Name)

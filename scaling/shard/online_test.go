@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -220,6 +222,17 @@ func TestMovesUnderLiveWritesLoseNothing(t *testing.T) {
 				t.Errorf("phase %s", m.Phase)
 			}
 			w.await(&w.written, 50)
+			if mode == Online {
+				s.exec("target", "SET session_replication_role = replica; UPDATE users SET email = 'wrong' WHERE id = 7") // of organisation 8
+				v := must[*Verification](t)(j.Verify(t.Context()))
+				if want := []Difference{{"public.users", "7", differs}}; !slices.Equal(v.Differences, want) || v.Equal || !v.Live {
+					t.Errorf("%+v", v)
+				}
+				s.exec("target", "SET session_replication_role = replica; UPDATE users SET email = 'user7' WHERE id = 7")
+				s.assertEqual(j) // what is on its way is waited for
+			} else if v := must[*Verification](t)(j.Verify(t.Context())); v.Equal || !strings.Contains(v.Summary(), "the source takes writes") {
+				t.Errorf("%+v", v)
+			}
 			r := must[*CutoverResult](t)(j.Cutover(t.Context()))
 			t.Logf("the fence lasted %.2f s, %d rows copied again", r.FenceSeconds, r.CopiedAgain)
 			if mode == Online && r.CopiedAgain > 0 {
@@ -244,5 +257,28 @@ func TestMovesUnderLiveWritesLoseNothing(t *testing.T) {
 				t.Errorf("%d things of the replication were left behind", n)
 			}
 		})
+	}
+}
+
+// Writes that the target can't apply are told, and don't let a cut-over wait for
+// ever. Given up and begun anew it comes to its end.
+func TestWritesThatCantBeApplied(t *testing.T) {
+	t.Parallel()
+	s := newPlainStage(t, 500)
+	j := s.job(s.plainConfig(Online, 5, 20))
+	must[*MoveResult](t)(j.Move(t.Context()))
+	s.exec("target", "ALTER TABLE incidents ADD CONSTRAINT titled CHECK (title <> 'refused')")
+	s.exec("source", "INSERT INTO incidents (organization_id, title, state) VALUES (7, 'refused', 'new')")
+	if _, err := j.Cutover(t.Context()); err == nil || !strings.Contains(err.Error(), "target can't apply the writes that it follows") {
+		t.Fatalf("%v", err)
+	}
+	s.exec("target", "ALTER TABLE incidents DROP CONSTRAINT titled")
+	if err := j.Abandon(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	must[*MoveResult](t)(j.Move(t.Context()))
+	must[*CutoverResult](t)(j.Cutover(t.Context()))
+	if n := s.count("target", "SELECT count(*) FROM incidents WHERE title = 'refused'"); n != 1 {
+		t.Errorf("%d rows", n)
 	}
 }

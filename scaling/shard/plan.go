@@ -45,7 +45,9 @@ func (j *Job) Plan(ctx context.Context, shards int) (*Plan, error) {
 		if err != nil {
 			return err
 		}
-		p.Warnings = catalog.Warnings
+		if p.Warnings, err = j.warnings(ctx, catalog); err != nil {
+			return err
+		}
 		for _, t := range catalog.Tables {
 			tp, err := j.planTable(ctx, conn, catalog, t)
 			if err != nil {

@@ -14,8 +14,18 @@ const onlineVersion = 150000
 // sourceFaults says what the source lacks.
 func (j *Job) sourceFaults(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) {
 	faults, err := roleFaults(ctx, conn, j.source.Name)
-	if err != nil || j.config.mode() != Online {
-		return faults, err
+	if err != nil {
+		return nil, err
+	}
+	invalid, err := invalidObjects(ctx, conn, c)
+	if err != nil {
+		return nil, err
+	}
+	for _, fault := range invalid { // the target would have them alike, and not be whole
+		faults = append(faults, fmt.Sprintf("%s on %s: validate it, make it anew, or drop it", fault, j.source.Name))
+	}
+	if j.config.mode() != Online {
+		return faults, nil
 	}
 	var version int
 	var walLevel string
@@ -37,6 +47,9 @@ func (j *Job) sourceFaults(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]s
 	for _, t := range c.owned() {
 		if t.Class == ByKey {
 			faults = append(faults, fmt.Sprintf("%s reaches organisations by a foreign key alone, which no row filter can follow: give it the column %s, or say mode: fenced", t, j.config.column()))
+		}
+		if t.Unlogged {
+			faults = append(faults, fmt.Sprintf("%s is unlogged, so that no replication can follow it: say mode: fenced, or omit it", t))
 		}
 		if len(t.Key) == 0 {
 			faults = append(faults, fmt.Sprintf("%s has no primary key, which replication finds its rows by: give it one, or say mode: fenced", t))

@@ -28,18 +28,28 @@ func (r Routes) has(shard string, set Organizations) bool {
 	return slices.ContainsFunc(r.Shards[shard], func(o Organizations) bool { return reflect.DeepEqual(o, set) })
 }
 
-// with returns the next routes, in which a shard has a set, or has it not.
-func (r Routes) with(shard string, set Organizations, has bool) Routes {
+// movable says why a set can't be taken from a shard: the routing would name two
+// for it, or forget one.
+func (r Routes) movable(from string, set Organizations) error {
+	if len(r.Shards[from]) == 0 || r.has(from, set) {
+		return nil
+	}
+	return fmt.Errorf("the routing does not name %s for the organisations %s as such: write those that move as an entry of their own first, and those that stay as others", from, set)
+}
+
+// moved returns the next routes, in which from has a set no more, and to has it,
+// or where that is where it always was, nobody.
+func (r Routes) moved(from, to string, set Organizations, named bool) Routes {
 	next := Routes{r.Epoch + 1, map[string][]Organizations{}}
 	for name, sets := range r.Shards {
 		if sets = slices.DeleteFunc(slices.Clone(sets), func(o Organizations) bool {
-			return name == shard && reflect.DeepEqual(o, set)
+			return (name == from || name == to) && reflect.DeepEqual(o, set)
 		}); len(sets) > 0 {
 			next.Shards[name] = sets
 		}
 	}
-	if has {
-		next.Shards[shard] = append(next.Shards[shard], set)
+	if named {
+		next.Shards[to] = append(next.Shards[to], set)
 	}
 	return next
 }
@@ -122,16 +132,25 @@ func (f FileRouting) Write(ctx context.Context, next Routes) error {
 // TableRouting keeps the routes in a table of one row, epoch and routes (JSON),
 // which it makes.
 type TableRouting struct {
-	Node  Node
-	Table string
+	Node          Node
+	Schema, Table string
 }
 
-func (r TableRouting) sql() string { return ident(r.Table) }
+func (r TableRouting) sql() string { return ident(r.Schema, r.Table) }
 
 func (r TableRouting) with(ctx context.Context, f func(*pgx.Conn) error) error {
 	return r.Node.with(ctx, func(conn *pgx.Conn) error {
-		if err := execAll(ctx, conn, "CREATE TABLE IF NOT EXISTS "+r.sql()+" (one boolean PRIMARY KEY DEFAULT true CHECK (one), epoch bigint NOT NULL, routes jsonb NOT NULL)",
-			"INSERT INTO "+r.sql()+` (epoch, routes) VALUES (0, '{"epoch": 0}') ON CONFLICT DO NOTHING`); err != nil {
+		there, err := exists(ctx, conn, r.sql())
+		if err != nil {
+			return err
+		}
+		if there {
+			return f(conn)
+		}
+		if err := inTx(ctx, conn, func(tx pgx.Tx) error {
+			return execAll(ctx, tx.Conn(), "CREATE TABLE IF NOT EXISTS "+r.sql()+" (one boolean PRIMARY KEY DEFAULT true CHECK (one), epoch bigint NOT NULL, routes jsonb NOT NULL)",
+				"INSERT INTO "+r.sql()+` (epoch, routes) VALUES (0, '{"epoch": 0}') ON CONFLICT DO NOTHING`)
+		}); err != nil {
 			return fmt.Errorf("making the routing: %w", err)
 		}
 		return f(conn)

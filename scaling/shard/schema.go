@@ -26,6 +26,9 @@ func (j *Job) dump(ctx context.Context, c *Catalog, section string) (string, err
 		"--dbname=" + dsn, "--section=" + section, "--schema-only", "--no-publications", "--no-subscriptions",
 		"--no-password", "--exclude-schema=scaleproof",
 	}
+	if schema, name := j.config.RoutingTable(); name != "" {
+		args = append(args, "--exclude-table="+ident(schema, name))
+	}
 	for _, t := range c.Tables {
 		if t.Class == Omitted {
 			args = append(args, "--exclude-table="+t.sql())
@@ -143,6 +146,10 @@ func (j *Job) finishTables(ctx context.Context, c *Catalog) error {
 		return err
 	}
 	head, entries := entriesOf(dump)
+	entries = slices.DeleteFunc(entries, func(e entry) bool {
+		// Those of another move, whose functions the dump has not.
+		return e.kind == "TRIGGER" && strings.Contains(e.sql, " EXECUTE FUNCTION scaleproof.")
+	})
 	for i, stage := range postStages(entries) {
 		workers := j.config.workers()
 		if i == 2 {

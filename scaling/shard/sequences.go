@@ -7,10 +7,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A sequence feeds a column.
+// A sequence gives numbers, to a column or to whoever asks.
 type sequence struct {
-	Schema, Name, Column string
-	Type                 string
+	Schema, Name, Column string // column: empty where the sequence feeds none
 }
 
 func (s sequence) sql() string    { return ident(s.Schema, s.Name) }
@@ -18,7 +17,7 @@ func (s sequence) String() string { return s.Schema + "." + s.Name }
 
 // sequencesSQL finds those that a table owns, or takes its defaults from.
 const sequencesSQL = `
-SELECT DISTINCT n.nspname, s.relname, a.attname, format_type(q.seqtypid, NULL) FROM (
+SELECT DISTINCT n.nspname, s.relname, a.attname FROM (
 	SELECT d.objid AS seq, d.refobjid AS rel, d.refobjsubid AS num FROM pg_depend d
 	WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
 	UNION SELECT d.refobjid, f.adrelid, f.adnum FROM pg_depend d JOIN pg_attrdef f ON f.oid = d.objid
@@ -27,14 +26,26 @@ SELECT DISTINCT n.nspname, s.relname, a.attname, format_type(q.seqtypid, NULL) F
 JOIN pg_namespace n ON n.oid = s.relnamespace JOIN pg_attribute a ON a.attrelid = u.rel AND a.attnum = u.num
 WHERE u.rel = to_regclass($1) AND q.seqincrement > 0 ORDER BY 1, 2, 3`
 
+// looseSQL finds those of schemas that no table owns: functions, triggers and
+// applications take numbers from them too.
+const looseSQL = `
+SELECT n.nspname, s.relname, ''
+FROM pg_class s JOIN pg_sequence q ON q.seqrelid = s.oid JOIN pg_namespace n ON n.oid = s.relnamespace
+WHERE n.nspname = ANY($1) AND q.seqincrement > 0
+	AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = s.oid AND d.deptype IN ('a', 'i', 'e')) ORDER BY 1, 2`
+
 func sequencesOf(ctx context.Context, conn *pgx.Conn, t *Table) ([]sequence, error) {
-	rows, err := conn.Query(ctx, sequencesSQL, t.sql())
+	return readSequences(ctx, conn, "the sequences of "+t.String(), sequencesSQL, t.sql())
+}
+
+func readSequences(ctx context.Context, conn *pgx.Conn, what, sql string, arg any) ([]sequence, error) {
+	rows, err := conn.Query(ctx, sql, arg)
 	if err != nil {
-		return nil, fmt.Errorf("reading the sequences of %s: %w", t, err)
+		return nil, fmt.Errorf("reading %s: %w", what, err)
 	}
 	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[sequence])
 	if err != nil {
-		return nil, fmt.Errorf("reading the sequences of %s: %w", t, err)
+		return nil, fmt.Errorf("reading %s: %w", what, err)
 	}
 	return all, nil
 }
@@ -49,23 +60,33 @@ const headroom = 1_000_000_000
 func (j *Job) raiseSequences(ctx context.Context, c *Catalog, from, to Node, ahead int64) error {
 	return from.with(ctx, func(a *pgx.Conn) error {
 		return to.with(ctx, func(b *pgx.Conn) error {
+			sequences, err := readSequences(ctx, b, "the sequences of no table", looseSQL, j.config.schemas())
+			if err != nil {
+				return err
+			}
 			for _, t := range c.moved() {
-				sequences, err := sequencesOf(ctx, b, t)
+				of, err := sequencesOf(ctx, b, t)
 				if err != nil {
 					return err
 				}
-				for _, s := range sequences {
-					if err := raiseSequence(ctx, a, b, s, ahead); err != nil {
-						return fmt.Errorf("raising the sequence %s: %w", s, err)
-					}
+				sequences = append(sequences, of...)
+			}
+			raised := map[string]bool{} // one may feed several columns, or defaults and nobody own it
+			for _, s := range sequences {
+				if raised[s.String()] {
+					continue
 				}
+				if err := raiseSequence(ctx, a, b, s, ahead); err != nil {
+					return fmt.Errorf("raising the sequence %s: %w", s, err)
+				}
+				raised[s.String()] = true
 			}
 			if ahead == 0 {
 				return nil
 			}
 			faults, err := sequenceFaults(ctx, b, c)
 			if err == nil && len(faults) > 0 {
-				err = &FaultsError{faults}
+				err = &FaultsError{to.Name, faults}
 			}
 			return err
 		})
@@ -73,15 +94,15 @@ func (j *Job) raiseSequences(ctx context.Context, c *Catalog, from, to Node, ahe
 }
 
 func raiseSequence(ctx context.Context, a, b *pgx.Conn, s sequence, ahead int64) error {
-	var there bool
-	if err := a.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", s.sql()).Scan(&there); err != nil || !there {
+	there, err := exists(ctx, a, s.sql())
+	if err != nil || !there {
 		return err
 	}
 	var next int64 // the value that the source would give next
 	if err := a.QueryRow(ctx, "SELECT last_value + CASE WHEN is_called THEN 1 ELSE 0 END FROM "+s.sql()).Scan(&next); err != nil {
 		return err
 	}
-	_, err := b.Exec(ctx, fmt.Sprintf(`SELECT setval($1::text::regclass, v + least($3, (q.seqmax - v) / 8), false)
+	_, err = b.Exec(ctx, fmt.Sprintf(`SELECT setval($1::text::regclass, v + least($3, (q.seqmax - v) / 8), false)
 		FROM (SELECT greatest($2::bigint, last_value + CASE WHEN is_called THEN 1 ELSE 0 END) AS v FROM %s) s, pg_sequence q
 		WHERE q.seqrelid = $1::text::regclass AND ($3 > 0 OR v > (SELECT last_value FROM %[1]s))`, s.sql()), s.sql(), next, ahead)
 	return err
@@ -96,8 +117,10 @@ func sequenceFaults(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, 
 			return nil, err
 		}
 		for _, s := range sequences {
-			if _, ok := t.column(s.Column); !ok {
-				continue
+			switch c, _ := t.column(s.Column); c.Type {
+			case "smallint", "integer", "bigint":
+			default:
+				continue // 'INC-' || nextval(...) can't be compared
 			}
 			var next, largest int64
 			err := conn.QueryRow(ctx, fmt.Sprintf("SELECT last_value + CASE WHEN is_called THEN 1 ELSE 0 END, (SELECT coalesce(max(%s), 0)::bigint FROM %s) FROM %s",

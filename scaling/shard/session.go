@@ -163,6 +163,14 @@ func execAll(ctx context.Context, conn *pgx.Conn, statements ...string) error {
 	return nil
 }
 
+// serverVersion returns server_version_num.
+func serverVersion(ctx context.Context, conn *pgx.Conn) (version int, err error) {
+	if err := conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
+		return 0, fmt.Errorf("reading the version of the server: %w", err)
+	}
+	return version, nil
+}
+
 // inTx runs f in a transaction.
 func inTx(ctx context.Context, conn *pgx.Conn, f func(pgx.Tx) error) error {
 	return pgx.BeginFunc(ctx, conn, f)

@@ -81,14 +81,19 @@ const throttleSQL = `SELECT
 		WHERE application_name NOT LIKE 'scaleproof%' AND replay_lsn IS DISTINCT FROM sent_lsn), 0)::float8,
 	(SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND backend_type = 'client backend' AND application_name <> $1)`
 
-// throttle shuts and opens the gate as the source's load asks, until ctx ends.
-// Where the source can't be asked the gate is open: the copy itself will say so.
+// throttle shuts and opens the gate as the source's load asks, until ctx ends. A
+// source that can't be asked is an error, which ends the copy.
 func (j *Job) throttle(ctx context.Context, g *gate) error {
 	limits := j.config.Throttle
 	if limits == (Throttle{}) {
 		return nil
 	}
 	return j.source.with(ctx, func(conn *pgx.Conn) error {
+		if warning, err := throttleWarning(ctx, conn, j.source.Name); err != nil {
+			return err
+		} else if warning != "" {
+			j.say("%s", warning)
+		}
 		ticker := time.NewTicker(throttleInterval)
 		defer ticker.Stop()
 		defer g.set("")
@@ -109,6 +114,20 @@ func (j *Job) throttle(ctx context.Context, g *gate) error {
 			}
 		}
 	})
+}
+
+// throttleWarning says why the limits would never act: other roles' sessions and
+// the replicas' lags are shown to some roles alone.
+func throttleWarning(ctx context.Context, conn *pgx.Conn, node string) (string, error) {
+	var role string
+	var sees bool
+	if err := conn.QueryRow(ctx, "SELECT current_user, pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')").Scan(&role, &sees); err != nil {
+		return "", fmt.Errorf("reading the rights of %s: %w", node, err)
+	}
+	if sees {
+		return "", nil
+	}
+	return fmt.Sprintf("the role %s does not see the lags and sessions of others on %s, so that throttle holds nothing back: GRANT pg_read_all_stats", role, node), nil
 }
 
 // reason says which limit is passed, or nothing.

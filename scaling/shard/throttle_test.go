@@ -58,6 +58,22 @@ func TestReasonsToHoldBack(t *testing.T) {
 	}
 }
 
+// A role that is not shown the load is told so.
+func TestAThrottleThatSeesNothing(t *testing.T) {
+	t.Parallel()
+	s := emptyStage(t)
+	conn := s.conn("source")
+	if warning, err := throttleWarning(t.Context(), conn, "primary"); err != nil || warning != "" {
+		t.Errorf("%q, %v", warning, err)
+	}
+	if _, err := conn.Exec(t.Context(), "SET ROLE pg_signal_backend"); err != nil {
+		t.Fatal(err)
+	}
+	if warning, err := throttleWarning(t.Context(), conn, "primary"); err != nil || !strings.Contains(warning, "the role pg_signal_backend does not see") {
+		t.Errorf("%q, %v", warning, err)
+	}
+}
+
 // A copy waits while the source is busy, says so, and ends once it is not.
 func TestACopyWaitsForABusySource(t *testing.T) {
 	t.Parallel()

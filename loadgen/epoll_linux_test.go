@@ -1,0 +1,101 @@
+package loadgen
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"scaleproof/internal/unit"
+)
+
+// A frozen target that accepts nothing is no fault of the generator, which then has
+// as many connections on their way as it dares to.
+func TestATargetThatAcceptsNothingIsTheLimit(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := listener.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Control(func(fd uintptr) { err = syscall.Listen(int(fd), 1) }); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		time.Sleep(1200 * time.Millisecond) // the freeze: the kernel takes two, and no more
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")(conn, bufio.NewReader(conn))
+			}()
+		}
+	}()
+	res := load(t, Config{
+		Targets: []string{"http://" + listener.Addr().String() + "/"}, Rate: 1000, Duration: unit.Duration(1500 * time.Millisecond), Timeout: unit.Duration(4 * time.Second),
+	}, Options{Engine: engineEpoll, Workers: 1})
+	listener.Close()
+	if res.Validity != TargetLimited || res.Lateness.P99 < .1 {
+		t.Errorf("%s: %s; lateness %+v", res.Validity, res.ValidityReason, res.Lateness)
+	}
+}
+
+// Answers larger than one turn of a loop reads come whole, whether their end is
+// told by their length or by the end of the stream, and a connection serves on.
+func TestBodiesLargerThanATurn(t *testing.T) {
+	t.Parallel()
+	body := strings.Repeat("x", 1300<<10)
+	for name, c := range map[string]struct {
+		keep   bool
+		handle func(net.Conn, *bufio.Reader)
+	}{
+		"kept alive": {true, answering(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body))},
+		"close-delimited": {false, func(conn net.Conn, r *bufio.Reader) {
+			readRequest(r)
+			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n\r\n", body)
+		}},
+	} {
+		for _, engine := range engines() {
+			url := hostileServer(t, c.handle)
+			const connections = 8
+			n := int64(100)
+			res := loadOf(t, n, Config{Targets: []string{url}, Rate: 1000, Connections: connections, Timeout: unit.Duration(20 * time.Second)}, Options{Engine: engine, Workers: 1})
+			if res.Successes != n || res.BytesIn < n*int64(len(body)) {
+				t.Errorf("%s, %s: %d of %d succeeded, errors %v", name, engine, res.Successes, n, res.Errors)
+			}
+			if c.keep && res.Connections > connections {
+				t.Errorf("%s, %s: %d connections, where %d would do", name, engine, res.Connections, connections)
+			}
+		}
+	}
+}
+
+// An answer that comes byte by byte is cut within each of its lines.
+func TestAnAnswerInPiecesSucceeds(t *testing.T) {
+	t.Parallel()
+	for _, engine := range engines() {
+		url := hostileServer(t, func(conn net.Conn, r *bufio.Reader) {
+			for readRequest(r) {
+				for _, b := range []byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: y\r\n\r\n") {
+					if _, err := conn.Write([]byte{b}); err != nil {
+						return
+					}
+					time.Sleep(time.Millisecond) // the target's slowness
+				}
+			}
+		})
+		res := loadOf(t, 4, Config{Targets: []string{url}, Rate: 20, Connections: 2, Checks: []string{"body matches ^ok$"}}, Options{Engine: engine})
+		if res.Successes != 4 {
+			t.Errorf("%s: %d of 4 succeeded, errors %v, checks %v", engine, res.Successes, res.Errors, res.Checks)
+		}
+	}
+}
