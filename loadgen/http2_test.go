@@ -101,11 +101,18 @@ func afterHeaders(frames string, last bool) func(net.Conn, *bufio.Reader) {
 			if head[3] == 1 {
 				_, _ = io.WriteString(conn, strings.Replace(frames, firstStream, string(head[5:9]), 1))
 				if last {
+					end(conn, r)
 					return
 				}
 			}
 		}
 	}
+}
+
+// end ends the stream, and leaves nothing unread, which would be a reset.
+func end(conn net.Conn, r *bufio.Reader) {
+	_ = conn.(*net.TCPConn).CloseWrite()
+	_, _ = io.Copy(io.Discard, r)
 }
 
 const firstStream = "\x00\x00\x00\x01"
@@ -120,7 +127,7 @@ func TestFailuresOfHTTP2AreCountedByKind(t *testing.T) {
 		"GOAWAY":          {"closed", afterHeaders("\x00\x00\x08\x07\x00\x00\x00\x00\x00"+firstStream+"\x00\x00\x00\x0b", true)},
 		"garbage":         {"malformed", afterHeaders("HTTP/1.1 400 Bad Request\r\n\r\n", false)},
 		"a bad header":    {"malformed", afterHeaders("\x00\x00\x01\x01\x05"+firstStream+"\x80", false)},
-		"an end":          {"closed", func(_ net.Conn, r *bufio.Reader) { _, _ = io.CopyN(io.Discard, r, 30) }},
+		"an end":          {"closed", end},
 		"refused":         {"refused", nil},
 		"never an answer": {"timeout", hang},
 	} {
