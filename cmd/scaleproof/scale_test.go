@@ -414,3 +414,33 @@ func TestAKilledRunIsResumed(t *testing.T) {
 		}
 	}
 }
+
+// A context that leads to another cluster than the plan's is refused, before anything is
+// done there.
+func TestAnotherClusterIsRefused(t *testing.T) {
+	bin := t.TempDir()
+	kubectl := `#!/bin/sh
+case "$*" in
+*" version "*) echo '{"clientVersion":{"gitVersion":"v1.34.0","minor":"34"},"serverVersion":{"gitVersion":"v1.34.0","minor":"34"}}' ;;
+*" get namespace/kube-system "*) echo '{"metadata":{"uid":"another"}}' ;;
+*) echo "$@" >>"$0.log"; exit 1 ;;
+esac
+`
+	if err := os.WriteFile(filepath.Join(bin, "kubectl"), []byte(kubectl), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	plan := writeFile(t, "plan.yaml", `version: 1
+name: pinned
+environment: {kubernetes: {context: prod, namespace: app, uid: meant}}
+action: {steps: [{name: scale, scale: {target: deployment/app, replicas: 3}}]}
+`)
+	for _, args := range [][]string{{"run", "--out", t.TempDir()}, {"run", "--dry-run"}, {"scale", "apply", "--runs", t.TempDir()}, {"scale", "status"}, {"doctor"}} {
+		if got := runCommand(t, nil, append(args, "-f", plan)...); got.code != 4 || !strings.Contains(strings.Join(strings.Fields(got.out+got.err), " "), "leads to the cluster another, and the plan is for meant") {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+	if log, err := os.ReadFile(filepath.Join(bin, "kubectl.log")); err == nil {
+		t.Errorf("it went on: %s", log)
+	}
+}
