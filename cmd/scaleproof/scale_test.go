@@ -169,11 +169,13 @@ func TestScaleRollbackLeavesWhatSomeoneElseChanged(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "b"), []byte("7"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got := runCommand(t, nil, "scale", "rollback", onlyRun(t, runs), "-f", plan, "--runs", runs)
-	if got.code != 5 || !strings.Contains(got.out, "someone has changed the state") {
-		t.Errorf("%+v", got)
+	for range 2 { // nor does asking again overwrite it
+		got := runCommand(t, nil, "scale", "rollback", onlyRun(t, runs), "-f", plan, "--runs", runs)
+		if got.code != 5 || !strings.Contains(got.out, "someone has changed the state") {
+			t.Errorf("%+v", got)
+		}
+		assertFiles(t, dir, "171")
 	}
-	assertFiles(t, dir, "171")
 }
 
 func TestAFailedStepIsUndone(t *testing.T) {
