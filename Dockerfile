@@ -3,7 +3,9 @@
 # adds a shell, kubectl and psql for plans whose steps need them.
 #
 #   docker build -t scaleproof .
-#   docker run --rm -v "$PWD:/work" scaleproof run -f scaleproof.yaml
+#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" scaleproof run -f scaleproof.yaml
+#
+# --user lets it write its report into the folder, which is yours.
 
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
@@ -11,6 +13,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 go build -ldflags="-s -w" -o /out/scaleproof ./cmd/scaleproof
+RUN mkdir -p /out/root/tmp && chmod 1777 /out/root/tmp
 
 FROM debian:bookworm-slim AS tools
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates kubernetes-client postgresql-client && rm -rf /var/lib/apt/lists/*
@@ -21,6 +24,7 @@ ENTRYPOINT ["/usr/local/bin/scaleproof"]
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /out/root/ /
 COPY --from=build /out/scaleproof /scaleproof
 WORKDIR /work
 USER 65532:65532

@@ -36,8 +36,9 @@ lint: ## vet, staticcheck, gofumpt, tidy
 fuzz: ## each fuzz test for FUZZTIME
 	scripts/fuzz.sh $(FUZZTIME)
 
-bench-load: ## the load engines beside wrk, ab and vegeta: requests per CPU-second
+bench-load: ## the load engines beside wrk, ab and vegeta, and lateness, memory and the search: eight minutes
 	scripts/bench-load.sh
+	scripts/bench-load.sh -figures
 
 bench-report: ## how long Chromium takes to open the report of a run of an hour
 	go test ./reports -run '^$$' -bench OpenTheReport -benchtime 10x

@@ -119,7 +119,7 @@ func (s *activitySum) addSessions(all []sessions) {
 	s.IdleInTransaction.add(idle)
 }
 
-// addBlock keeps the longest of each wait.
+// addBlock keeps the longest of each wait, and of all waits the longest.
 func (s *activitySum) addBlock(b Block) {
 	b.Query, b.Blocker = withoutSecrets(b.Query), withoutSecrets(b.Blocker)
 	i := slices.IndexFunc(s.Blocks, func(known Block) bool {
@@ -130,6 +130,16 @@ func (s *activitySum) addBlock(b Block) {
 		s.Blocks[i].Seconds = max(s.Blocks[i].Seconds, b.Seconds)
 	case len(s.Blocks) < mostBlocks:
 		s.Blocks = append(s.Blocks, b)
+	default:
+		shortest := 0
+		for i := range s.Blocks {
+			if s.Blocks[i].Seconds < s.Blocks[shortest].Seconds {
+				shortest = i
+			}
+		}
+		if b.Seconds > s.Blocks[shortest].Seconds {
+			s.Blocks[shortest] = b
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ func (c candidate) key() string { return c.table + " (" + strings.Join(c.columns
 // A tableInfo is what candidates need to know of a table.
 type tableInfo struct {
 	Name, Qualified string // as a plan and as SQL name it
+	Visible         bool   // the search path finds it by its name
 	Columns         []string
 	Distinct        map[string]float64 // of the values of a column, where it is known
 }
@@ -32,7 +33,7 @@ type tableInfo struct {
 func (c CaseResult) candidates(tables map[string]tableInfo) []candidate {
 	var found []candidate
 	walkDown(c.Plan.Root, nil, func(n *PlanNode, above []*PlanNode) {
-		table, known := tables[n.Relation]
+		table, known := tables[n.table()]
 		if !n.isAccess() || !known || (n.ActualRows+n.RowsRemoved)*max(n.Loops, 1) < manyRead {
 			return
 		}
@@ -83,6 +84,7 @@ const columnForm = `\(?(?:("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)\.)?("(?:[^"]|"")+"|
 var (
 	clauseForm = regexp.MustCompile(`^` + columnForm + ` (= ANY|=|<=|>=|<|>) (.+)$`)
 	joinForm   = regexp.MustCompile(`^` + columnForm + ` = ` + columnForm + `$`)
+	wordForm   = regexp.MustCompile(`'(?:[^']|'')*'|[A-Za-z_][A-Za-z0-9_]*`)
 	sortForm   = regexp.MustCompile(`^` + columnForm + `( DESC)?$`)
 )
 
@@ -111,7 +113,7 @@ func (t tableInfo) has(qualifier, column, alias string) bool {
 // mentions tells whether the other side of a clause names a column of the table,
 // so that no index finds it. Texts in quotes are none.
 func (t tableInfo) mentions(text string) bool {
-	for _, word := range regexp.MustCompile(`'(?:[^']|'')*'|[A-Za-z_][A-Za-z0-9_]*`).FindAllString(text, -1) {
+	for _, word := range wordForm.FindAllString(text, -1) {
 		if word[0] != '\'' && slices.Contains(t.Columns, word) {
 			return true
 		}

@@ -18,9 +18,9 @@ type hypothetical struct {
 	schema string
 }
 
-// openHypothetical prepares the cases on a connection. Without HypoPG it returns
-// nil and how to get it.
-func (a *adviser) openHypothetical(ctx context.Context, conn *pgx.Conn) (h *hypothetical, reason string, err error) {
+// openHypothetical tries the cases that are prepared on a connection. Without HypoPG
+// it returns nil and how to get it.
+func openHypothetical(ctx context.Context, conn *pgx.Conn) (h *hypothetical, reason string, err error) {
 	var schema *string
 	var available bool
 	if err := conn.QueryRow(ctx, `SELECT (SELECT quote_ident(nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE extname = 'hypopg'),
@@ -32,10 +32,6 @@ func (a *adviser) openHypothetical(ctx context.Context, conn *pgx.Conn) (h *hypo
 		return nil, "CREATE EXTENSION hypopg lets the planner judge it", nil
 	case schema == nil:
 		return nil, "install the extension hypopg, which lets the planner judge it", nil
-	}
-	// The planner of custom plans alone is asked: a generic one is kept.
-	if err := prepareCases(ctx, conn, a.cases); err != nil {
-		return nil, "", err
 	}
 	return &hypothetical{conn, *schema}, "", nil
 }
@@ -101,5 +97,7 @@ func (n *PlanNode) indexes() []string {
 func (h *hypothetical) words(before, after labResult) string {
 	return fmt.Sprintf("the planner would use it: estimated cost %s, before %s", unit.Format(after.cost, unit.Count), unit.Format(before.cost, unit.Count))
 }
+
+func (h *hypothetical) unreached(candidate) []string { return nil }
 
 func (h *hypothetical) method() string { return "judged by the planner, with HypoPG" }

@@ -25,8 +25,8 @@ func (a *adviser) unusedIndexes() {
 	if len(found) == 0 {
 		return
 	}
-	if missing := a.unreadStandbys(); missing > 0 {
-		a.note("%d indexes look unused on the nodes that were read, but %d standbys stream from %s that were not: name them, since their reads count on them alone", len(found), missing, a.captures[0].Node)
+	if unread := a.unreadStandbys(); len(unread) > 0 {
+		a.note("%d indexes look unused on the nodes that were read, but not all replicas were, and their reads count on them alone: %s. Name each by --node", len(found), strings.Join(unread, "; "))
 		return
 	}
 	if slices.ContainsFunc(a.nodes, func(n Node) bool {
@@ -123,28 +123,40 @@ func roundly(d time.Duration) string {
 	return fmt.Sprintf("%.0f s", d.Seconds())
 }
 
-// unreadStandbys returns how many standbys stream from the first node without
-// being among those that were read.
-func (a *adviser) unreadStandbys() int {
-	primary := a.captures[0]
-	logical := map[any]bool{}
-	for _, slot := range primary.Views["pg_replication_slots"] {
-		if slot.Text("slot_type") == "logical" {
-			logical[slot["active_pid"]] = true
+// unreadStandbys says which standbys of the first node there are, or may be, beside
+// those that were read: any that is connected to a node that was, whatever state it
+// is in, and any that has a slot there and is not connected.
+func (a *adviser) unreadStandbys() (words []string) {
+	connected, read := 0, 0
+	for _, s := range a.captures {
+		if s.SystemIdentifier != a.captures[0].SystemIdentifier {
+			continue // a shard has indexes of its own
+		}
+		read += len(s.Views["pg_stat_wal_receiver"]) // one that is not connected is counted nowhere
+		senders, known := s.Views["pg_stat_replication"]
+		slots, slotsKnown := s.Views["pg_replication_slots"]
+		if !known || !slotsKnown {
+			words = append(words, fmt.Sprintf("which standbys follow %s is unknown", s.Node))
+		}
+		logical := map[any]bool{}
+		for _, slot := range slots {
+			switch {
+			case slot.Text("slot_type") == "logical":
+				logical[slot["active_pid"]] = true
+			case slot["active"] == false:
+				words = append(words, fmt.Sprintf("%s has a slot %s of a standby that is not connected", s.Node, slot.Text("slot_name")))
+			}
+		}
+		for _, row := range senders {
+			if !logical[row["pid"]] && row.Text("state") != "backup" {
+				connected++
+			}
 		}
 	}
-	streaming := 0
-	for _, row := range primary.Views["pg_stat_replication"] {
-		if !logical[row["pid"]] && row.Text("state") == "streaming" {
-			streaming++
-		}
+	if missing := connected - read; missing > 0 {
+		words = append(words, fmt.Sprintf("%d standbys are connected that were not read", missing))
 	}
-	for _, s := range a.captures[1:] {
-		if s.InRecovery && s.SystemIdentifier == primary.SystemIdentifier {
-			streaming--
-		}
-	}
-	return max(streaming, 0)
+	return words
 }
 
 // duplicateIndexes finds indexes whose work another does as well: one with the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,6 +20,13 @@ func (a *adviser) missingIndexes(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	a.wholeReads()
+	// The planner of custom plans alone is asked: a generic one is kept.
+	if err := prepareCases(ctx, conn, a.cases); err != nil {
+		return err
+	}
+	if err := a.findSchemas(ctx, conn); err != nil {
+		return err
+	}
 	candidates, err := a.findCandidates(ctx, conn)
 	if err != nil || len(candidates) == 0 {
 		return err
@@ -48,40 +56,73 @@ func (a *adviser) findCandidates(ctx context.Context, conn *pgx.Conn) ([]candida
 	return mergeCandidates(all, a.captures[0].Views["indexes"]), nil
 }
 
-// readTables reads what candidates need to know of the tables in the plans, which
-// name them without a schema: it is the one that the search path finds.
+// findSchemas asks the planner for the schemas of the tables in the plans, which
+// those that were run leave out: a name is not of the search path's first schema only.
+func (a *adviser) findSchemas(ctx context.Context, conn *pgx.Conn) error {
+	for _, c := range a.cases {
+		plan, err := explainCase(ctx, conn, c, "VERBOSE, FORMAT JSON")
+		if err != nil {
+			return fmt.Errorf("asking for the tables of %s: %w", c.Name, err)
+		}
+		schemas := map[[2]string]string{}
+		for _, n := range plan.Root.All() {
+			schemas[[2]string{n.Alias, n.Relation}] = n.Schema
+		}
+		for _, n := range c.Plan.Root.All() {
+			if !n.isAccess() {
+				continue
+			}
+			if n.Schema = schemas[[2]string{n.Alias, n.Relation}]; n.Schema == "" {
+				a.note("%s was planned in another way when its tables' schemas were asked for: no index on %s is proposed for it", c.Name, n.Relation)
+			}
+		}
+	}
+	return nil
+}
+
+// table names what an access reads, with its schema where that is known.
+func (n *PlanNode) table() string { return pgx.Identifier{n.Schema, n.Relation}.Sanitize() }
+
+// readTables reads what candidates need to know of the tables in the plans, by
+// PlanNode.table.
 func (a *adviser) readTables(ctx context.Context, conn *pgx.Conn) (map[string]tableInfo, error) {
 	tables := map[string]tableInfo{}
 	for _, c := range a.cases {
 		for _, n := range c.Plan.Root.All() {
-			if n.isAccess() {
-				tables[n.Relation] = tableInfo{}
+			if _, done := tables[n.table()]; done || !n.isAccess() {
+				continue
 			}
+			t, err := readTable(ctx, conn, n.Schema, n.Relation)
+			if err != nil {
+				return nil, fmt.Errorf("reading about the table %s: %w", n.table(), err)
+			}
+			tables[n.table()] = t
 		}
 	}
-	for name := range tables {
-		t := tableInfo{Name: name, Distinct: map[string]float64{}}
-		rows, err := conn.Query(ctx, `SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname::text, coalesce(CASE WHEN s.n_distinct < 0 THEN -s.n_distinct * greatest(c.reltuples, 1) ELSE s.n_distinct END, 0)::float8
-			FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-			LEFT JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname
-			WHERE c.oid = to_regclass(quote_ident($1)) AND c.relkind IN ('r', 'm') AND n.nspname <> 'pg_catalog'`, name)
-		if err == nil {
-			var column string
-			var distinct float64
-			_, err = pgx.ForEachRow(rows, []any{&t.Qualified, &column, &distinct}, func() error {
-				t.Columns = append(t.Columns, column)
-				t.Distinct[pgx.Identifier{column}.Sanitize()], t.Distinct[column] = distinct, distinct
-				return nil
-			})
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading about the table %s: %w", name, err)
-		}
-		if tables[name] = t; t.Qualified == "" {
-			delete(tables, name)
-		}
-	}
+	maps.DeleteFunc(tables, func(_ string, t tableInfo) bool { return t.Qualified == "" })
 	return tables, nil
+}
+
+// readTable reads about a table; of something else it returns a table without a
+// name.
+func readTable(ctx context.Context, conn *pgx.Conn, schema, name string) (tableInfo, error) {
+	t := tableInfo{Name: name, Distinct: map[string]float64{}}
+	rows, err := conn.Query(ctx, `SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), pg_table_is_visible(c.oid), a.attname::text,
+		coalesce(CASE WHEN s.n_distinct < 0 THEN -s.n_distinct * greatest(c.reltuples, 1) ELSE s.n_distinct END, 0)::float8
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		LEFT JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname
+		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'm') AND n.nspname <> 'pg_catalog'`, schema, name)
+	if err != nil {
+		return t, err
+	}
+	var column string
+	var distinct float64
+	_, err = pgx.ForEachRow(rows, []any{&t.Qualified, &t.Visible, &column, &distinct}, func() error {
+		t.Columns = append(t.Columns, column)
+		t.Distinct[pgx.Identifier{column}.Sanitize()], t.Distinct[column] = distinct, distinct
+		return nil
+	})
+	return t, err
 }
 
 // check tries the candidates where there is a way to, and else gives them as what
@@ -95,7 +136,7 @@ func (a *adviser) check(ctx context.Context, conn *pgx.Conn, candidates []candid
 		found, err := a.search(ctx, s, candidates)
 		return found, errors.Join(err, s.close())
 	}
-	h, reason, err := a.openHypothetical(ctx, conn)
+	h, reason, err := openHypothetical(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
@@ -104,11 +145,16 @@ func (a *adviser) check(ctx context.Context, conn *pgx.Conn, candidates []candid
 	}
 	var guesses []Advice
 	for _, c := range candidates {
-		advice := c.advice()
-		advice.Doubts = append(advice.Doubts, "not checked: "+reason+", or build it on a copy by --scratch")
-		guesses = append(guesses, advice)
+		guesses = append(guesses, c.guess(reason+", or build it on a copy by --scratch"))
 	}
 	return guesses, nil
+}
+
+// guess is the advice of a candidate that was not tried.
+func (c candidate) guess(reason string) Advice {
+	advice := c.advice()
+	advice.Doubts = append(advice.Doubts, "not checked: "+reason)
+	return advice
 }
 
 // advice is that of a candidate, with what the plans say.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +22,8 @@ type scratch struct {
 	node    Node
 	config  Config
 	schema  string
-	tables  map[string]string // the copy of each table, both quoted
+	tables  map[string]string   // the copy of each table, both quoted
+	reads   map[string][]string // the tables whose copies a case reads, by its name
 	counter int
 }
 
@@ -37,7 +39,7 @@ func (a *adviser) openScratch(ctx context.Context) (_ *scratch, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &scratch{conn: conn, node: a.nodes[0], config: writes, schema: scratchPrefix + strings.ToLower(rand.Text()[:10]), tables: map[string]string{}}
+	s := &scratch{conn: conn, node: a.nodes[0], config: writes, schema: scratchPrefix + strings.ToLower(rand.Text()[:10]), tables: map[string]string{}, reads: map[string][]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -50,6 +52,9 @@ func (a *adviser) openScratch(ctx context.Context) (_ *scratch, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// The copies stand before the tables in the search path, and are found instead
+	// of those that are found by their name alone.
+	maps.DeleteFunc(tables, func(_ string, t tableInfo) bool { return !t.Visible })
 	if err := s.checkSize(ctx, tables, a.how.ScratchLimit); err != nil {
 		return nil, err
 	}
@@ -65,7 +70,33 @@ func (a *adviser) openScratch(ctx context.Context) (_ *scratch, err error) {
 	if _, err := conn.Exec(ctx, "SELECT set_config('search_path', '"+s.schema+", ' || current_setting('search_path'), false); SET statement_timeout = "+milliseconds(statementTimeout(s.config))); err != nil {
 		return nil, fmt.Errorf("turning to the copies: %w", err)
 	}
-	return s, prepareCases(ctx, conn, a.cases)
+	if err := prepareCases(ctx, conn, a.cases); err != nil {
+		return nil, err
+	}
+	return s, s.findReads(ctx, a.cases, tables)
+}
+
+// findReads asks the planner which cases read copies: a statement that names a
+// schema, a view and a partitioned table lead past them.
+func (s *scratch) findReads(ctx context.Context, cases []advisedCase, tables map[string]tableInfo) error {
+	for _, c := range cases {
+		plan, err := explainCase(ctx, s.conn, c, "VERBOSE, FORMAT JSON")
+		if err != nil {
+			return fmt.Errorf("planning %s on the copies: %w", c.Name, err)
+		}
+		for _, n := range plan.Root.All() {
+			for _, t := range tables {
+				if n.Schema == s.schema && n.Relation == t.Name {
+					s.reads[c.Name] = append(s.reads[c.Name], t.Qualified)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (s *scratch) unreached(c candidate) []string {
+	return slices.DeleteFunc(slices.Clone(c.cases), func(name string) bool { return slices.Contains(s.reads[name], c.table) })
 }
 
 // notScratchLeft notes the schemas that killed processes have left.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"scaleproof/internal/unit"
 )
@@ -20,6 +21,9 @@ type laboratory interface {
 	// words compares two measurements of one case for a person.
 	words(before, after labResult) string
 	method() string
+	// unreached returns those of a candidate's cases that do not read what its
+	// index is built on, so that they tell nothing of it.
+	unreached(c candidate) (cases []string)
 }
 
 type builtIndex struct {
@@ -54,7 +58,7 @@ type finding struct {
 
 // search picks indexes one after the other, each time the one that saves most on
 // top of those picked before, until none saves enough. What saves nothing by
-// itself is not tried again.
+// itself is not tried again. A candidate that can't be tried stays a guess.
 func (a *adviser) search(ctx context.Context, lab laboratory, candidates []candidate) ([]Advice, error) {
 	if len(candidates) > mostCandidates {
 		a.note("%d of %d indexes that might be missing were tried", mostCandidates, len(candidates))
@@ -65,17 +69,24 @@ func (a *adviser) search(ctx context.Context, lab laboratory, candidates []candi
 		return nil, err
 	}
 	base := original
-	var found []Advice
+	var found, guesses []Advice
+	candidates = slices.DeleteFunc(candidates, func(c candidate) bool {
+		none := len(lab.unreached(c)) == len(c.cases)
+		if none {
+			guesses = append(guesses, untried(lab, c))
+		}
+		return none
+	})
 	for first := true; ; first = false {
 		best, useful, err := a.round(ctx, lab, candidates, original, base)
 		if err != nil {
 			return nil, err
 		}
 		if first {
-			a.reject(lab, candidates, useful)
+			guesses = append(guesses, a.reject(lab, candidates, useful)...)
 		}
 		if best == nil {
-			return found, nil
+			return append(found, guesses...), nil
 		}
 		if best.index, err = lab.build(ctx, best.candidate); err != nil {
 			return nil, fmt.Errorf("building %s: %w", best.key(), err)
@@ -164,13 +175,25 @@ func (f *finding) advice(lab laboratory) Advice {
 	return advice
 }
 
-// reject keeps the candidates that no case had a use for.
-func (a *adviser) reject(lab laboratory, candidates, useful []candidate) {
+// reject keeps the candidates that no case had a use for, and returns those that
+// not all of their cases could try.
+func (a *adviser) reject(lab laboratory, candidates, useful []candidate) (guesses []Advice) {
 	for _, c := range candidates {
-		if !slices.ContainsFunc(useful, func(u candidate) bool { return u.key() == c.key() }) {
+		switch {
+		case slices.ContainsFunc(useful, func(u candidate) bool { return u.key() == c.key() }):
+		case len(lab.unreached(c)) > 0:
+			guesses = append(guesses, untried(lab, c))
+		default:
 			advice := c.advice()
 			advice.Doubts = append(advice.Doubts, "no case of the suite gets a tenth cheaper by it; "+lab.method())
 			a.result.Rejected = append(a.result.Rejected, advice)
 		}
 	}
+	return guesses
+}
+
+// untried is the advice of a candidate whose cases do not read the copy.
+func untried(lab laboratory, c candidate) Advice {
+	return c.guess(fmt.Sprintf("it could not be tried for %s, which reads the table itself and not its copy: the statement names its schema, or reaches it by a view or a partitioned table. HypoPG, or a restored backup, would tell",
+		strings.Join(lab.unreached(c), ", ")))
 }

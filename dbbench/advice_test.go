@@ -3,7 +3,9 @@ package dbbench
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -92,6 +94,29 @@ func TestAMissingIndexIsBuiltOnACopyAndMeasured(t *testing.T) {
 		if a.Kind == MissingIndex && a.Object == found.Object {
 			t.Errorf("it is advised again: %+v", a)
 		}
+	}
+}
+
+// A copy is found by its table's name alone. What leads past it can't be tried, and
+// is not said to be of no use.
+func TestWhatDoesNotReadTheCopyIsNotTried(t *testing.T) {
+	node := busy(t)
+	execute(t, node, "CREATE VIEW opened AS SELECT * FROM incidents WHERE status = 'open'",
+		"CREATE SCHEMA app", "CREATE TABLE app.incidents AS SELECT g AS id, g % 500 AS kind FROM generate_series(1, 30000) g", "ANALYZE app.incidents")
+	for name, c := range map[string]struct{ sql, object string }{
+		"qualified":     {"SELECT id FROM public.incidents WHERE organization_id = 9", "public.incidents (organization_id)"},
+		"by_a_view":     {"SELECT id FROM opened WHERE organization_id = 9", "public.incidents (organization_id, status)"},
+		"of_one_s_name": {"SELECT id FROM app.incidents WHERE kind = 9", "app.incidents (kind)"},
+	} {
+		r := advise(t, []Node{node}, Config{Queries: []Query{{Name: name, SQL: c.sql}}}, AdviceConfig{Scratch: true})
+		if found := r.find(t, MissingIndex, c.object); len(r.Rejected) > 0 || !strings.Contains(strings.Join(found.Doubts, " "), "not checked: it could not be tried for "+name+", which reads the table itself") {
+			t.Errorf("%s: %+v, rejected %+v", name, found, r.Rejected)
+		}
+	}
+	// Of two cases one can try it, and has no use for it.
+	both := Config{Queries: []Query{{Name: "plain", SQL: "SELECT count(note) FROM incidents WHERE status = 'closed'"}, {Name: "past", SQL: "SELECT count(note) FROM public.incidents WHERE status = 'closed'"}}}
+	if r := advise(t, []Node{node}, both, AdviceConfig{Scratch: true}); len(r.Rejected) > 0 || !strings.Contains(strings.Join(r.find(t, MissingIndex, "(status)").Doubts, " "), "could not be tried for past") {
+		t.Errorf("%+v", r)
 	}
 }
 
@@ -205,6 +230,18 @@ func TestUnusedIndexesAreJudgedOverAllNodes(t *testing.T) {
 		if got := r.of(UnusedIndex); len(got) > 0 || !strings.Contains(strings.Join(r.Notes, "\n"), "look unused") {
 			t.Errorf("%s: %v, notes %q", name, got, r.Notes)
 		}
+	}
+	// What a role may not see of a standby, and one that is not there just now, is
+	// unread all the same.
+	role := "reader" + strconv.Itoa(os.Getpid())
+	execute(t, nodes[0], "CREATE ROLE "+role+" LOGIN PASSWORD 'reader-password'")
+	poor := advise(t, []Node{{Name: "primary", DSN: as(t, nodes[0].DSN, role, "reader-password")}}, Config{}, AdviceConfig{})
+	if got := poor.of(UnusedIndex); len(got) > 0 || !strings.Contains(strings.Join(poor.Notes, "\n"), "2 standbys are connected that were not read") {
+		t.Errorf("for a role without rights: %v, notes %q", got, poor.Notes)
+	}
+	execute(t, nodes[0], "SELECT pg_create_physical_replication_slot('away')")
+	if r := advise(t, nodes, Config{}, AdviceConfig{}); len(r.of(UnusedIndex)) > 0 || !strings.Contains(strings.Join(r.Notes, "\n"), "primary has a slot away of a standby that is not connected") {
+		t.Errorf("with a standby away: %v, notes %q", r.of(UnusedIndex), r.Notes)
 	}
 	if _, err := Advise(t.Context(), nodes[1:], Config{}, AdviceConfig{}); err == nil || !strings.Contains(err.Error(), "standby") {
 		t.Errorf("a standby as the first: %v", err)
@@ -334,7 +371,7 @@ func TestCandidatesOfConditions(t *testing.T) {
 		"a join":               {joined, []string{"b"}},
 	} {
 		var got []string
-		for _, found := range mergeCandidates((CaseResult{Name: "q", PlanResult: PlanResult{Plan: &Plan{Root: c.root}}}).candidates(map[string]tableInfo{"t": table}), nil) {
+		for _, found := range mergeCandidates((CaseResult{Name: "q", PlanResult: PlanResult{Plan: &Plan{Root: c.root}}}).candidates(map[string]tableInfo{scan("").table(): table}), nil) {
 			got = append(got, strings.Join(found.columns, ", "))
 		}
 		if !slices.Equal(got, c.want) {

@@ -23,8 +23,9 @@ type Plan struct {
 // Planning is what making the plan used.
 type Planning struct {
 	BufferUsage
-	MemoryUsed      float64 `json:"memory_used,omitempty" plan:"Memory Used"` // KiB; from 17
-	MemoryAllocated float64 `json:"memory_allocated,omitempty" plan:"Memory Allocated"`
+	MemoryUsed      float64        `json:"memory_used,omitempty" plan:"Memory Used"` // KiB; from 17
+	MemoryAllocated float64        `json:"memory_allocated,omitempty" plan:"Memory Allocated"`
+	Extra           map[string]any `json:"extra,omitempty"`
 }
 
 // JIT is the work of the just-in-time compiler.
@@ -48,17 +49,19 @@ type JITTiming struct {
 
 // JITGeneration is in milliseconds. Deform is a part of Total, from 17.
 type JITGeneration struct {
-	Deform float64 `json:"deform,omitempty" plan:"Deform"`
-	Total  float64 `json:"total" plan:"Total"`
+	Deform float64        `json:"deform,omitempty" plan:"Deform"`
+	Total  float64        `json:"total" plan:"Total"`
+	Extra  map[string]any `json:"extra,omitempty"`
 }
 
 // Serialization is the conversion of the rows to what the client would get,
 // from 17.
 type Serialization struct {
 	BufferUsage
-	Time   float64 `json:"time,omitempty" plan:"Time"`
-	Volume float64 `json:"volume,omitempty" plan:"Output Volume"` // KiB
-	Format string  `json:"format,omitempty" plan:"Format"`
+	Time   float64        `json:"time,omitempty" plan:"Time"`
+	Volume float64        `json:"volume,omitempty" plan:"Output Volume"` // KiB
+	Format string         `json:"format,omitempty" plan:"Format"`
+	Extra  map[string]any `json:"extra,omitempty"`
 }
 
 // Trigger is the work of one trigger.

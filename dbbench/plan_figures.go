@@ -29,8 +29,10 @@ func (p *Plan) Figures() Figures {
 	}
 	for _, n := range p.Root.All() {
 		f.HeapFetches += n.HeapFetches
-		f.WorkersPlanned += n.WorkersPlanned
-		f.WorkersLaunched += n.WorkersLaunched
+		if !n.Analyzed || n.Loops > 0 { // a Gather that never ran has lacked no worker
+			f.WorkersPlanned += n.WorkersPlanned
+			f.WorkersLaunched += n.WorkersLaunched
+		}
 		if n.Spilled() {
 			f.Spills++
 		}

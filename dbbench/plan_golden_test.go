@@ -256,9 +256,23 @@ func TestGoldenPlans(t *testing.T) {
 			worst, ratio := plan.WorstEstimate()
 			figures := plan.Figures()
 			figures.JITTime = 0 // a time
-			fmt.Fprintf(&b, "%+v\nworst estimate: %s, %s\n%s\n", figures, worst.Title(), estimateWords(ratio), plan.Root.Describe())
+			fmt.Fprintf(&b, "%+v\nworst estimate: %s, %s\n", figures, worst.Title(), estimateWords(ratio))
+			describe(&b, plan.Root, 0)
+			b.WriteString("\n")
 		}
 		golden(t, strings.TrimSuffix(path, ".jsonl")+".golden", b.String())
+	}
+}
+
+// describe prints a node and those below it, one a line, each with its figures.
+func describe(b *strings.Builder, n *PlanNode, depth int) {
+	fmt.Fprintf(b, "%s%s (planned %.4g", strings.Repeat("  ", depth), n.Title(), n.PlanRows)
+	if n.Analyzed {
+		fmt.Fprintf(b, ", rows %.4g, loops %.4g", n.ActualRows, n.Loops)
+	}
+	b.WriteString(")\n")
+	for _, child := range n.Children {
+		describe(b, child, depth+1)
 	}
 }
 

@@ -3,7 +3,6 @@ package dbbench
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"regexp"
 	"strings"
 )
@@ -191,23 +190,4 @@ func (n *PlanNode) All() []*PlanNode {
 		all = append(all, child.All()...)
 	}
 	return all
-}
-
-// Describe prints the node and those below it, one a line, each with its
-// figures.
-func (n *PlanNode) Describe() string {
-	var b strings.Builder
-	n.describe(&b, 0)
-	return b.String()
-}
-
-func (n *PlanNode) describe(b *strings.Builder, depth int) {
-	fmt.Fprintf(b, "%s%s (planned %.4g", strings.Repeat("  ", depth), n.Title(), n.PlanRows)
-	if n.Analyzed {
-		fmt.Fprintf(b, ", rows %.4g, loops %.4g", n.ActualRows, n.Loops)
-	}
-	b.WriteString(")\n")
-	for _, child := range n.Children {
-		child.describe(b, depth+1)
-	}
 }

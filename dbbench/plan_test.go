@@ -30,12 +30,15 @@ func TestDecodePlanRefusesWhatIsNone(t *testing.T) {
 }
 
 func TestWhatIsNotKnownIsKept(t *testing.T) {
-	plan, err := DecodePlan([]byte(`{"Plan":{"Node Type":"Scan","New":12345678901234567890,"Workers":[{"Worker Number":0,"Mood":"good"}]},"Planning":{"Shared Hit Blocks":3,"Memory Used":7},"Outer":[1]}`))
+	plan, err := DecodePlan([]byte(`{"Plan":{"Node Type":"Scan","New":12345678901234567890,"Workers":[{"Worker Number":0,"Mood":"good"}]},"Planning":{"Shared Hit Blocks":3,"Memory Used":7,"Mind":1},"Serialization":{"Time":1,"Taste":"b"},"JIT":{"Timing":{"Generation":{"Total":1,"Form":2}}},"Outer":[1]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if plan.Root.Extra["New"] != json.Number("12345678901234567890") || plan.Root.Workers[0].Extra["Mood"] != "good" || plan.Extra["Outer"] == nil {
 		t.Errorf("kept %v, %v, %v", plan.Extra, plan.Root.Extra, plan.Root.Workers)
+	}
+	if plan.Planning.Extra["Mind"] == nil || plan.Serialization.Extra["Taste"] != "b" || plan.JIT.Timing.Generation.Extra["Form"] == nil {
+		t.Errorf("kept %v, %v, %v", plan.Planning, plan.Serialization, plan.JIT)
 	}
 	if plan.Planning.SharedHit != 3 || plan.Planning.MemoryUsed != 7 {
 		t.Errorf("planning %+v", plan.Planning)

@@ -2,6 +2,7 @@ package dbbench
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -165,6 +166,19 @@ func TestTheLagOfAPausedReplicaIsSampled(t *testing.T) {
 	}
 }
 
+func TestTheLongestBlocksAreKept(t *testing.T) {
+	var sum activitySum
+	sum.begin("primary")
+	for i := range 3 * mostBlocks {
+		seconds := float64((i * 7) % (3 * mostBlocks)) // each once, in no order
+		sum.addBlock(Block{Query: fmt.Sprint(seconds), Seconds: seconds})
+	}
+	blocks := sum.finish().Blocks
+	if first, last := blocks[0].Seconds, blocks[len(blocks)-1].Seconds; len(blocks) != mostBlocks || first != 3*mostBlocks-1 || last != 2*mostBlocks {
+		t.Errorf("%d from %v to %v s", len(blocks), last, first)
+	}
+}
+
 func TestActivityShowsWhoBlocksWhom(t *testing.T) {
 	node := database(t)
 	holder, err := pgx.Connect(t.Context(), node.DSN)
@@ -185,7 +199,11 @@ func TestActivityShowsWhoBlocksWhom(t *testing.T) {
 		waiter <- err
 	}()
 	s := StartActivity(t.Context(), []Node{node, {Name: "gone", DSN: "postgres://127.0.0.1:1/x"}}, 10*time.Millisecond)
-	await(t, func() bool { return len(s.Part()[0].Blocks) > 0 })
+	// A sample reads the sessions first, when the one that waits may not be there yet.
+	await(t, func() bool {
+		part := s.Part()[0]
+		return len(part.Blocks) > 0 && len(part.Waits) > 0
+	})
 	if _, err := holder.Exec(t.Context(), "ROLLBACK"); err != nil {
 		t.Fatal(err)
 	}

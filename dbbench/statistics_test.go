@@ -215,6 +215,16 @@ func TestWhatIsUnknownIsNotZero(t *testing.T) {
 			t.Errorf("%s: %+v", name, d)
 		}
 	}
+	// The conflicts of a standby are reset with its database.
+	conflicts := func(reset string, n float64) *Statistics {
+		s := statistics(n)
+		s.Views["pg_stat_database"] = []Row{{"datid": 1.0, "stats_reset": reset}}
+		s.Views["pg_stat_database_conflicts"] = []Row{{"datid": 1.0, "confl_lock": n}}
+		return s
+	}
+	if rows := Delta(conflicts("a", 10), conflicts("b", 15)).Views["pg_stat_database_conflicts"]; len(rows) != 1 || rows[0].Unknown == "" {
+		t.Errorf("conflicts that were reset: %+v", rows)
+	}
 	gone := statistics(15)
 	delete(gone.Views, "pg_stat_user_tables")
 	if d := Delta(statistics(10), gone); len(d.Views) != 0 {

@@ -115,6 +115,11 @@ func TestARunThatLackedWorkersHasNoTime(t *testing.T) {
 	if !strings.Contains(strings.Join(r.Warnings, "\n"), "count lacked parallel workers in 2 runs") {
 		t.Errorf("warnings %q", r.Warnings)
 	}
+	// A Gather that never ran has asked for no worker.
+	idle := trial(t, open(t, node, Config{Queries: []Query{{Name: "idle", SQL: "SELECT CASE WHEN n > 1 THEN (SELECT count(*) FROM incidents WHERE title <> 'x') END FROM generate_series(1, 1) n"}}, Repetitions: 2})).Cases[0]
+	if !strings.Contains(idle.Shape, "Gather") || idle.LackedWorkers != 0 || len(idle.ServerTime) != 2 {
+		t.Errorf("%+v", idle)
+	}
 }
 
 func TestNullAndHostileArguments(t *testing.T) {

@@ -51,7 +51,7 @@ func NewAssembly(cfg Config, opts Options, workers int, started time.Time) (*Ass
 	r.started = started
 	r.span.from = int64(cfg.Warmup)
 	r.span.end.Store(r.span.from + cfg.length())
-	c := newCollector(&r.span, workers, r.named()+len(r.span.phases), &r.backends)
+	c := newCollector(&r.span, started, workers, r.named()+len(r.span.phases), &r.backends)
 	c.schedule, c.onSecond = r.schedule(0, 1), opts.OnSecond
 	return &Assembly{run: r, collector: c, workers: make([]assembled, workers), behind: workers}, nil
 }
@@ -149,11 +149,26 @@ func (a *Assembly) Result() *Result {
 		}
 	}
 	res := a.run.result(c, engine, used)
+	for i := range a.workers {
+		if r := a.workers[i].result; r != nil {
+			addEarliest(res.BackendsSince, r.BackendsSince)
+		}
+	}
 	a.judgeWorkers(res)
 	if len(a.faults) > 0 {
 		res.Validity, res.ValidityReason = Invalid, firstOf(a.faults)
 	}
 	return res
+}
+
+// addEarliest adds times to those of others: of two the earlier one stays. All are
+// from the one start.
+func addEarliest(to, from map[string]float64) {
+	for address, since := range from {
+		if known, ok := to[address]; !ok || since < known {
+			to[address] = since
+		}
+	}
 }
 
 // judgeWorkers makes the whole Invalid where one worker was the limit: its part of

@@ -16,6 +16,7 @@ const maxSeconds = 7200
 // its series of seconds. It belongs to one goroutine.
 type collector struct {
 	span       *span
+	started    time.Time // the run's start
 	groups     int
 	backends   *backends
 	schedule   *arrival.Schedule // nil in the closed model
@@ -36,9 +37,9 @@ type collector struct {
 	encoded             []byte
 }
 
-func newCollector(s *span, workers, groups int, b *backends) *collector {
+func newCollector(s *span, started time.Time, workers, groups int, b *backends) *collector {
 	c := &collector{
-		span: s, groups: groups, backends: b,
+		span: s, started: started, groups: groups, backends: b,
 		total:   newWindow(0, groups),
 		passed:  make([]int64, workers),
 		pending: map[int64]*window{},
@@ -142,6 +143,7 @@ func (c *collector) second(w *window) Second {
 	start := c.span.from + w.index*1e9
 	stop := min(start+1e9, c.span.end.Load())
 	s := Second{
+		At:       c.started.Add(time.Duration(max(start, 0))),
 		Offset:   float64(w.index),
 		Length:   float64(stop-max(start, 0)) / 1e9,
 		Requests: w.finished,

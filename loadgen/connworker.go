@@ -17,37 +17,42 @@ type link struct {
 	opened   int64 // when, from the run's start
 }
 
-// A connWorker makes requests on a connection of its own to each endpoint.
+// A connWorker makes requests on one connection at a time: its own where there is
+// one endpoint, else one of those that all workers share.
 type connWorker struct {
 	run    *run
 	dial   *dialer
 	open   *connSet
-	links  []link // by endpoint; conn is nil where there is none
+	shared *linkPool // nil where there is one endpoint
+	link   link      // conn is nil where there is none
 	parser http1.Parser
 	in     []byte
 	held   int // bytes of in that await more
 }
 
-func newConnWorker(r *run, d *dialer, open *connSet) *connWorker {
-	w := &connWorker{run: r, dial: d, open: open, links: make([]link, len(r.endpoints)), in: make([]byte, 4<<10)}
+func newConnWorker(r *run, d *dialer, open *connSet, shared *linkPool) *connWorker {
+	w := &connWorker{run: r, dial: d, open: open, shared: shared, in: make([]byte, 4<<10)}
 	w.parser.Keep = r.kept()
 	return w
 }
 
 func (w *connWorker) kept() *http1.Kept { return w.parser.Keep }
 
-func (w *connWorker) close() {
-	for i := range w.links {
-		w.hangUp(&w.links[i])
-	}
-}
+func (w *connWorker) close() { w.hangUp(&w.link) }
 
 // exchange sends a request and reads its answer into s. A connection that the
 // server has closed while it was idle says nothing about the request: it is
 // made once more, on a new one (RFC 9110, 9.2.2).
 func (w *connWorker) exchange(s *sample, request *Request) error {
 	deadline := w.run.clock.base.Add(time.Duration(s.sent) + w.run.cfg.RequestTimeout())
-	l := &w.links[w.run.endpointOf[request.Target]]
+	l, endpoint := &w.link, w.run.endpointOf[request.Target]
+	if w.shared != nil {
+		*l = w.shared.take(endpoint, w.hangUp)
+		defer func() {
+			w.shared.put(endpoint, *l)
+			*l = link{}
+		}()
+	}
 	reused := l.conn != nil
 	err := w.once(s, l, request, deadline)
 	if err != nil && reused && s.firstByte == 0 && isStale(err) && idempotent(request.Wire) {

@@ -3,6 +3,7 @@ package loadgen
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 )
@@ -12,9 +13,13 @@ type dialer struct {
 	custom func(ctx context.Context, network, address string) (net.Conn, error)
 	plain  net.Dialer
 	tls    *tls.Config
+	// protocol is what TLS must agree upon: "http/1.1", or nothing, or "h2".
+	protocol string
 }
 
-func newDialer(r *run) *dialer { return &dialer{custom: r.opts.Dial, tls: r.tls} }
+func newDialer(r *run) *dialer {
+	return &dialer{custom: r.opts.Dial, tls: r.tls, protocol: "http/1.1"}
+}
 
 func (d *dialer) dial(ctx context.Context, e *endpoint) (net.Conn, error) {
 	conn, err := d.dialPlain(ctx, e)
@@ -28,9 +33,13 @@ func (d *dialer) dial(ctx context.Context, e *endpoint) (net.Conn, error) {
 	if cfg.ServerName == "" {
 		cfg.ServerName = e.host
 	}
-	cfg.NextProtos = []string{"http/1.1"}
+	cfg.NextProtos = []string{d.protocol}
 	secure := tls.Client(conn, cfg)
-	if err := secure.HandshakeContext(ctx); err != nil {
+	err = secure.HandshakeContext(ctx)
+	if err == nil && d.protocol == "h2" && secure.ConnectionState().NegotiatedProtocol != "h2" {
+		err = errors.New("the target speaks no HTTP/2")
+	}
+	if err != nil {
 		conn.Close()
 		return nil, &handshakeError{e.address, err}
 	}

@@ -3,9 +3,11 @@ package loadgen
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -36,6 +38,16 @@ type resolution struct {
 	addresses []netip.AddrPort
 	backends  []int32 // their numbers
 	err       error
+}
+
+// checkConnectTo finds replaced addresses that are no target's.
+func checkConnectTo(cfg *Config, targets []Target) error {
+	for _, from := range slices.Sorted(maps.Keys(cfg.ConnectTo)) {
+		if !slices.ContainsFunc(targets, func(t Target) bool { return addressOf(t.URL) == from }) {
+			return fmt.Errorf("connect_to: %s is no target's address: the first target's is %s", from, addressOf(targets[0].URL))
+		}
+	}
+	return nil
 }
 
 // newEndpoints returns the endpoints of the targets, and for each target which
@@ -151,9 +163,9 @@ func answers(ctx context.Context, address netip.AddrPort) bool {
 	return true
 }
 
-// resolveAll looks all names up, once before it returns and then again and
-// again until stop is called.
-func resolveAll(endpoints []*endpoint, opts *Options, b *backends) (stop func()) {
+// resolveAll looks all names up, once before it returns, if begin does not end
+// before, and then again and again until stop is called.
+func resolveAll(begin context.Context, endpoints []*endpoint, opts *Options, b *backends) (stop func()) {
 	look, every := resolver(opts.Resolve), opts.ResolveEvery
 	if look == nil {
 		look = systemResolver
@@ -162,14 +174,14 @@ func resolveAll(endpoints []*endpoint, opts *Options, b *backends) (stop func())
 		every = resolveEvery
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	all := func() {
+	all := func(ctx context.Context) {
 		for _, e := range endpoints {
 			if e.network == "tcp" {
 				e.resolve(ctx, look, b)
 			}
 		}
 	}
-	all()
+	all(begin)
 	var done sync.WaitGroup
 	done.Go(func() {
 		tick := time.NewTicker(every)
@@ -177,7 +189,7 @@ func resolveAll(endpoints []*endpoint, opts *Options, b *backends) (stop func())
 		for {
 			select {
 			case <-tick.C:
-				all()
+				all(ctx)
 			case <-ctx.Done():
 				return
 			}

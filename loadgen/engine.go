@@ -9,6 +9,9 @@ const (
 	engineHTTP2      = "http2"
 )
 
+// Engines lists the names that Options.Engine takes beside "".
+func Engines() []string { return []string{engineEpoll, engineGoroutines, engineHTTP2} }
+
 // chooseEngine returns the best engine that serves the run's targets.
 func (r *run) chooseEngine() (engine, error) {
 	plain := r.opts.Dial == nil

@@ -62,9 +62,24 @@ func (s *connSet) cutAll() {
 	}
 }
 
+// closeAll closes what is left of them.
+func (s *connSet) closeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for conn := range s.conns {
+		conn.Close()
+	}
+	clear(s.conns)
+}
+
 func (e goroutineEngine) run(r *run, recorders []*recorder) error {
 	open := &connSet{conns: map[net.Conn]struct{}{}}
-	runWorkers(r, recorders, func() exchanger { return newConnWorker(r, e.dial, open) }, open.cutAll)
+	var shared *linkPool
+	if len(r.endpoints) > 1 {
+		shared = newLinkPool(len(r.endpoints), r.limit)
+	}
+	runWorkers(r, recorders, func() exchanger { return newConnWorker(r, e.dial, open, shared) }, open.cutAll)
+	open.closeAll()
 	return nil
 }
 

@@ -80,9 +80,28 @@ func (g *group) histograms() []*stats.Histogram {
 	return []*stats.Histogram{g.response}
 }
 
+// mergeParts returns the parts of several runs, of each the same, together; nil
+// where they are not the same, or not known.
+func mergeParts(runs [][]TargetResult) (merged []TargetResult) {
+	for i, part := range runs[len(runs)-1] {
+		if part.group == nil {
+			return nil
+		}
+		sum := newGroup(part.group.full)
+		for _, parts := range runs {
+			if len(parts) != len(runs[0]) || parts[i].group == nil || parts[i].Name != part.Name || parts[i].group.full != sum.full {
+				return nil
+			}
+			sum.merge(parts[i].group)
+		}
+		merged = append(merged, sum.result(part.Name))
+	}
+	return merged
+}
+
 // result is the part of the run under a name.
 func (g *group) result(name string) TargetResult {
-	r := TargetResult{Name: name, Requests: g.requests, Failures: g.failed, ResponseTime: g.response.Summary()}
+	r := TargetResult{Name: name, Requests: g.requests, Failures: g.failed, ResponseTime: g.response.Summary(), group: g}
 	if g.full {
 		service, lateness, failures := g.service.Summary(), g.lateness.Summary(), g.failures.Summary()
 		r.ServiceTime, r.Lateness, r.FailureTime = &service, &lateness, &failures

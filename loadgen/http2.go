@@ -4,12 +4,16 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"scaleproof/loadgen/internal/http1"
@@ -23,25 +27,53 @@ type http2Engine struct{}
 func (http2Engine) name() string { return "http/2 on net/http" }
 
 func (http2Engine) run(r *run, recorders []*recorder) error {
-	dial := newDialer(r)
-	transport := &http.Transport{Protocols: &http.Protocols{}, TLSClientConfig: r.tls, DisableCompression: true}
+	ctx, cut := context.WithCancel(context.Background())
+	transport := &http.Transport{Protocols: &http.Protocols{}, DisableCompression: true}
 	transport.Protocols.SetHTTP2(true)
 	transport.Protocols.SetUnencryptedHTTP2(true)
-	transport.DialContext = func(ctx context.Context, _, address string) (net.Conn, error) {
-		conn, err := dial.dialPlain(ctx, r.endpointAt(address))
-		if err != nil {
-			return nil, fmt.Errorf("connecting to %s: %w", address, err)
-		}
-		r.opened.Add(1)
-		return conn, nil
-	}
-	defer transport.CloseIdleConnections()
-	ctx, cut := context.WithCancel(context.Background())
-	defer cut()
+	d := &http2Dialer{run: r, dialer: newDialer(r), cut: ctx, slots: make(chan struct{}, r.limit)}
+	d.dialer.protocol = "h2"
+	transport.DialContext, transport.DialTLSContext = d.dial, d.dial
+	defer func() {
+		cut()
+		d.dialing.Wait()
+		transport.CloseIdleConnections()
+	}()
 	runWorkers(r, recorders, func() exchanger {
 		return &http2Worker{run: r, ctx: ctx, transport: transport, copied: r.kept(), in: make([]byte, 16<<10)}
 	}, cut)
 	return nil
+}
+
+// An http2Dialer opens connections for a transport, which dials apart from the
+// requests that wait for it: a dial with its handshake takes no longer than a
+// request may, no more go on than the run may have connections, and none outlives
+// the run.
+type http2Dialer struct {
+	run     *run
+	dialer  *dialer
+	cut     context.Context
+	slots   chan struct{}
+	dialing sync.WaitGroup
+}
+
+func (d *http2Dialer) dial(ctx context.Context, _, address string) (net.Conn, error) {
+	d.dialing.Add(1)
+	defer d.dialing.Done()
+	ctx, cancel := context.WithTimeout(ctx, d.run.cfg.RequestTimeout())
+	defer cancel()
+	defer context.AfterFunc(d.cut, cancel)()
+	select {
+	case d.slots <- struct{}{}:
+		defer func() { <-d.slots }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("connecting to %s: %w", address, ctx.Err())
+	}
+	conn, err := d.dialer.dial(ctx, d.run.endpointAt(address))
+	if err == nil {
+		d.run.opened.Add(1)
+	}
+	return conn, err
 }
 
 // endpointAt returns the endpoint whose requests go to address, host:port as
@@ -76,6 +108,9 @@ func (w *http2Worker) exchange(s *sample, request *Request) error {
 		s.kind = kindRequest
 		return fmt.Errorf("reading the request: %w", err)
 	}
+	// The transport's reader may tell of it when the request has been given up.
+	var firstByte atomic.Int64
+	defer func() { s.firstByte = firstByte.Load() }()
 	u := w.run.targets[request.Target].URL
 	req.RequestURI, req.URL.Scheme, req.URL.Host = "", u.Scheme, u.Host
 	req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
@@ -86,19 +121,11 @@ func (w *http2Worker) exchange(s *sample, request *Request) error {
 			}
 			s.bytesOut += int64(len(request.Wire)) // before compression of the head
 		},
-		GotFirstResponseByte: func() { s.firstByte = w.run.clock.now() },
-		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
-			if err != nil {
-				s.kind = kindTLS
-			}
-		},
+		GotFirstResponseByte: func() { firstByte.Store(w.run.clock.now()) },
 	}))
 	answer, err := w.transport.RoundTrip(req)
 	if err != nil {
-		if isTimeout(err) {
-			s.kind = kindTimeout
-		}
-		return err
+		return http2Fault(err)
 	}
 	defer answer.Body.Close()
 	s.status = int16(answer.StatusCode)
@@ -132,7 +159,37 @@ func (w *http2Worker) read(s *sample, answer *http.Response) error {
 			return nil
 		}
 		if err != nil {
-			return err
+			return http2Fault(err)
 		}
 	}
+}
+
+// A streamError is net/http's own of an RST_STREAM, which it hands over to a type
+// of the same fields.
+type streamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (e streamError) Error() string { return fmt.Sprintf("stream %d: error %d", e.StreamID, e.Code) }
+
+// http2Fault returns an error of HTTP/2 as one of the kinds that HTTP/1.1 has:
+// RST_STREAM is a reset, GOAWAY a close, and what is no HTTP/2 is malformed.
+// net/http tells the latter two by their words alone.
+func http2Fault(err error) error {
+	text := err.Error()
+	has := func(words string) bool { return strings.Contains(text, words) }
+	var stream streamError
+	switch {
+	case errors.As(err, &stream) && has("received from peer"):
+		return fmt.Errorf("%w: %w", syscall.ECONNRESET, err)
+	case errors.As(err, &stream):
+		return fmt.Errorf("%w: %w", http1.ErrMalformed, err)
+	case has("GOAWAY"), has("client conn is closed"), has("client connection lost"), has("client connection force closed"), has("client conn could not be established"):
+		return fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err)
+	case has("connection error: "), has("frame too large"), has("malformed"), has("invalid header"), has("http2: frame"):
+		return fmt.Errorf("%w: %w", http1.ErrMalformed, err)
+	}
+	return err
 }

@@ -7,11 +7,13 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -76,6 +78,93 @@ func TestHTTP2(t *testing.T) {
 	res := loadOf(t, 5, Config{Targets: []string{secure.URL + "/slow"}, TLS: TLS{Insecure: true}, HTTP2: true, Rate: 50, Timeout: unit.Duration(100 * time.Millisecond)}, Options{})
 	if res.Errors["timeout"] != 5 {
 		t.Errorf("errors %v", res.Errors)
+	}
+}
+
+// afterHeaders speaks HTTP/2 as far as the head of a request, and answers each with
+// frames, in which the first stream stands for the request's. last ends the
+// connection then.
+func afterHeaders(frames string, last bool) func(net.Conn, *bufio.Reader) {
+	return func(conn net.Conn, r *bufio.Reader) {
+		if _, err := io.CopyN(io.Discard, r, 24); err != nil { // the preface
+			return
+		}
+		_, _ = io.WriteString(conn, "\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+		for {
+			head := make([]byte, 9)
+			if _, err := io.ReadFull(r, head); err != nil {
+				return
+			}
+			if _, err := io.CopyN(io.Discard, r, int64(head[0])<<16|int64(head[1])<<8|int64(head[2])); err != nil {
+				return
+			}
+			if head[3] == 1 {
+				_, _ = io.WriteString(conn, strings.Replace(frames, firstStream, string(head[5:9]), 1))
+				if last {
+					return
+				}
+			}
+		}
+	}
+}
+
+const firstStream = "\x00\x00\x00\x01"
+
+func TestFailuresOfHTTP2AreCountedByKind(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		kind   string
+		handle func(net.Conn, *bufio.Reader)
+	}{
+		"RST_STREAM":      {"reset", afterHeaders("\x00\x00\x04\x03\x00"+firstStream+"\x00\x00\x00\x02", false)},
+		"GOAWAY":          {"closed", afterHeaders("\x00\x00\x08\x07\x00\x00\x00\x00\x00"+firstStream+"\x00\x00\x00\x0b", true)},
+		"garbage":         {"malformed", afterHeaders("HTTP/1.1 400 Bad Request\r\n\r\n", false)},
+		"a bad header":    {"malformed", afterHeaders("\x00\x00\x01\x01\x05"+firstStream+"\x80", false)},
+		"an end":          {"closed", func(_ net.Conn, r *bufio.Reader) { _, _ = io.CopyN(io.Discard, r, 30) }},
+		"refused":         {"refused", nil},
+		"never an answer": {"timeout", hang},
+	} {
+		url := refusingURL(t)
+		if c.handle != nil {
+			url = hostileServer(t, c.handle)
+		}
+		res := loadOf(t, 3, Config{Targets: []string{url}, HTTP2: true, Rate: 20, Method: "POST", Timeout: unit.Duration(2 * time.Second)}, Options{})
+		if res.Errors[c.kind] != 3 {
+			t.Errorf("%s: errors %v, want 3 of kind %s", name, res.Errors, c.kind)
+		}
+	}
+}
+
+// A handshake that is never answered costs no more connections than the run may
+// have, and leaves none behind.
+func TestHTTP2PilesUpNoConnections(t *testing.T) {
+	t.Parallel()
+	const connections, n = 4, 60
+	var open, most atomic.Int64
+	url := hostileServer(t, func(conn net.Conn, r *bufio.Reader) {
+		if now := open.Add(1); now > most.Load() {
+			most.Store(now)
+		}
+		hang(conn, r)
+		open.Add(-1)
+	})
+	res := loadOf(t, n, Config{
+		Targets: []string{strings.Replace(url, "http:", "https:", 1)}, HTTP2: true, Rate: 1000, Connections: connections, Timeout: unit.Duration(100 * time.Millisecond),
+	}, Options{})
+	if res.Errors["timeout"] != n || most.Load() > 3*connections {
+		t.Errorf("errors %v, %d connections at once", res.Errors, most.Load())
+	}
+	settles(t, "connections", func() bool { return open.Load() == 0 })
+	plain := httptest.NewUnstartedServer(http.NotFoundHandler())
+	plain.Config.ErrorLog = log.New(io.Discard, "", 0)
+	plain.StartTLS()
+	defer plain.Close()
+	res = loadOf(t, 3, Config{Targets: []string{plain.URL}, HTTP2: true, TLS: TLS{Insecure: true}, Rate: 20}, Options{})
+	if res.Errors["tls"] != 3 {
+		t.Errorf("a target without HTTP/2: errors %v", res.Errors)
+	}
+	if err := (&Config{Targets: []string{url}, HTTP2: true, Recycle: 5}).Validate(); err == nil {
+		t.Error("recycling is ignored without a word")
 	}
 }
 

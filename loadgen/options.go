@@ -58,8 +58,10 @@ type Options struct {
 	// is called before OnSecond and like it. The bytes are valid during the call
 	// only.
 	OnInterval func(interval []byte)
-	// Fleet, where not nil, makes the load in other processes. OnHit, Dial, TLS
-	// and Source are then without use.
+	// Fleet, where not nil, makes the load in other processes, which make the
+	// requests of Config. Source, which must be Config's, then names the targets
+	// alone; OnHit is refused, and Dial, Resolve, TLS, Share, Begin, End and
+	// OnInterval are without use.
 	Fleet Fleet
 	// Workers is how many event loops or recorders there are. Zero: as many as
 	// the CPUs that this process may use.

@@ -1,6 +1,8 @@
 package loadgen
 
 import (
+	"fmt"
+
 	"scaleproof/internal/unit"
 	"scaleproof/loadgen/internal/arrival"
 )
@@ -20,6 +22,17 @@ func (r *run) phaseEnds() (ends []int64) {
 		ends = append(ends, end)
 	}
 	return ends
+}
+
+// unnamed says which parts of the run are too many to have figures of their own.
+func (r *run) unnamed() (warnings []string) {
+	if n := len(r.targets); n > maxNamedTargets {
+		warnings = append(warnings, fmt.Sprintf("%d targets have no figures of their own: %d may have", n, maxNamedTargets))
+	}
+	if n := len(r.stages); n > maxPhases {
+		warnings = append(warnings, fmt.Sprintf("the %d ramps and levels of the stages have no figures of their own: %d may have", n, maxPhases))
+	}
+	return warnings
 }
 
 // phaseResults are those of the phases that the run has reached.

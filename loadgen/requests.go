@@ -59,6 +59,9 @@ func newRequests(cfg *Config) (*requests, error) {
 		r.targets = append(r.targets, target)
 		r.made = append(r.made, p)
 	}
+	if err := checkConnectTo(cfg, r.targets); err != nil {
+		return nil, err
+	}
 	if len(cfg.Weights) > 0 && len(cfg.Weights) != len(specs) {
 		return nil, fmt.Errorf("there are %d weights for %d targets", len(cfg.Weights), len(specs))
 	}

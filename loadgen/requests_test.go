@@ -164,6 +164,7 @@ func TestFaultsOfRequestsAreNamed(t *testing.T) {
 		"a body is given already":            {Targets: []string{"http://host/"}, Body: "x", BodyFile: feeder},
 		"is not an http or https URL":        {Targets: []string{"ftp://host/"}},
 		"bad target":                         {TargetsFile: file(t, "bad", "hello\n")},
+		"connect_to: other:80 is no target":  {Targets: []string{"http://host/"}, ConnectTo: map[string]string{"other:80": "127.0.0.1:80"}},
 		"it begins with none of status, hea": {Targets: []string{"http://host/"}, Checks: []string{"code 200"}},
 	} {
 		_, err := NewSource(cfg)

@@ -120,15 +120,16 @@ type Histograms struct {
 
 // A Second is one second of a run.
 type Second struct {
-	Offset    float64 `json:"offset"` // seconds from the start of the measured window; negative in the warm-up
-	Length    float64 `json:"length"` // seconds; more than 1 where a long run's series was thinned
-	Requests  int64   `json:"requests"`
-	Errors    int64   `json:"errors"`
-	Mean      float64 `json:"mean"` // response times of successes, seconds; 0 without any
-	P50       float64 `json:"p50"`
-	P99       float64 `json:"p99"`
-	Max       float64 `json:"max"`
-	Scheduled int64   `json:"scheduled"`
+	At        time.Time `json:"-"`      // when it began
+	Offset    float64   `json:"offset"` // seconds from the start of the measured window; negative in the warm-up
+	Length    float64   `json:"length"` // seconds; more than 1 where a long run's series was thinned
+	Requests  int64     `json:"requests"`
+	Errors    int64     `json:"errors"`
+	Mean      float64   `json:"mean"` // response times of successes, seconds; 0 without any
+	P50       float64   `json:"p50"`
+	P99       float64   `json:"p99"`
+	Max       float64   `json:"max"`
+	Scheduled int64     `json:"scheduled"`
 	// Starved requests found no free connection when they were due.
 	Starved int64 `json:"starved,omitempty"`
 	// The 99th percentiles of the successes' service time, of all requests'
@@ -150,13 +151,15 @@ type TargetResult struct {
 	ServiceTime *stats.Summary `json:"service_time,omitempty"`
 	Lateness    *stats.Summary `json:"lateness,omitempty"`
 	FailureTime *stats.Summary `json:"failure_time,omitempty"`
+
+	group *group // what the figures are of; nil where they were read from a file
 }
 
 // A PhaseResult is the part of a run that was due in one phase of its stages, or
 // in the warm-up before them. Times are seconds.
 type PhaseResult struct {
-	From   float64 `json:"from"` // from the start of the measured window; negative in the warm-up
-	Length float64 `json:"length"`
+	From   float64 `json:"from"`   // from the start of the measured window; negative in the warm-up
+	Length float64 `json:"length"` // of all trials together
 	TargetResult
 }
 
@@ -165,7 +168,9 @@ type Capacity struct {
 	Rate float64 `json:"rate"` // requests per second
 	Low  float64 `json:"low"`  // bounds of its interval
 	High float64 `json:"high"`
-	// Limit says what ended the search: "target", "generator" or "bound".
+	// Limit says what ended the search: "target", "generator", "bound" where no rate
+	// was tried that failed, or "interrupted". But for "target" the capacity may be
+	// higher.
 	Limit string       `json:"limit"`
 	Curve []CurvePoint `json:"curve"`
 }

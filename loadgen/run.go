@@ -18,10 +18,11 @@ import (
 const grace = time.Second
 
 // Run makes the load that cfg describes and returns what it measured. The end
-// of ctx is a normal end: what was measured until then is returned, without an
-// error. Requests in flight at the end of the duration are awaited, up to
-// their timeout; at the end of ctx, up to a second. An error means that
-// nothing was measured: cfg is invalid, or no engine serves its targets. With
+// of ctx is a normal end once the load has begun: what was measured until then is
+// returned, without an error. Requests in flight at the end of the duration are
+// awaited, up to their timeout; at the end of ctx, up to a second. An error means
+// that nothing was measured: cfg is invalid, no engine serves its targets, or a
+// Fleet, Options.Begin or a search had not begun when ctx ended. With
 // Config.FindCapacity the result is that of the highest rate that holds
 // Config.SLO, and its Capacity is set.
 func Run(ctx context.Context, cfg Config, opts Options) (*Result, error) {
@@ -178,7 +179,7 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	if r.opts.Dial == nil {
-		defer resolveAll(r.endpoints, r.opts, &r.backends)()
+		defer resolveAll(ctx, r.endpoints, r.opts, &r.backends)()
 	}
 	if err := r.begin(ctx); err != nil {
 		return nil, err
@@ -197,7 +198,7 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 		recorders[i] = &recorder{worker: i, targets: named, span: &r.span, out: r.windows, free: r.free}
 		recorders[i].open(0)
 	}
-	c := newCollector(&r.span, r.workers, named+len(r.span.phases), &r.backends)
+	c := newCollector(&r.span, r.started, r.workers, named+len(r.span.phases), &r.backends)
 	c.free, c.schedule, c.onSecond, c.onInterval = r.free, r.schedule(0, 1), r.opts.OnSecond, r.opts.OnInterval
 	var collecting sync.WaitGroup
 	collecting.Go(func() { c.run(r.windows) })
@@ -239,19 +240,18 @@ func (r *run) endNow() {
 
 // A usage is what the process has used of its computer.
 type usage struct {
-	cpu  time.Duration
-	gc   time.Duration // the garbage collector's pauses
-	wall time.Time
+	cpu time.Duration
+	gc  time.Duration // the garbage collector's pauses
 }
 
 func (u usage) since(before usage) usage {
-	return usage{cpu: u.cpu - before.cpu, gc: u.gc - before.gc, wall: u.wall}
+	return usage{cpu: u.cpu - before.cpu, gc: u.gc - before.gc}
 }
 
 func readUsage() usage {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return usage{cpu: processCPU(), gc: time.Duration(m.PauseTotalNs), wall: time.Now()}
+	return usage{cpu: processCPU(), gc: time.Duration(m.PauseTotalNs)}
 }
 
 func indexed(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -109,6 +110,40 @@ func checkOpen(t *testing.T, res *Result, arrivals string) {
 	}
 	if perSecond == 0 || len(res.Backends) != 1 {
 		t.Errorf("%d requests over %+v, backends %v", res.Requests, res.Seconds, res.Backends)
+	}
+}
+
+// Connections bound those to all targets together.
+func TestTargetsShareTheConnections(t *testing.T) {
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			const connections = 3
+			var mu sync.Mutex
+			open, most := map[net.Conn]bool{}, 0
+			var urls []string
+			for range 4 {
+				s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+				s.Config.ConnState = func(conn net.Conn, state http.ConnState) {
+					mu.Lock()
+					defer mu.Unlock()
+					if open[conn] = true; state == http.StateClosed {
+						delete(open, conn)
+					}
+					most = max(most, len(open))
+				}
+				s.Start()
+				defer s.Close()
+				urls = append(urls, s.URL)
+			}
+			res := loadOf(t, 200, Config{Targets: urls, Rate: 1000, Connections: connections}, Options{Engine: engine})
+			mu.Lock()
+			defer mu.Unlock()
+			// What the generator has closed the server may not have seen yet.
+			if res.Successes != 200 || most > 3*connections {
+				t.Errorf("%d of 200 succeeded on %d connections, errors %v", res.Successes, most, res.Errors)
+			}
+		})
 	}
 }
 

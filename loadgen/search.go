@@ -3,6 +3,8 @@ package loadgen
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -43,6 +45,7 @@ var ErrGenerator = errors.New("the generator was the limit")
 type search struct {
 	cfg     Config
 	opts    Options
+	hash    string // of the workload
 	points  []CurvePoint
 	limited bool // a probe failed for the generator's sake
 	over    bool // the search is to end
@@ -52,7 +55,7 @@ type search struct {
 }
 
 func findCapacity(ctx context.Context, cfg Config, opts Options) (*Result, error) {
-	s := &search{cfg: cfg, opts: opts, results: map[float64][]*Result{}, run: Run}
+	s := &search{cfg: cfg, opts: opts, hash: hashOf(cfg, opts.Source), results: map[float64][]*Result{}, run: Run}
 	return s.find(ctx)
 }
 
@@ -73,11 +76,34 @@ func (s *search) find(ctx context.Context) (*Result, error) {
 		}
 	}
 	rate, err := s.highest(func(rate float64) (bool, error) { return s.probe(ctx, rate) }, start)
+	if err != nil && ctx.Err() != nil && len(s.points) > 0 {
+		return s.interrupted(), nil
+	}
 	if err != nil {
 		return nil, err
 	}
 	return s.result(rate)
 }
+
+// interrupted is what a search has found until its context ended: the highest rate
+// that held so far, and the curve.
+func (s *search) interrupted() *Result {
+	const limit = "interrupted"
+	slices.SortStableFunc(s.points, byRate)
+	if none := newTimes(); len(s.results) == 0 {
+		return &Result{
+			Name: s.cfg.Name, Validity: Inconclusive, ValidityReason: "the search was interrupted before a rate held",
+			Capacity: &Capacity{Limit: limit, Curve: s.points}, Histograms: none.result(), WorkloadHash: s.hash,
+		}
+	}
+	rate := slices.Max(slices.Collect(maps.Keys(s.results)))
+	r := s.resultAt(rate, limit)
+	r.Warnings = append(r.Warnings, "the search was interrupted: the rate is the highest that had held until then, and was not confirmed")
+	return r
+}
+
+// byRate compares points by their rates.
+func byRate(a, b CurvePoint) int { return cmp.Compare(a.Offered, b.Offered) }
 
 // A prober tells whether a rate holds.
 type prober func(rate float64) (held bool, err error)
@@ -98,7 +124,8 @@ func (s *search) highest(probe prober, start float64) (float64, error) {
 // reach.
 func (s *search) pilot(ctx context.Context) (float64, error) {
 	cfg := s.cfg
-	cfg.Rate, cfg.Duration, cfg.Connections = 0, unit.Duration(pilotLength), min(cfg.connections(), 32)
+	cfg.Rate, cfg.Duration = 0, unit.Duration(pilotLength)
+	cfg.Connections = max(min(cfg.connections(), 32), cfg.Workers.Count)
 	opts := s.opts
 	opts.OnHit, opts.OnSecond = nil, nil
 	r, err := s.run(ctx, cfg, opts)
@@ -269,21 +296,35 @@ func (s *search) confirm(probe prober, rate float64) (float64, error) {
 // result is that of the rate that was found. Below Low every probe held; above
 // High every probe failed.
 func (s *search) result(rate float64) (*Result, error) {
-	slices.SortStableFunc(s.points, func(a, b CurvePoint) int { return cmp.Compare(a.Offered, b.Offered) })
+	slices.SortStableFunc(s.points, byRate)
 	if rate == 0 {
 		return nil, s.nothingHeld()
 	}
-	c := &Capacity{Rate: rate, Limit: "target", Curve: s.points}
-	c.Low, c.High = interval(s.points, rate)
+	limit := "target"
 	switch {
 	case s.limited:
-		c.Limit = "generator"
+		limit = "generator"
 	case s.points[len(s.points)-1].Held:
-		c.Limit = "bound"
+		limit = "bound"
 	}
+	return s.resultAt(rate, limit), nil
+}
+
+// resultAt is that of a rate that held. points are sorted by their rate.
+func (s *search) resultAt(rate float64, limit string) *Result {
+	c := &Capacity{Rate: rate, Limit: limit, Curve: s.points}
+	c.Low, c.High = interval(s.points, rate)
 	merged := MergeTrials(trusted(s.results[rate]))
-	merged.Capacity = c
-	return merged, nil
+	merged.Capacity, merged.WorkloadHash = c, s.hash
+	return merged
+}
+
+// hashOf identifies what a search asks of a target, whichever rates it comes to.
+func hashOf(cfg Config, source Source) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "search %+v from %v/s, %v after %v, %s, seed %d, %d connections\n%s",
+		cfg.SLO, float64(cfg.Rate), cfg.Duration, cfg.Warmup, cfg.Arrivals, cfg.Seed, cfg.Connections, source.Workload())
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // trusted are the probes of a rate that speak of the target, all where none does:

@@ -60,10 +60,13 @@ func TestASearchWithWorkersEndsWhereOneIsTheLimit(t *testing.T) {
 	q := queue{slots: 10, work: .01, random: rand.New(rand.NewPCG(1, 1))}
 	find := func(spoil func(*Result, float64)) (*Result, error) {
 		s := &search{
-			cfg:     Config{SLO: SLO{P99: unit.Duration(1e8)}, Rate: 100, Duration: unit.Duration(4 * time.Second), Warmup: unit.Duration(time.Second)},
+			cfg:     Config{SLO: SLO{P99: unit.Duration(1e8)}, Workers: Workers{Count: 40}, Duration: unit.Duration(4 * time.Second), Warmup: unit.Duration(time.Second)},
 			results: map[float64][]*Result{},
 		}
 		s.run = func(ctx context.Context, cfg Config, opts Options) (*Result, error) {
+			if cfg.Rate == 0 && cfg.Connections < 40 {
+				t.Errorf("40 workers of a pilot share %d connections", cfg.Connections)
+			}
 			r, err := q.run(ctx, cfg, opts)
 			spoil(r, float64(cfg.Rate))
 			return r, err
@@ -82,6 +85,33 @@ func TestASearchWithWorkersEndsWhereOneIsTheLimit(t *testing.T) {
 	}
 	if _, err := find(func(r *Result, _ float64) { r.Validity, r.ValidityReason = Invalid, "worker 0: it was lost" }); err == nil || !errors.Is(err, ErrGenerator) || !strings.Contains(err.Error(), "worker 0: it was lost") {
 		t.Errorf("a search of nothing but lost workers: %v", err)
+	}
+}
+
+// Whoever ends a search has what it measured until then.
+func TestAnInterruptedSearchHasItsCurve(t *testing.T) {
+	q := queue{slots: 10, work: .01, random: rand.New(rand.NewPCG(1, 1))}
+	for _, start := range []unit.Rate{100, 1e5} {
+		ctx, cancel := context.WithCancel(t.Context())
+		s := &search{
+			cfg:     Config{SLO: SLO{P99: unit.Duration(1e8)}, Rate: start, Duration: unit.Duration(4 * time.Second), Warmup: unit.Duration(time.Second)},
+			results: map[float64][]*Result{}, hash: "hash",
+		}
+		s.run = func(ctx context.Context, cfg Config, opts Options) (*Result, error) {
+			if len(s.points) == 3 {
+				cancel()
+			}
+			return q.run(ctx, cfg, opts)
+		}
+		r, err := s.find(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := r.Capacity
+		if len(c.Curve) != 3 || c.Limit != "interrupted" || r.WorkloadHash != "hash" || (start == 100) != (c.Rate == 256) || (start == 100) != (r.Validity == Valid) {
+			t.Errorf("from %v/s: %+v, %s", start, c, r.Validity)
+		}
+		cancel()
 	}
 }
 

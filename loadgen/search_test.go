@@ -31,16 +31,20 @@ func TestTheCapacityOfACappedServerIsFound(t *testing.T) {
 	url := capped(t, limit, work)
 	most := limit / work.Seconds()
 	probes := 0
-	res := load(t, Config{
+	cfg := Config{
 		Targets: []string{url}, FindCapacity: true, SLO: SLO{P99: unit.Duration(2 * time.Second), Errors: .01},
 		Rate: 30, Duration: unit.Duration(250 * time.Millisecond), Warmup: unit.Duration(50 * time.Millisecond),
-	}, Options{OnProbe: func(CurvePoint) { probes++ }})
+	}
+	res := load(t, cfg, Options{OnProbe: func(CurvePoint) { probes++ }})
 	c := res.Capacity
 	if c == nil {
 		t.Fatal("no capacity")
 	}
 	if c.Rate <= 0 || c.Rate > 1.15*most || c.Low > c.Rate || c.High < c.Rate {
 		t.Errorf("capacity %.1f (%.1f to %.1f, %s), the server's is %.1f", c.Rate, c.Low, c.High, c.Limit, most)
+	}
+	if want := hashOf(cfg, source(t, cfg)); res.WorkloadHash != want {
+		t.Error("the hash of the workload depends on the rate that was found")
 	}
 	if probes != len(c.Curve) || probes < 4 || math.Abs(res.OfferedRate-c.Rate) > .05*c.Rate+4 {
 		t.Errorf("%d probes, a curve of %d points, the result's rate is %v of %v", probes, len(c.Curve), res.OfferedRate, c.Rate)

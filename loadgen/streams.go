@@ -87,14 +87,17 @@ func (s *ResultStream) Close() error {
 // An HdrLog writes the response times of each measured second as an interval
 // of an HdrHistogram log (.hlog), values in nanoseconds.
 type HdrLog struct {
-	out     *hdr.HistogramLogWriter
-	started time.Time
-	err     error
+	out    *hdr.HistogramLogWriter
+	logged *stats.Histogram
+	last   time.Time // the end of the last interval
+	err    error
 }
 
-// NewHdrLog begins a log on w of a run that starts at started.
+// NewHdrLog begins a log on w, from whose start, started, the times of its intervals
+// count.
 func NewHdrLog(w io.Writer, started time.Time) (*HdrLog, error) {
-	l := &HdrLog{out: hdr.NewHistogramLogWriter(w), started: started}
+	started = started.Truncate(time.Second) // more the log's head can't say
+	l := &HdrLog{out: hdr.NewHistogramLogWriter(w), logged: stats.NewHistogram(), last: started}
 	l.out.SetBaseTime(started.UnixMilli())
 	for _, write := range []func() error{
 		func() error { return l.out.OutputComment("[Logged by scaleproof: response times, in nanoseconds]") },
@@ -114,11 +117,24 @@ func (l *HdrLog) Add(s Second, response *stats.Histogram) {
 	if s.Offset < 0 || l.err != nil {
 		return
 	}
-	from := l.started.Add(time.Duration(s.Offset * 1e9))
+	l.write(s.At, s.At.Add(time.Duration(s.Length*1e9)), response)
+}
+
+func (l *HdrLog) write(from, to time.Time, response *stats.Histogram) {
+	l.logged.Merge(response)
+	l.last = to
 	h := response.HDR()
 	h.SetStartTimeMs(from.UnixMilli())
-	h.SetEndTimeMs(from.Add(time.Duration(s.Length * 1e9)).UnixMilli())
+	h.SetEndTimeMs(to.UnixMilli())
 	l.err = l.out.OutputIntervalHistogram(h)
+}
+
+// Finish writes an interval of what was answered after the last second of a run,
+// of which all is the whole.
+func (l *HdrLog) Finish(all *stats.Histogram) {
+	if rest := all.Minus(l.logged); rest.Count() > 0 && l.err == nil {
+		l.write(l.last, time.Now(), rest)
+	}
 }
 
 // Err is the first error of the log.

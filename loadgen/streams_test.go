@@ -104,18 +104,21 @@ func TestStreamsSayWhatTheyCouldNotWrite(t *testing.T) {
 
 func TestTheHistogramLogHoldsAllSuccesses(t *testing.T) {
 	t.Parallel()
-	url := serve(t, func(http.ResponseWriter, *http.Request) {})
+	url := serve(t, func(http.ResponseWriter, *http.Request) { time.Sleep(20 * time.Millisecond) }) // some end after the last second
 	var b bytes.Buffer
 	log, err := NewHdrLog(&b, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	res := load(t, Config{Targets: []string{url}, Stages: []Stage{
-		{Rate: 100, Duration: unit.Duration(1500 * time.Millisecond)}, {Duration: unit.Duration(time.Second)},
-	}}, Options{OnSecond: log.Add})
+	const warmup = time.Second
+	res := load(t, Config{
+		Targets: []string{url}, Rate: 100, Warmup: unit.Duration(warmup), Duration: unit.Duration(1500 * time.Millisecond),
+	}, Options{OnSecond: log.Add})
+	log.Finish(res.Histograms.Response)
 	if err := log.Err(); err != nil {
 		t.Fatal(err)
 	}
+	begun := int64(0)
 	var count, longest int64
 	for r := hdr.NewHistogramLogReader(&b); ; {
 		h, err := r.NextIntervalHistogram()
@@ -125,11 +128,16 @@ func TestTheHistogramLogHoldsAllSuccesses(t *testing.T) {
 		if h == nil {
 			break
 		}
+		if begun == 0 {
+			begun = h.StartTimeMs()
+		}
 		count += h.TotalCount()
 		longest = max(longest, h.Max())
 	}
-	// What ended after the last second has no interval.
-	if count > res.Successes || count < res.Successes-5 || float64(longest)/1e9 > res.ResponseTime.Max*1.01 {
+	if early := res.StartedAt.Add(warmup).UnixMilli() - begun; early < -2 || early > 2 {
+		t.Errorf("the first interval begins %d ms before the warm-up's end", early)
+	}
+	if count != res.Successes || float64(longest)/1e9 > res.ResponseTime.Max*1.01 {
 		t.Errorf("%d of %d values, the longest %v of %v s", count, res.Successes, float64(longest)/1e9, res.ResponseTime.Max)
 	}
 }

@@ -56,7 +56,7 @@ func (r *run) result(c *collector, engine string, used Generator) *Result {
 	}
 	for i, n := range t.backends {
 		if n > 0 {
-			res.Backends[r.backends.names[i]] = n
+			res.Backends[r.backends.name(i)] = n
 		}
 	}
 	named := r.named()
@@ -65,6 +65,7 @@ func (r *run) result(c *collector, engine string, used Generator) *Result {
 	}
 	res.Phases = r.phaseResults(t.groups[named:])
 	res.Validity, res.ValidityReason = r.judge(res, t, used)
+	res.Warnings = append(res.Warnings, r.unnamed()...)
 	if warning := unsteady(c.series); warning != "" && len(r.cfg.Stages) == 0 {
 		res.Warnings = append(res.Warnings, warning)
 	}

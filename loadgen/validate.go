@@ -65,6 +65,9 @@ func (c *Config) Validate() error {
 	if c.Recycle < 0 {
 		add("recycle", "%d is negative", c.Recycle)
 	}
+	if c.HTTP2 && (c.Recycle > 0 || c.RecycleAfter > 0) {
+		add("recycle", "connections of HTTP/2 are shared by requests, and are not recycled: leave it out, or load by HTTP/1.1")
+	}
 	switch c.Arrivals {
 	case "", "constant", "poisson":
 	default:

@@ -3,6 +3,9 @@ package loadgen
 import (
 	"errors"
 
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+
 	"scaleproof/internal/invalid"
 	"scaleproof/internal/unit"
 )
@@ -41,6 +44,15 @@ type Workers struct {
 	Deadline unit.Duration `yaml:"deadline" json:"deadline,omitempty"`
 }
 
+// UnmarshalYAML decodes a number, which is the count, or all of the fields.
+func (w *Workers) UnmarshalYAML(node ast.Node) error {
+	if _, ok := node.(*ast.IntegerNode); ok {
+		return yaml.NodeToValue(node, &w.Count)
+	}
+	type fields Workers // without this method
+	return yaml.NodeToValue(node, (*fields)(w), yaml.Strict())
+}
+
 // maxWorkers bounds a typing error, not a use.
 const maxWorkers = 10_000
 
@@ -58,7 +70,8 @@ func (c *Config) validateWorkers() error {
 		add("image", "is missing: name an image that has scaleproof in its PATH, or say local: true for processes of this machine")
 	case w.Count > 0 && !w.Local && c.UnixSocket != "":
 		add("count", "a Unix socket is of this machine, and can't be reached by pods")
-	case w.Count > 0 && (!c.open() || c.Connections > 0) && c.connections() < w.Count:
+	// A search without a rate probes at rates that it finds itself.
+	case w.Count > 0 && (!c.open() && !c.FindCapacity || c.Connections > 0) && c.connections() < w.Count:
 		add("count", "%d workers can't share %d connections: give at least one to each", w.Count, c.connections())
 	}
 	switch w.PullPolicy {

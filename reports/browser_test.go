@@ -248,12 +248,20 @@ func TestThePageByKeyboard(t *testing.T) {
 func TestThePageOnPaper(t *testing.T) {
 	v := visitPage(t, startBrowser(t), savePage(t, written(t, WriteHTML, fixture(t))), view{"dark", "screen", 1180})
 	dark := ask[string](t, v, `getComputedStyle(document.documentElement).getPropertyValue("--text")`)
+	const folded = `[...document.querySelectorAll("details:not([open])")].filter((d) => !d.closest("figure")).length`
+	onScreen := ask[int](t, v, folded)
 	v.do(t, chromedp.Evaluate(`dispatchEvent(new Event("beforeprint"))`, nil))
+	if left := ask[int](t, v, folded); onScreen == 0 || left != 0 {
+		t.Errorf("of %d parts that are folded away %d can't be read on paper", onScreen, left)
+	}
 	light := ask[string](t, v, `getComputedStyle(document.documentElement).getPropertyValue("--text")`)
 	if dark == light {
 		t.Errorf("charts are printed in the colours of the dark page, %q", dark)
 	}
 	v.do(t, chromedp.Evaluate(`dispatchEvent(new Event("afterprint"))`, nil))
+	if again := ask[int](t, v, folded); again != onScreen {
+		t.Errorf("%d parts are folded away after printing, and were %d", again, onScreen)
+	}
 	var pdf []byte
 	v.do(t, chromedp.ActionFunc(func(ctx context.Context) (err error) {
 		pdf, _, err = cdppage.PrintToPDF().Do(ctx)

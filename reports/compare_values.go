@@ -42,62 +42,39 @@ func (row *Row) spread(logBefore, logAfter []float64) {
 	}
 }
 
-// pooledDeviation is the standard deviation within the samples.
-func pooledDeviation(a, b []float64) float64 {
-	return math.Sqrt((math.Pow(stats.StandardDeviation(a), 2) + math.Pow(stats.StandardDeviation(b), 2)) / 2)
-}
-
-// compareCounts compares events of requests, by exact tests of their own. Trials
-// are added up: events of one trial tell nothing about those of the next.
-func compareCounts(row *Row, before, after *snapshot.Metric) {
-	eventsBefore, ofBefore := sum(before.Events), sum(before.Of)
-	eventsAfter, ofAfter := sum(after.Events), sum(after.Of)
-	if ofBefore == 0 || ofAfter == 0 {
-		row.Change, row.Reason = Inconclusive, "there was nothing to count on one side"
-		return
-	}
-	p := stats.Fisher(eventsBefore, ofBefore, eventsAfter, ofAfter)
-	row.P = &p
-	if eventsBefore == eventsAfter && eventsBefore == 0 {
-		row.Change = Equivalent
-		row.Reason = fmt.Sprintf("none of %s before and none of %s after", unit.Format(float64(ofBefore), unit.Count), unit.Format(float64(ofAfter), unit.Count))
-		return
-	}
-	wide := interval(stats.RateRatio(eventsBefore, ofBefore, eventsAfter, ofAfter, changeConfidence))
-	narrow := interval(stats.RateRatio(eventsBefore, ofBefore, eventsAfter, ofAfter, sameConfidence))
-	row.decide(wide, narrow)
-	row.Reason = fmt.Sprintf("%d of %d before, %d of %d after: %s", eventsBefore, ofBefore, eventsAfter, ofAfter, row.Reason)
-	if !math.IsInf(wide.High, 0) && !math.IsInf(wide.Value, 0) {
-		row.Ratio = &wide
-	}
-}
-
-// compareWithZeros compares values of which some are zero, or negative, and have
-// no ratio: only a difference that is there at all can be shown.
+// compareWithZeros compares values of which some are zero, or negative, and have no
+// ratio. What matters is still a part of what was before: what is after is held
+// against that much more, and that much less, of each value before.
 func compareWithZeros(row *Row, before, after []float64) {
-	if constant(before) && constant(after) && before[0] == after[0] {
-		row.Change, row.Reason = Equivalent, fmt.Sprintf("%s in every trial, before and after", unit.Format(before[0], row.Unit))
-		if len(before) < leastTrials || len(after) < leastTrials {
-			row.Change, row.Reason = Inconclusive, tooFew(len(before), len(after))
-		}
-		return
-	}
 	if len(before) < leastTrials || len(after) < leastTrials {
 		row.Change, row.Reason = Inconclusive, tooFew(len(before), len(after))
 		return
 	}
+	if constant(before) && constant(after) && before[0] == after[0] {
+		row.Change, row.Reason = Equivalent, fmt.Sprintf("%s in every trial, before and after", unit.Format(before[0], row.Unit))
+		return
+	}
 	_, p := stats.MannWhitney(before, after)
 	row.P = &p
-	shift := stats.Shift(before, after, changeConfidence)
-	text := fmt.Sprintf("it went from %s to %s, a difference of %s to %s", unit.Format(*row.Before.Median, row.Unit),
-		unit.Format(*row.After.Median, row.Unit), unit.Format(shift.Low, row.Unit), unit.Format(shift.High, row.Unit))
+	more, less := make([]float64, len(before)), make([]float64, len(before))
+	for i, x := range before {
+		more[i], less[i] = x+math.Abs(x)*row.MinChange, x-math.Abs(x)*row.MinChange/(1+row.MinChange)
+	}
+	wide, narrow := stats.Shift(before, after, changeConfidence), stats.Shift(before, after, sameConfidence)
+	text := func(i stats.Interval) string {
+		return fmt.Sprintf("it went from %s to %s, a difference of %s to %s at %s", sideText(row.Before, row.Unit), sideText(row.After, row.Unit),
+			unit.Format(i.Low, row.Unit), unit.Format(i.High, row.Unit), percent(i.Confidence))
+	}
+	matters := percent(row.MinChange)
 	switch {
-	case shift.Low > 0:
-		row.Change, row.Reason = row.change(true), text
-	case shift.High < 0:
-		row.Change, row.Reason = row.change(false), text
+	case stats.Shift(more, after, changeConfidence).Low > 0:
+		row.Change, row.Reason = row.change(true), fmt.Sprintf("%s, beyond the %s that matters", text(wide), matters)
+	case stats.Shift(less, after, changeConfidence).High < 0:
+		row.Change, row.Reason = row.change(false), fmt.Sprintf("%s, beyond the %s that matters", text(wide), matters)
+	case stats.Shift(more, after, sameConfidence).High <= 0 && stats.Shift(less, after, sameConfidence).Low >= 0:
+		row.Change, row.Reason = Equivalent, fmt.Sprintf("%s, within the %s that does not matter", text(narrow), matters)
 	default:
-		row.Change, row.Reason = Inconclusive, text+", which may be none"
+		row.Change, row.Reason = Inconclusive, fmt.Sprintf("%s: neither clearly beyond nor clearly within the %s that matters", text(wide), matters)
 	}
 }
 
@@ -115,7 +92,7 @@ func (row *Row) decide(wide, narrow Interval) {
 		row.Change = row.change(false)
 		row.Reason = fmt.Sprintf("%s, beyond the %s that matters", text, matters)
 	case narrow.Low > low && narrow.High < high:
-		row.Change = Equivalent
+		row.Change, row.Same = Equivalent, &narrow
 		row.Reason = fmt.Sprintf("%s, within the %s that does not matter", changeText(narrow), matters)
 	default:
 		row.Change = Inconclusive
@@ -134,20 +111,34 @@ func (row *Row) change(rise bool) Change {
 	return Regressed
 }
 
-// changeText says a ratio's interval in words: "31 % lower (29 % to 34 %)".
+// changeText says a ratio's interval in words, with its confidence: "31 % lower (29 %
+// to 34 % at 95.9 %)".
 func changeText(i Interval) string {
+	at := " at " + percent(i.Confidence)
 	if i.Value >= 2 || i.Value <= 0.5 {
-		return fmt.Sprintf("%s times what it was (%s to %s)", times(i.Value), times(i.Low), times(i.High))
+		return fmt.Sprintf("%s times what it was (%s to %s%s)", times(i.Value), times(i.Low), times(i.High), at)
 	}
 	if i.Low == 1 && i.High == 1 {
 		return "the same in every trial"
 	}
-	word := "higher"
-	value, low, high := i.Value-1, i.Low-1, i.High-1
-	if value < 0 {
-		word, value, low, high = "lower", -value, -high, -low
+	value := sided(i.Value)
+	if i.Low >= 1 || i.High <= 1 {
+		near, far := min(math.Abs(i.Low-1), math.Abs(i.High-1)), max(math.Abs(i.Low-1), math.Abs(i.High-1))
+		return fmt.Sprintf("%s (%s to %s%s)", value, percent(near), percent(far), at)
 	}
-	return fmt.Sprintf("%s %s (%s to %s)", percent(value), word, percent(low), percent(high))
+	return fmt.Sprintf("%s (%s to %s%s)", value, sided(i.Low), sided(i.High), at)
+}
+
+// sided says a ratio as a change with its direction.
+func sided(ratio float64) string {
+	switch change := percent(math.Abs(ratio - 1)); {
+	case change == percent(0):
+		return "unchanged"
+	case ratio < 1:
+		return change + " lower"
+	default:
+		return change + " higher"
+	}
 }
 
 func times(x float64) string {
@@ -167,8 +158,6 @@ func exp(i stats.Interval) Interval {
 	return Interval{math.Exp(i.Value), math.Exp(i.Low), math.Exp(i.High), i.Confidence}
 }
 
-func interval(i stats.Interval) Interval { return Interval(i) }
-
 func constant(xs []float64) bool {
 	for _, x := range xs {
 		if x != xs[0] {
@@ -176,11 +165,4 @@ func constant(xs []float64) bool {
 		}
 	}
 	return true
-}
-
-func sum(xs []int64) (total int64) {
-	for _, x := range xs {
-		total += x
-	}
-	return total
 }

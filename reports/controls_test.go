@@ -62,6 +62,32 @@ func TestEnvironmentsThatDifferAreRefused(t *testing.T) {
 	}
 }
 
+// What the action changed must have come back once it was undone.
+func TestReturn(t *testing.T) {
+	base, better := []float64{1, 1.01, .99, 1, 1.02, 1}, []float64{.5, .51, .49, .5, .5, .52}
+	for name, c := range map[string]struct {
+		after, returned []float64
+		want            Word
+		says            string
+	}{
+		"came back":               {better, base, Pass, "it came back"},
+		"stayed away":             {better, better, Unsure, "did not come back"},
+		"came back, it seems":     {better, []float64{1.1, .93, 1.08, .95, 1.1, .96}, Pass, "more than half"},
+		"not known":               {better, []float64{.6, 1.6, .7, 1.5, .65, 1.4}, Unsure, "not shown to have come back"},
+		"a little, and not known": {[]float64{.9, .91, .89, .9, .92, .9}, []float64{1.1, .93, 1.08, .95, 1.1, .96}, Unsure, "not shown to have come back"},
+		"nothing to come back":    {base, []float64{1.06, .95, 1.05, .96, 1.04, .95}, Pass, "had not changed it"},
+		"not measured":            {better, nil, Unsure, "not measured again"},
+	} {
+		criteria := Criteria{Gates: []GateSpec{{Metric: "m"}}}
+		r := &Report{Before: snap(base...), After: snap(c.after...), Return: snap(c.returned...)}
+		r.Comparison = CompareReturn(r.Before, r.After, r.Return, criteria)
+		results, _ := Judge(r, criteria, Facts{})
+		if last := results[len(results)-1]; last.Kind != Return || last.Outcome != c.want || !strings.Contains(last.Reason, c.says) {
+			t.Errorf("%s: %+v, want %s", name, last, c.want)
+		}
+	}
+}
+
 func TestSpreadIsTold(t *testing.T) {
 	row := Compare(snap(1, 1.01, .99, 1.005, .995, 1.002, .998), snap(1, 1.5, .6, 1.3, .7, 1.45, .65), Criteria{}).Rows[0]
 	if row.Spread == nil || row.Spread.P > .05 || row.Spread.After < row.Spread.Before || !strings.Contains(row.Reason, "varies more from trial to trial") {

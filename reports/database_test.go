@@ -83,7 +83,7 @@ func TestGatesOnAQueryGoFromTheSurestToTheLeastSure(t *testing.T) {
 			a.Fingerprints = b.Fingerprints
 		}, keptViews, 100), map[string]Word{"db.q": Pass, "db.q.plan": Unsure}, ""},
 		"data that change":  {queried(t, "sql", func(b, _ *dbbench.CaseResult) { b.ResultHashes = []string{"a-20", "b-7"} }, keptViews, 100), map[string]Word{"db.q": Unsure, "db.q.result": Unsure}, "before already"},
-		"other arguments":   {queried(t, "sql", func(b, a *dbbench.CaseResult) { b.Args, a.Args = []string{"1"}, []string{"2"}; a.ResultHash = "c" }, keptViews, 10), map[string]Word{"db.q": Unsure, "db.q.result": Unsure, "db.q.plan": Unsure, "db.q.blocks": Unsure, "db.q.time.p50": Unsure}, "ran with the arguments (2), and before with (1)"},
+		"other arguments":   {queried(t, "sql", func(b, a *dbbench.CaseResult) { b.Args, a.Args = []string{"1"}, []string{"2"}; a.ResultHash = "c" }, keptViews, 200), map[string]Word{"db.q": Unsure, "db.q.result": Unsure, "db.q.plan": Unsure, "db.q.blocks": Unsure, "db.q.time.p50": Unsure}, "ran with the arguments (2), and before with (1)"},
 		"NULL and a text":   {queried(t, "sql", func(b, a *dbbench.CaseResult) { b.Args, a.Args, a.Nulls = []string{"NULL"}, []string{"NULL"}, []int{0} }, keptViews, 100), map[string]Word{"db.q": Unsure, "db.q.blocks": Unsure}, "arguments"},
 		"another statement": {queried(t, "sql", func(_, a *dbbench.CaseResult) { a.SQL = "SELECT 2" }, keptViews, 100), map[string]Word{"db.q": Unsure, "db.q.blocks": Unsure}, "another one than before"},
 		"not measured":      {queried(t, "sql", kept, keptViews, 100), map[string]Word{"db.other": Unsure, "db.other.plan": Unsure}, ""},

@@ -173,7 +173,7 @@ func (t *terminal) database(r *Report) {
 	}
 	t.heading("Database")
 	sign := ""
-	if d.Unexpected || d.Unexplained {
+	if d.Listed() {
 		sign = "! "
 	}
 	t.wrapped(sign+plain(d.Sentence), 2)

@@ -1,14 +1,17 @@
 package reports
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"scaleproof/capacity"
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/unit"
+	"scaleproof/loadgen"
 )
 
 // An EfficiencyRow is what a scaling action has brought a load.
@@ -28,7 +31,36 @@ func Efficiencies(before, after *snapshot.Snapshot, from, to float64) ([]Efficie
 	if !(from > 0) || !(to > 0) || from == to {
 		return nil, fmt.Errorf("an action from %v to %v replicas is no scaling: name both numbers by --from and --to", from, to)
 	}
-	comparison := Compare(before, after, Criteria{AllowDifferences: true})
+	rows := efficiencyRows(Compare(before, after, Criteria{AllowDifferences: true}), from, to)
+	if len(rows) == 0 {
+		return nil, errors.New("the snapshots have no throughput or capacity of a load in common")
+	}
+	return rows, nil
+}
+
+// FindEfficiency fills in what an action that scaled one workload has brought its
+// loads: of capacities, and of throughputs in the closed model, which asks for all
+// that there is. With several workloads, or from or to none, nothing can be told.
+func (r *Report) FindEfficiency() {
+	if r.Action == nil {
+		return
+	}
+	if changes := r.Action.ReplicaChanges(); len(changes) == 1 && changes[0].From > 0 && changes[0].To > 0 {
+		r.Efficiency = slices.DeleteFunc(efficiencyRows(r.Comparison, changes[0].From, changes[0].To), func(row EfficiencyRow) bool {
+			load, throughput := strings.CutSuffix(row.Metric, ".throughput")
+			return throughput && !(inClosedModel(r.Before, load) && inClosedModel(r.After, load))
+		})
+	}
+}
+
+// inClosedModel tells whether a load of a snapshot asked for all that there was.
+func inClosedModel(s *snapshot.Snapshot, load string) bool {
+	var result loadgen.Result
+	there, err := s.Section(load, &result)
+	return there && err == nil && result.OfferedRate == 0
+}
+
+func efficiencyRows(comparison Comparison, from, to float64) []EfficiencyRow {
 	var rows []EfficiencyRow
 	for _, r := range comparison.Rows {
 		if !strings.HasPrefix(r.Metric, "load.") || !strings.HasSuffix(r.Metric, ".throughput") && !strings.HasSuffix(r.Metric, ".capacity") {
@@ -44,21 +76,44 @@ func Efficiencies(before, after *snapshot.Snapshot, from, to float64) ([]Efficie
 		}
 		rows = append(rows, row)
 	}
-	if len(rows) == 0 {
-		return nil, errors.New("the snapshots have no throughput or capacity of a load in common")
+	return rows
+}
+
+// Text says it in words.
+func (r EfficiencyRow) Text() string {
+	return fmt.Sprintf("%s: from %s to %s replicas %s times as much, an efficiency of %s (%s to %s)", r.Metric,
+		unit.Format(r.From, unit.Count), unit.Format(r.To, unit.Count), unit.Format(r.Gain, unit.Count),
+		unit.Format(r.Efficiency, unit.Ratio), unit.Format(r.Low, unit.Ratio), unit.Format(r.High, unit.Ratio))
+}
+
+// efficiencyTitle is the heading of what an action has brought.
+const efficiencyTitle = "What the replicas brought"
+
+func (t *terminal) efficiency(rows []EfficiencyRow) {
+	for i, r := range rows {
+		if i == 0 {
+			t.heading(efficiencyTitle)
+		}
+		t.printf("  %s\n", plain(r.Text()))
 	}
-	return rows, nil
+}
+
+func markdownEfficiency(b *bytes.Buffer, rows []EfficiencyRow) {
+	for i, r := range rows {
+		if i == 0 {
+			fmt.Fprintf(b, "\n### %s\n\n", efficiencyTitle)
+		}
+		fmt.Fprintf(b, "- %s\n", md(r.Text()))
+	}
 }
 
 // WriteEfficiencies writes efficiencies for a terminal.
 func WriteEfficiencies(w io.Writer, rows []EfficiencyRow, style TerminalStyle) error {
 	t := newTerminal(w, style)
 	for _, r := range rows {
-		t.printf("  %s: from %s to %s replicas %s times as much, an efficiency of %s (%s to %s)\n", t.paint(bold, plain(r.Metric)),
-			unit.Format(r.From, unit.Count), unit.Format(r.To, unit.Count), unit.Format(r.Gain, unit.Count),
-			unit.Format(r.Efficiency, unit.Ratio), unit.Format(r.Low, unit.Ratio), unit.Format(r.High, unit.Ratio))
+		t.printf("  %s\n", plain(r.Text()))
 		if strings.HasSuffix(r.Metric, ".throughput") {
-			t.wrapped(t.paint(dim, "throughput tells the efficiency only where the load asked for all that there was: the closed model"), 6)
+			t.wrapped("throughput tells the efficiency only where the load asked for all that there was: the closed model", 6)
 		}
 	}
 	return t.out.Flush()

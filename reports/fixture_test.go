@@ -155,6 +155,7 @@ func fixture(t testing.TB) *Report {
 		StartedAt: fixtureTime, FinishedAt: fixtureTime.Add(150 * time.Second),
 		Action: &scaling.Outcome{ID: "x", Status: scaling.RolledBack, StartedAt: at(2), FinishedAt: at(6), Steps: []scaling.StepOutcome{
 			{Name: "scale-out", Kind: "http", Summary: "PUT http://127.0.0.1:9/replicas 4", Status: scaling.Applied, StartedAt: at(2), FinishedAt: at(3), Before: "1", After: "4", Attempts: 1},
+			{Name: "replicas", Kind: "scale", Summary: "scale deployment/app to 5 replicas", Status: scaling.Applied, StartedAt: at(3), FinishedAt: at(3), Before: `{"deployment/app":{"/spec/replicas":1}}`, After: `{"deployment/app":{"/spec/replicas":5}}`, Attempts: 1},
 			{Name: hostile, Kind: "exec", Summary: "run " + hostile, Status: scaling.Failed, StartedAt: at(3), FinishedAt: at(6), Error: hostile, Output: "a line\n" + hostile, Before: `{"a": 1, "b": "` + "x" + `"}`, After: "{\"a\": 2,\n\"b\": \"x\"}" + hostile, Attempts: 2},
 		}},
 		Through: load("api", .04, 100),
@@ -176,6 +177,7 @@ func fixture(t testing.TB) *Report {
 		{Name: "scale-out", Kind: "http", Summary: "PUT the state before", Status: scaling.RolledBack, StartedAt: at(7), FinishedAt: at(8), Before: "4", After: "1", Attempts: 1},
 	}}
 	r.Comparison = Compare(r.Before, r.After, criteria)
+	r.FindEfficiency()
 	r.Conditions, r.Verdict = Judge(r, criteria, Facts{Guardrails: []ConditionResult{{Kind: Guardrail, Text: "load.api.errors < 1%", Outcome: Pass, Reason: "held through the action"}}})
 	return r
 }

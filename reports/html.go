@@ -10,9 +10,13 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
+
+	"scaleproof/internal/snapshot"
 
 	"scaleproof/internal/unit"
 )
@@ -57,6 +61,7 @@ type page struct {
 	Charts     []chart
 	Plans      []planPair
 	Database   *databaseChange
+	Views      []metricGroup // what the database's views say of the trials
 	Statistics []table
 	Resources  []table
 	Validity   []table
@@ -64,9 +69,13 @@ type page struct {
 }
 
 func newPage(r *Report) (*page, error) {
-	p := &page{
-		Report: r, Took: r.FinishedAt.Sub(r.StartedAt).Round(1e8).String(),
-		Measures: groupMetrics(r.Comparison.Rows), Warnings: allWarnings(r), Database: databaseChanges(r),
+	p := &page{Report: r, Took: r.took(), Warnings: allWarnings(r), Database: databaseChanges(r)}
+	for _, g := range groupMetrics(r.Comparison.Rows) {
+		if g.Title == databaseTitle {
+			p.Views = append(p.Views, g) // beside what else the database counted
+		} else {
+			p.Measures = append(p.Measures, g)
+		}
 	}
 	var err error
 	if p.Charts, err = charts(r); err != nil {
@@ -79,6 +88,48 @@ func newPage(r *Report) (*page, error) {
 		return nil, err
 	}
 	return p, p.inline(p.Charts, r)
+}
+
+// Listed reports whether the page lists what changed of the database.
+func (d *databaseChange) Listed() bool { return d != nil && (d.Unexpected || d.Unexplained) }
+
+// Trials says how many trials each side has.
+func (p *page) Trials() string {
+	switch {
+	case p.Before == nil:
+		return ""
+	case p.After == nil || p.After.Trials == p.Before.Trials:
+		return fmt.Sprintf("%d trials a side", p.Before.Trials)
+	}
+	return fmt.Sprintf("%d trials before, %d after", p.Before.Trials, p.After.Trials)
+}
+
+// A machine is where a side was measured, and the workload.
+type machine struct {
+	Side string // " before", " after", or empty where both are alike
+	snapshot.Environment
+	WorkloadHash string
+}
+
+// Machines are those of both sides, or one where they are alike: what a gate measures
+// now may be elsewhere than its baseline.
+func (p *page) Machines() []machine {
+	var all []machine
+	for _, side := range []struct {
+		name string
+		*snapshot.Snapshot
+	}{{" before", p.Before}, {" after", p.After}} {
+		if side.Snapshot != nil {
+			all = append(all, machine{side.name, side.Environment, side.WorkloadHash})
+		}
+	}
+	if len(all) == 2 && all[0].WorkloadHash == all[1].WorkloadHash && all[0].Host == all[1].Host && all[0].OS == all[1].OS && all[0].CPUs == all[1].CPUs && maps.Equal(all[0].Facts, all[1].Facts) {
+		all = all[1:]
+	}
+	if len(all) == 1 {
+		all[0].Side = ""
+	}
+	return all
 }
 
 // An inlined is what a page holds so that it needs no network.
@@ -117,6 +168,10 @@ func (p *page) addTables() (err error) {
 	if p.Statistics, err = statisticsTables(p.Report); err != nil {
 		return err
 	}
+	if p.Database.Listed() {
+		// The list of changes has the settings already.
+		p.Statistics = slices.DeleteFunc(p.Statistics, func(t table) bool { return strings.HasSuffix(t.Title, settingsTitle) })
+	}
 	resources, err := resourceTable(p.Report)
 	if err != nil {
 		return err
@@ -132,9 +187,15 @@ func compressed(value any) (string, error) {
 	var b bytes.Buffer
 	text := base64.NewEncoder(base64.RawURLEncoding, &b) // which no escaping of the template changes
 	zipped := gzip.NewWriter(text)
-	encoder := json.NewEncoder(zipped)
-	encoder.SetIndent("", " ")
-	if err := encoder.Encode(value); err != nil {
+	write := func() error {
+		encoder := json.NewEncoder(zipped)
+		encoder.SetIndent("", " ")
+		return encoder.Encode(value)
+	}
+	if r, ok := value.(*Report); ok {
+		write = func() error { return WriteJSON(zipped, r) } // the bytes that were signed
+	}
+	if err := write(); err != nil {
 		return "", err
 	}
 	if err := errors.Join(zipped.Close(), text.Close()); err != nil {
@@ -176,13 +237,4 @@ func escapeInvisible(data []byte) string {
 		}
 	}
 	return b.String()
-}
-
-// plainLines is plain for a text of many lines.
-func plainLines(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		lines[i] = plain(line)
-	}
-	return strings.Join(lines, "\n")
 }

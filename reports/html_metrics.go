@@ -30,23 +30,27 @@ type ratioBar struct {
 const barSpan = 10
 
 func newRatioBar(r Row) *ratioBar {
-	if r.Ratio == nil || r.Ratio.Value <= 0 {
+	i := r.Shown()
+	if i == nil || i.Value <= 0 {
 		return nil
 	}
 	place := func(ratio float64) float64 {
 		at := 50 + 50*math.Log(ratio)/math.Log(barSpan)
 		return min(max(at, 0), 100)
 	}
-	low, high := place(r.Ratio.Low), place(r.Ratio.High)
+	low, high := place(i.Low), place(i.High)
 	zone := place(1 / (1 + r.MinChange))
-	return &ratioBar{Low: low, Width: max(high-low, 0.8), Value: place(r.Ratio.Value), ZoneLow: zone, ZoneWidth: place(1+r.MinChange) - zone}
+	return &ratioBar{Low: low, Width: max(high-low, 0.8), Value: place(i.Value), ZoneLow: zone, ZoneWidth: place(1+r.MinChange) - zone}
 }
+
+// databaseTitle is that of the metrics from the database's own views.
+const databaseTitle = "Counted through the trials"
 
 // groupMetrics sorts rows by the first part of their names, in the order in
 // which the parts appear.
 func groupMetrics(rows []Row) []metricGroup {
 	titles := map[string]string{
-		"load": "Load", "db": "Queries", "pg": "Database", "host": "Host", "proc": "Processes", "k8s": "Kubernetes", "scrape": "Application",
+		"load": "Load", "db": "Queries", "pg": databaseTitle, "host": "Host", "proc": "Processes", "k8s": "Kubernetes", "scrape": "Application",
 	}
 	var groups []metricGroup
 	index := map[string]int{}

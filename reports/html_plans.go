@@ -24,6 +24,21 @@ type planPair struct {
 	GenericBefore, GenericAfter *planView
 }
 
+// Told are the steps that nothing else on the page tells, and Figures those that are
+// rows of what changed.
+func (p planPair) Told() []caseStep {
+	return slices.DeleteFunc(slices.Clone(p.Steps), caseStep.isFigure)
+}
+
+// Figures are the others.
+func (p planPair) Figures() []caseStep {
+	return slices.DeleteFunc(slices.Clone(p.Steps), func(s caseStep) bool { return !s.isFigure() })
+}
+
+func (s caseStep) isFigure() bool {
+	return slices.ContainsFunc(caseMetrics(), func(m struct{ question, metric string }) bool { return m.question == s.Question })
+}
+
 // HasGeneric tells whether there are generic plans to show.
 func (p planPair) HasGeneric() bool { return p.GenericBefore != nil || p.GenericAfter != nil }
 

@@ -304,9 +304,12 @@ func (n nodeStatistics) tables() table {
 	return t
 }
 
+// settingsTitle is that of the settings that changed.
+const settingsTitle = "Settings that changed"
+
 // settings lists the settings that differ from one measurement to the other.
 func (n nodeStatistics) settings() table {
-	t := table{Title: "Settings that changed", Head: columns("setting", "before", "after")}
+	t := table{Title: settingsTitle, Head: columns("setting", "before", "after")}
 	if n.before == nil || n.after == nil {
 		return t
 	}

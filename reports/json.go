@@ -8,8 +8,15 @@ import (
 	"io"
 )
 
-// WriteJSON writes the whole report, report.json.
+// WriteJSON writes the whole report, report.json: where it was read from a file, that
+// file byte by byte, since signatures are of its bytes.
 func WriteJSON(w io.Writer, r *Report) error {
+	if r.file != nil {
+		if _, err := w.Write(r.file); err != nil {
+			return fmt.Errorf("writing the report as JSON: %w", err)
+		}
+		return nil
+	}
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", " ")
 	if err := encoder.Encode(r); err != nil {
@@ -43,5 +50,6 @@ func ReadJSON(r io.Reader) (*Report, error) {
 	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&report); err != nil {
 		return nil, err
 	}
+	report.file = data
 	return &report, nil
 }

@@ -149,24 +149,6 @@ func judgeObjective(r *Report, c expr.Condition) ConditionResult {
 	return result
 }
 
-// judgeRelative holds a multiple against the interval of the ratio.
-func judgeRelative(result *ConditionResult, r *Report, c expr.Condition) {
-	result.Reason = "it was not measured"
-	row := r.Comparison.row(c.Metric)
-	switch {
-	case row == nil:
-	case row.Ratio == nil:
-		result.Reason = "it has no ratio: " + row.Reason
-	case row.P == nil:
-		result.Reason = row.Reason
-	default:
-		i := *row.Ratio
-		result.Outcome = hold(c, i.Low, i.High)
-		result.Reason = fmt.Sprintf("it is %s times what it was (%s to %s at %s)", unit.Format(i.Value, unit.Count),
-			unit.Format(i.Low, unit.Count), unit.Format(i.High, unit.Count), percent(i.Confidence))
-	}
-}
-
 // judgeAbsolute holds a bound against the interval of the median after.
 func judgeAbsolute(result *ConditionResult, r *Report, c expr.Condition) {
 	var m *snapshot.Metric
@@ -195,13 +177,13 @@ func judgeAbsolute(result *ConditionResult, r *Report, c expr.Condition) {
 	}
 }
 
-// hold is Pass where the whole interval satisfies c, and Fail where none of it
-// does.
+// hold is Pass where the whole interval satisfies c, and Fail where none of it does.
 func hold(c expr.Condition, low, high float64) Word {
+	within := c.Op == expr.Equal && low <= c.Value && c.Value <= high
 	switch holdsLow, holdsHigh := c.Holds(low), c.Holds(high); {
 	case holdsLow && holdsHigh:
 		return Pass
-	case !holdsLow && !holdsHigh:
+	case !holdsLow && !holdsHigh && !within:
 		return Fail
 	}
 	return Unsure

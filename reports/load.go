@@ -45,7 +45,7 @@ func (t *terminal) loadVerdict(r *loadgen.Result) {
 }
 
 func (t *terminal) capacity(c *loadgen.Capacity) {
-	why := map[string]string{"generator": ", where the generator became the limit: the target may do more", "bound": ", and no rate was tried that failed"}[c.Limit]
+	why := map[string]string{"generator": ", where the generator became the limit: the target may do more", "bound": ", and no rate was tried that failed", "interrupted": " until the search was interrupted: the target may do more"}[c.Limit]
 	t.printf("  %s  %s (%s to %s)%s\n\n", t.paint(bold, "capacity"), t.paint(bold, unit.Format(c.Rate, unit.RequestsPerSecond)),
 		unit.Format(c.Low, unit.RequestsPerSecond), unit.Format(c.High, unit.RequestsPerSecond), why)
 	t.printf("  %12s %12s %10s %10s %9s\n", "offered", "throughput", "p50", "p99", "errors")

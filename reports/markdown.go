@@ -23,6 +23,7 @@ func WriteMarkdown(w io.Writer, r *Report) error {
 	markdownConditions(&b, r.Conditions)
 	markdownAction(&b, r.Action)
 	markdownTransition(&b, r.Through)
+	markdownEfficiency(&b, r.Efficiency)
 	markdownChecklist(&b, r.Checklist)
 	for _, signature := range r.Signatures {
 		state := "signed by " + md(signature.Name) + " at " + signature.At.UTC().Format(time.RFC3339) + ": " + md(signature.What())
@@ -108,7 +109,7 @@ func markdownChecklist(b *bytes.Buffer, items []ChecklistItem) {
 		if item.State != ItemDone {
 			state = fmt.Sprintf(" **%s**", item.State)
 		}
-		fmt.Fprintf(b, "- [%s] %s%s: %s\n", mark, md(item.Text), state, md(item.Evidence))
+		fmt.Fprintf(b, "- [%s] %s%s: %s\n", mark, md(item.Text), state, mdWhole(item.Evidence))
 	}
 }
 
@@ -152,7 +153,7 @@ func markdownTable(b *bytes.Buffer, rows []Row) {
 		if r.Change == Regressed {
 			change = "**regressed**"
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s | %s |\n", code(r.Metric), sideText(r.Before, r.Unit), sideText(r.After, r.Unit), ratioText(r.Ratio), change, md(r.Reason))
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s | %s |\n", code(r.Metric), sideText(r.Before, r.Unit), sideText(r.After, r.Unit), ratioText(r.Shown()), change, md(r.Reason))
 	}
 }
 
@@ -172,9 +173,14 @@ func cutLines(text []byte, limit int) []byte {
 
 // md makes a text from outside harmless in Markdown: nothing in it is markup,
 // HTML, a mention or a table's border.
-func md(text string) string {
+func md(text string) string { return escaped(plain(text)) }
+
+// mdWhole is md for a text whose end counts, within what a comment takes.
+func mdWhole(text string) string { return escaped(cut(whole(text), 4*longest)) }
+
+func escaped(text string) string {
 	var b strings.Builder
-	for _, r := range plain(text) {
+	for _, r := range text {
 		switch {
 		case r == '&':
 			b.WriteString("&amp;")

@@ -37,10 +37,12 @@ type Dated struct {
 	*capacity.Projection
 	// History is what was measured.
 	History capacity.Series `json:"history"`
-	// Past is what would have been projected a month ago, from what was known
-	// then, and Score how that did; nil where there was too little history.
-	Past  *capacity.Projection `json:"past,omitempty"`
-	Score *capacity.Score      `json:"score,omitempty"`
+	// Past is what was projected a month ago, and Score how that did; nil where there
+	// was too little history. Announced tells that a report of then has told it;
+	// else it is what would have been projected from what was known then.
+	Past      *capacity.Projection `json:"past,omitempty"`
+	Score     *capacity.Score      `json:"score,omitempty"`
+	Announced bool                 `json:"announced,omitempty"`
 	// Scenarios are projections under the plan's scenarios.
 	Scenarios []*capacity.Projection `json:"scenarios,omitempty"`
 }
@@ -50,6 +52,9 @@ type Undated struct {
 	*capacity.Projection
 	// LimitValue is what it must not reach, nil where it has no limit.
 	LimitValue *float64 `json:"limit_value,omitempty"`
+	// Silent tells that it has a history, and nothing has come lately: a collector
+	// stopped, or a node does not answer.
+	Silent bool `json:"silent,omitempty"`
 }
 
 // A NightChange is a difference from the night before.
@@ -166,6 +171,9 @@ func (o *Outlook) judge(c expr.Condition) ConditionResult {
 	for _, u := range o.Unknown {
 		if u.LimitValue != nil && unknown == "" && capacity.Named(u.Series, name) {
 			unknown = "there is too little history of " + u.Series
+			if u.Silent {
+				unknown = u.Series + " was last measured on " + u.To.Format(time.DateOnly)
+			}
 		}
 	}
 	for _, d := range o.Limits {

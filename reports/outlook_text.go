@@ -158,10 +158,14 @@ func unknownText(u *Undated) string {
 	if u.Points == 0 {
 		return "insufficient history: no point that counts"
 	}
-	text := "insufficient history: now " + unit.Format(u.Last, u.Unit)
+	amount := unit.Format(u.Last, u.Unit)
 	if u.LimitValue != nil {
-		text += " of " + unit.Format(*u.LimitValue, u.Unit)
+		amount += " of " + unit.Format(*u.LimitValue, u.Unit)
 	}
+	if u.Silent {
+		return "nothing has come since " + u.To.Format(time.DateOnly) + ", when it was " + amount
+	}
+	text := "insufficient history: now " + amount
 	if u.Points == 1 {
 		text += ", 1 point"
 	} else {
@@ -187,7 +191,11 @@ func scoreText(d *Dated) string {
 	if s == nil {
 		return ""
 	}
-	text := fmt.Sprintf("projected on %s: %s of what came since lay in the 80 %% interval, off by %s in the mean", s.Made.Format(time.DateOnly), unit.Format(s.Coverage80, unit.Ratio), unit.Format(s.MAE, d.Unit))
+	made := "as would have been projected on"
+	if d.Announced {
+		made = "announced on"
+	}
+	text := fmt.Sprintf("%s %s: %s of what came since lay in the 80 %% interval, off by %s in the mean", made, s.Made.Format(time.DateOnly), unit.Format(s.Coverage80, unit.Ratio), unit.Format(s.MAE, d.Unit))
 	if l := s.Limit; l != nil && l.Outcome != "open" {
 		text += "; the limit came " + l.Outcome
 	}

@@ -38,13 +38,17 @@ type Report struct {
 	// and applied again; Action is then the second.
 	Rehearsal *scaling.Outcome `json:"rehearsal,omitempty"`
 	// Through is the load that went on through the action.
-	Through   *loadgen.Result `json:"through,omitempty"`
-	Markers   []Marker        `json:"markers,omitempty"`
-	Events    []Event         `json:"events,omitempty"` // what the run did, in order
-	Checklist []ChecklistItem `json:"checklist,omitempty"`
-	Warnings  []string        `json:"warnings,omitempty"`
+	Through *loadgen.Result `json:"through,omitempty"`
+	// Efficiency is what an action that scaled one workload has brought its loads.
+	Efficiency []EfficiencyRow `json:"efficiency,omitempty"`
+	Markers    []Marker        `json:"markers,omitempty"`
+	Events     []Event         `json:"events,omitempty"` // what the run did, in order
+	Checklist  []ChecklistItem `json:"checklist,omitempty"`
+	Warnings   []string        `json:"warnings,omitempty"`
 	// Signatures stand beside report.json, which they sign, and not in it.
 	Signatures []Signature `json:"-"`
+	// file is report.json as it was read, nil for a report that is being made.
+	file []byte
 
 	Before *snapshot.Snapshot `json:"before,omitempty"`
 	After  *snapshot.Snapshot `json:"after,omitempty"`
@@ -67,6 +71,15 @@ func (r *Report) Standing() *snapshot.Snapshot {
 		return r.Return
 	}
 	return r.Before
+}
+
+// took is how long the run was, empty where nothing ran, as in a comparison of files.
+func (r *Report) took() string {
+	took := r.FinishedAt.Sub(r.StartedAt).Round(100 * time.Millisecond)
+	if took <= 0 {
+		return ""
+	}
+	return took.String()
 }
 
 // Design says how a comparison guards against other causes than the action.
@@ -219,8 +232,10 @@ type Row struct {
 	Before Side `json:"before"`
 	After  Side `json:"after"`
 	// Ratio is after over before (Hodges-Lehmann on logarithms) with its exact
-	// interval at Confidence; nil where it can't be given.
+	// interval at Confidence; nil where it can't be given. Same is the interval,
+	// at 90 % or a little more, that makes it equivalent; nil for other changes.
 	Ratio *Interval `json:"ratio,omitempty"`
+	Same  *Interval `json:"same,omitempty"`
 	// P is two-sided, PAdjusted after Benjamini-Hochberg over the gates.
 	P         *float64 `json:"p,omitempty"`
 	PAdjusted *float64 `json:"p_adjusted,omitempty"`
@@ -237,10 +252,22 @@ type Row struct {
 	Reason string `json:"reason"` // in words
 }
 
+// Shown is the interval that the change rests on: that for sameness where it is
+// equivalent, else that for a change; nil where there is none.
+func (row Row) Shown() *Interval {
+	if row.Change == Equivalent && row.Same != nil {
+		return row.Same
+	}
+	return row.Ratio
+}
+
 // A Side is one metric in one snapshot.
 type Side struct {
 	Median *float64        `json:"median,omitempty"` // nil: not measured
 	Values snapshot.Values `json:"values,omitempty"`
+	// Events of Of, over all trials, of what is counted, such as failed requests.
+	Events int64 `json:"events,omitempty"`
+	Of     int64 `json:"of,omitempty"`
 }
 
 // Spread compares how much a metric varies from trial to trial: standard

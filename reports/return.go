@@ -1,7 +1,7 @@
 package reports
 
 import (
-	"fmt"
+	"math"
 	"slices"
 
 	"scaleproof/internal/snapshot"
@@ -37,21 +37,41 @@ func judgeReturn(r *Report, c Criteria) []ConditionResult {
 	var results []ConditionResult
 	for _, metric := range judgedMetrics(c) {
 		result := ConditionResult{Kind: Return, Text: metric, Outcome: Unsure, Reason: "it was not measured again"}
-		if comparison.Refused != "" {
+		row := comparison.row(metric)
+		query, isQuery := judgeCase(&Report{Before: r.Before, After: r.Return, Comparison: comparison}, metric)
+		switch {
+		case comparison.Refused != "":
 			result.Reason = comparison.Refused
-		}
-		if row := comparison.row(metric); row != nil && row.After.Median != nil && row.Before.Median != nil {
-			result.Outcome, result.Reason = Pass, "once the action was undone, it came back: "+row.Reason
-			switch row.Change {
-			case Improved, Regressed, Changed:
-				result.Outcome, result.Reason = Unsure, fmt.Sprintf("once the action was undone, it did not come back, so that something else changed it: %s", row.Reason)
-			case Inconclusive:
-				result.Reason = "once the action was undone, it was not shown to stay away: " + row.Reason
+		case isQuery:
+			result.Outcome, result.Reason = query.Outcome, "compared with once the action was undone: "+query.Reason
+			if query.Outcome == Fail {
+				result.Outcome = Unsure
 			}
+		case row != nil && row.After.Median != nil && row.Before.Median != nil:
+			result.Outcome, result.Reason = cameBack(row, r.Comparison.row(metric))
 		}
 		results = append(results, result)
 	}
 	return results
+}
+
+// cameBack judges a metric by its row of before against after the action was undone,
+// and by that of the action.
+func cameBack(row, acted *Row) (Word, string) {
+	switch row.Change {
+	case Improved, Regressed, Changed:
+		return Unsure, "once the action was undone, it did not come back, so that something else changed it: " + row.Reason
+	case Equivalent:
+		return Pass, "once the action was undone, it came back: " + row.Reason
+	}
+	switch {
+	case acted != nil && acted.Change == Equivalent:
+		return Pass, "the action had not changed it; once it was undone: " + row.Reason
+	case acted != nil && acted.Ratio != nil && row.Ratio != nil &&
+		max(math.Abs(math.Log(row.Ratio.Low)), math.Abs(math.Log(row.Ratio.High))) < math.Abs(math.Log(acted.Ratio.Value))/2:
+		return Pass, "once the action was undone, more than half of its change was gone: " + row.Reason
+	}
+	return Unsure, "once the action was undone, it was not shown to have come back: " + row.Reason
 }
 
 // judgedMetrics lists the metrics of objectives and gates, each once.

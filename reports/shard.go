@@ -92,6 +92,9 @@ func WriteMoveVerification(w io.Writer, v *shard.Verification, style TerminalSty
 		if table.Differing > 0 {
 			state = fmt.Sprintf("%d of %d parts differ", table.Differing, table.Buckets)
 		}
+		if table.Changing > 0 {
+			state += fmt.Sprintf(", %d rows change all the time", table.Changing)
+		}
 		rows = append(rows, []string{plain(table.Table), unit.Format(float64(table.Source), unit.Count), unit.Format(float64(table.Target), unit.Count), state})
 	}
 	t.table(rows)
@@ -104,6 +107,10 @@ func WriteMoveVerification(w io.Writer, v *shard.Verification, style TerminalSty
 	for _, fault := range v.Faults {
 		t.printf("  %s ", t.paint(red, "fault"))
 		t.wrapped(plain(fault), 8)
+	}
+	if v.Live && len(v.Differences) > 0 {
+		t.printf("\n")
+		t.wrapped(shard.LiveNote, 0)
 	}
 	color, word := green, "EQUAL"
 	if !v.Equal {

@@ -96,7 +96,7 @@ func (c Criteria) Powerless(before, after int) string {
 	needed := sight{}.fewest(func(n sight) bool { return stats.SmallestP(n.before, n.after) <= bound })
 	switch {
 	case min(before, after) < leastTrials:
-		return fmt.Sprintf("with %s nothing can be found but by counts, such as errors: it takes %s", trials, trialsText(needed))
+		return fmt.Sprintf("with %s nothing can be found: it takes %s", trials, trialsText(needed))
 	case least > bound:
 		return fmt.Sprintf("with %d gates and %s a regression of one gate alone can't be found but by counts, such as errors: the smallest p of its exact test is %.2g, and %d gates need %.2g: it takes %s, or fewer gates",
 			gates, trials, least, gates, bound, trialsText(needed))
@@ -122,8 +122,8 @@ func (s sight) blind(metric string, deviation float64) string {
 // tell sets what the trials of a row could have shown and, where they showed nothing,
 // says it. gates is how many there are.
 func (row *Row) tell(gates int) {
-	if row.Spread == nil {
-		return // too few trials, or values without a ratio
+	if row.Spread == nil || row.P == nil {
+		return // too few trials, values without a ratio, or what is not compared
 	}
 	s := sight{before: len(row.Before.Values.Observed()), after: len(row.After.Values.Observed()), minChange: row.MinChange}
 	if row.Gate {

@@ -93,7 +93,7 @@ func TestPowerless(t *testing.T) {
 		"two gates":                 {gates("a", "b"), 5, 5, ""},
 		"more trials before":        {gates("a", "b"), 8, 4, ""},
 		"no chance in a result":     {gates("a", "db.q.result", "db.q.plan"), 4, 4, ""},
-		"too few trials at all":     {gates("a"), 6, 3, "with 3 trials against 6 nothing can be found but by counts, such as errors: it takes 4 trials a side"},
+		"too few trials at all":     {gates("a"), 6, 3, "with 3 trials against 6 nothing can be found: it takes 4 trials a side"},
 	} {
 		got := c.criteria.Powerless(c.before, c.after)
 		if got != c.says && (c.says == "" || !strings.HasPrefix(got, c.says)) {

@@ -41,6 +41,9 @@ type Statement struct {
 	Note          string    `json:"note,omitempty"`
 }
 
+// ErrUnwritten is that a signature was made and could not be kept.
+var ErrUnwritten = errors.New("the signature could not be written")
+
 // A Signature is a statement with the key that signed it.
 type Signature struct {
 	Statement
@@ -52,7 +55,8 @@ type Signature struct {
 
 // Sign signs the report in a folder, adds the signature to it, and returns the
 // report with all signatures. Items that failed can't be signed for, and of those
-// that wait for someone only those of that name.
+// that wait for someone only those of that name. ErrUnwritten is that the folder did
+// not take it.
 func Sign(dir string, signer ssh.Signer, s Statement) (*Report, error) {
 	r, sum, err := readSigned(dir)
 	if err != nil {
@@ -75,12 +79,16 @@ func Sign(dir string, signer ssh.Signer, s Statement) (*Report, error) {
 	}
 	folder := filepath.Join(dir, signatureFolder)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return nil, fmt.Errorf("adding the signature: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrUnwritten, err)
 	}
 	base := filepath.Join(folder, s.At.UTC().Format("20060102T150405.000Z")+"-"+slug(s.Name)+".json")
 	// A statement without its signature counts for nothing: the signature last.
-	if err := errors.Join(snapshot.WriteFileAtomically(base, text), snapshot.WriteFileAtomically(base+".sig", signature)); err != nil {
-		return nil, fmt.Errorf("adding the signature: %w", err)
+	err = snapshot.WriteFileAtomically(base, text)
+	if err == nil {
+		err = snapshot.WriteFileAtomically(base+".sig", signature)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnwritten, err)
 	}
 	return ReadSigned(dir)
 }

@@ -21,14 +21,12 @@ type TerminalStyle struct {
 // WriteTerminal writes the summary of a report for a terminal: the verdict, then
 // why, then what was done and what changed.
 func WriteTerminal(w io.Writer, r *Report, style TerminalStyle) error {
-	if style.Width <= 0 {
-		style.Width = 100
-	}
-	t := &terminal{out: bufio.NewWriter(w), style: style}
+	t := newTerminal(w, style)
 	t.verdict(r)
 	t.conditions(r.Conditions)
 	t.action(r.Action)
 	t.transition(r.Through)
+	t.efficiency(r.Efficiency)
 	t.rows(r.Comparison.Rows)
 	t.database(r)
 	t.checklist(r.Checklist)
@@ -73,7 +71,10 @@ func colorOf(w Word) string {
 
 func (t *terminal) verdict(r *Report) {
 	t.printf("%s  %s\n", t.paint(bold+";"+colorOf(r.Verdict.Word), strings.ToUpper(string(r.Verdict.Word))), plain(r.Verdict.Headline))
-	about := plain(r.Plan.Name) + ", " + r.FinishedAt.Sub(r.StartedAt).Round(1e8).String()
+	about := plain(r.Plan.Name)
+	if took := r.took(); took != "" {
+		about += ", " + took
+	}
 	if r.Design != "" {
 		about += ", " + r.Design.Label()
 	}
@@ -180,7 +181,7 @@ func (t *terminal) rows(rows []Row) {
 	t.heading("What changed")
 	table := [][]string{{"metric", "before", "after", "ratio", ""}}
 	for _, r := range shown {
-		table = append(table, []string{plain(r.Metric), sideText(r.Before, r.Unit), sideText(r.After, r.Unit), ratioText(r.Ratio), string(r.Change)})
+		table = append(table, []string{plain(r.Metric), sideText(r.Before, r.Unit), sideText(r.After, r.Unit), ratioText(r.Shown()), string(r.Change)})
 	}
 	t.table(table)
 	if hidden := len(rows) - len(shown); hidden > 0 {
@@ -235,26 +236,49 @@ func ratioText(i *Interval) string {
 	return fmt.Sprintf("%sx (%s to %s)", unit.Format(i.Value, unit.Count), unit.Format(i.Low, unit.Count), unit.Format(i.High, unit.Count))
 }
 
-// longest is the most characters of a name or a text from outside that is shown.
-const longest = 400
+// The most characters of a text from outside that are shown: of a name or a reason,
+// and of what loses its meaning without its end, such as a query or evidence.
+const (
+	longest      = 400
+	longestWhole = 64 << 10
+)
 
 // plain makes a text from outside harmless for a terminal: without control
 // characters, which could move the cursor, and without those that change the
 // direction of what follows.
-func plain(text string) string {
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return ' '
-		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == utf8.RuneError:
-			return '\uFFFD'
+func plain(text string) string { return cut(strings.Map(harmless, text), longest) }
+
+// Plain is plain for what is printed without a writer of this package.
+func Plain(text string) string { return plain(text) }
+
+// whole is plain for a text whose end counts.
+func whole(text string) string { return cut(strings.Map(harmless, text), longestWhole) }
+
+// plainLines is whole for a text of many lines.
+func plainLines(text string) string {
+	return cut(strings.Map(func(r rune) rune {
+		if r == '\n' {
+			return r
 		}
-		return r
-	}, text)
-	if utf8.RuneCountInString(text) > longest {
-		text = string([]rune(text)[:longest]) + "…"
+		return harmless(r)
+	}, text), longestWhole)
+}
+
+func harmless(r rune) rune {
+	switch {
+	case r == '\n' || r == '\t':
+		return ' '
+	case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == utf8.RuneError:
+		return '\uFFFD'
 	}
-	return text
+	return r
+}
+
+func cut(text string, most int) string {
+	if utf8.RuneCountInString(text) <= most {
+		return text
+	}
+	return string([]rune(text)[:most]) + "…"
 }
 
 // oneLine shortens a state to fit a line.

@@ -16,7 +16,7 @@ func (t *terminal) checklist(items []ChecklistItem) {
 		color := map[ItemState]string{ItemDone: green, ItemFailed: red, ItemUnknown: yellow}[item.State]
 		t.printf("  %s %s\n", t.paint(color, pad(string(item.State), 8)), plain(item.Text))
 		if item.State != ItemDone {
-			t.wrapped(plain(item.Evidence), 11)
+			t.wrapped(whole(item.Evidence), 11)
 		}
 	}
 }

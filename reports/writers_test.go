@@ -20,6 +20,7 @@ import (
 
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/stats"
+	"scaleproof/loadgen"
 )
 
 func written[T any](t *testing.T, write func(io.Writer, T) error, r T) []byte {
@@ -125,7 +126,7 @@ func TestJSONRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	options := cmp.Options{
-		cmpopts.EquateNaNs(), cmpopts.IgnoreFields(snapshot.Snapshot{}, "Sections"),
+		cmpopts.EquateNaNs(), cmpopts.IgnoreFields(snapshot.Snapshot{}, "Sections"), cmpopts.IgnoreUnexported(Report{}),
 		cmp.Comparer(func(a, b *stats.Histogram) bool { return a.Summary() == b.Summary() && a.Count() == b.Count() }),
 	}
 	// Control characters survive in JSON; what is not UTF-8 would not.
@@ -242,3 +243,73 @@ var errFull = errors.New("no space left on device")
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, errFull }
+
+// Evidence and queries are shown to their end, line by line on the page, and without
+// what would move a terminal's cursor.
+func TestLongTextsAreShownToTheirEnd(t *testing.T) {
+	r := fixture(t)
+	r.Checklist = []ChecklistItem{{ID: "team", Text: "Team", State: ItemFailed, Evidence: strings.Repeat("long ", 200) + "\nthe\x1b[31m end"}}
+	for name, write := range map[string]func(io.Writer, *Report) error{"page": WriteHTML, "terminal": terminalOf(TerminalStyle{Width: 90}), "markdown": WriteMarkdown} {
+		text := string(written(t, write, r))
+		if !strings.Contains(text, "the\uFFFD[31m end") && !strings.Contains(text, "the\uFFFD\\[31m end") || strings.Contains(text, "\x1b") {
+			t.Errorf("%s: the end is missing, or not harmless", name)
+		}
+		if name == "page" && !strings.Contains(text, "long \nthe") {
+			t.Error("the page joins the lines")
+		}
+	}
+	if got := plainLines("a\n" + strings.Repeat("x", 1000)); len(got) != 1002 {
+		t.Errorf("a line of a query was cut to %d", len(got))
+	}
+}
+
+// What a chart marks is in its data: the steps of the action, and the knees.
+func TestChartsAreMarked(t *testing.T) {
+	r := fixture(t)
+	drawn, err := charts(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, c := range drawn {
+		if c.Kind != "time" || !strings.HasPrefix(c.ID, "through-") {
+			continue
+		}
+		found++
+		if len(c.Markers) != len(r.Markers) || len(r.Markers) == 0 || c.Markers[0].Label != r.Markers[0].Label {
+			t.Errorf("%s marks %+v, want %+v", c.ID, c.Markers, r.Markers)
+		}
+	}
+	if found != 2 {
+		t.Errorf("%d charts of the action", found)
+	}
+	knee := func(rate float64) *loadgen.Result {
+		return &loadgen.Result{Capacity: &loadgen.Capacity{Rate: rate, Curve: []loadgen.CurvePoint{{Offered: rate, P99: .01}}}}
+	}
+	c, ok := capacityChart("api", knee(100), knee(380))
+	if !ok || len(c.Markers) != 2 || c.Markers[0].Label != "before: 100/s" || c.Markers[1].Label != "after: 380/s" {
+		t.Errorf("%+v", c.Markers)
+	}
+}
+
+// The page names the machine of each side where they differ, as with a gate, and no
+// duration where nothing ran.
+func TestThePageTellsBothSides(t *testing.T) {
+	r := fixture(t)
+	page := func() string { return string(written(t, WriteHTML, r)) }
+	if text := page(); strings.Count(text, "<dt>Machine</dt>") != 1 || !strings.Contains(text, "trials a side") || !strings.Contains(text, "· took ") {
+		t.Error("two sides that are alike are not told as one")
+	}
+	now := *r.After
+	now.Environment.Host, now.Trials = "runner-2", r.Before.Trials+1
+	r.After, r.FinishedAt = &now, r.StartedAt
+	text := page()
+	for _, want := range []string{"<dt>Machine before</dt>", "<dt>Machine after</dt><dd>runner-2", fmt.Sprintf("%d trials before, %d after", r.Before.Trials, now.Trials), `href="#main"`, `id="main"`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	if strings.Contains(text, "· took ") || strings.Contains(string(written(t, terminalOf(TerminalStyle{}), r)), ", 0s") {
+		t.Error("nothing took its time")
+	}
+}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -257,4 +259,25 @@ func TestPreviewTellsTheDifference(t *testing.T) {
 		t.Errorf("diff %s", got)
 	}
 	assertFile(t, path, "1")
+}
+
+func TestReplicaChangesAreThoseThatWereCaptured(t *testing.T) {
+	step := func(before, after string) StepOutcome { return StepOutcome{Before: before, After: after} }
+	replicas := func(target string, n int) string { return fmt.Sprintf(`{%q:{"/spec/replicas":%d}}`, target, n) }
+	for name, c := range map[string]struct {
+		steps []StepOutcome
+		want  []ReplicaChange
+	}{
+		"one":              {[]StepOutcome{step(replicas("deployment/a", 2), replicas("deployment/a", 5))}, []ReplicaChange{{"deployment/a", 2, 5}}},
+		"in two steps":     {[]StepOutcome{step(replicas("deployment/a", 2), replicas("deployment/a", 3)), step(replicas("deployment/a", 3), replicas("deployment/a", 5))}, []ReplicaChange{{"deployment/a", 2, 5}}},
+		"there and back":   {[]StepOutcome{step(replicas("deployment/a", 2), replicas("deployment/a", 3)), step(replicas("deployment/a", 3), replicas("deployment/a", 2))}, nil},
+		"two workloads":    {[]StepOutcome{step(replicas("statefulset/b", 1), replicas("statefulset/b", 4)), step(replicas("deployment/a", 2), replicas("deployment/a", 5))}, []ReplicaChange{{"deployment/a", 2, 5}, {"statefulset/b", 1, 4}}},
+		"not applied":      {[]StepOutcome{step(replicas("deployment/a", 2), "")}, nil},
+		"of another kind":  {[]StepOutcome{step("1", "4"), step(`{"a":1}`, `{"a":2}`), step(`{"hpa/a":{"/spec/minReplicas":1}}`, `{"hpa/a":{"/spec/minReplicas":4}}`)}, nil},
+		"without replicas": {[]StepOutcome{step(`{"deployment/a":{"/spec/replicas":null}}`, replicas("deployment/a", 5))}, nil},
+	} {
+		if got := (&Outcome{Steps: c.steps}).ReplicaChanges(); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
 }

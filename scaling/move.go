@@ -128,7 +128,7 @@ func (c *shardChange) apply(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("writes were refused for %.2f s; %d rows compared within; routing epoch %d", r.FenceSeconds, r.Checked.Count(), r.Epoch), nil
+		return fmt.Sprintf("writes were refused for %.2f s; %d rows compared before, %d within; routing epoch %d", r.FenceSeconds, r.Compared, r.Checked.Count(), r.Epoch), nil
 	}
 	r, err := job.Cleanup(ctx)
 	if err != nil {

@@ -5,7 +5,7 @@
 # are installed.
 #
 #   scripts/bench-load.sh [-connections 64,512,5000] [-seconds 5] [-rounds 3]
-#   scripts/bench-load.sh -figures    lateness, memory, error of the capacity search
+#   scripts/bench-load.sh -figures [-long 900]    lateness, memory, error of the capacity search
 set -eu
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)

@@ -35,6 +35,8 @@ esac
 	echo "verdict=$verdict"
 	echo "exit-code=$code"
 	[ ! -d "$INPUT_OUT" ] || echo "report=$INPUT_OUT"
+	# Two artifacts of one name are an error, and jobs of a matrix share theirs.
+	echo "artifact=${INPUT_ARTIFACT:-scaleproof-report-${GITHUB_JOB:-job}-$(od -An -N4 -tx4 /dev/urandom | tr -d ' ')}"
 } >>"${GITHUB_OUTPUT:?}"
 
 if [ "$code" = 3 ] && [ "${INPUT_ALLOW_INCONCLUSIVE:-false}" = true ]; then

@@ -30,7 +30,8 @@ the demand, in requests per second or any unit, of which --capacity-per-replica 
 what one ready replica serves. It shows replicas, utilisation and the demand that
 found no capacity. With --recommend it looks for the min, max, target and behavior
 that leave no more than --unmet of the demand, and none for longer than
---longest-unmet, at the fewest replica hours within --max-replicas. --live
+--longest-unmet, at the fewest replica hours within --max-replicas. With --forecast
+the trace is the profile of a day, and its peak what the history lets expect. --live
 takes an HPA as it stands in the cluster.`,
 		Example: `  scaleproof hpa simulate --hpa hpa.yaml --trace day.csv --capacity-per-replica 120
   scaleproof hpa simulate --live app --context prod --namespace shop --hpa next.yaml --trace day.csv --capacity-per-replica 120
@@ -48,6 +49,8 @@ takes an HPA as it stands in the cluster.`,
 	cmd.Flags().DurationVar(&w.PodStart, "pod-start", 30*time.Second, "time from the decision to a ready pod")
 	initial := cmd.Flags().Int32("initial", 0, "replicas at the start (what the first demand needs)")
 	scale := cmd.Flags().Float64("scale", 1, "times the demand of the trace")
+	place := historyFlag(cmd)
+	ahead := newForecastFlags(cmd)
 	recommend := cmd.Flags().Bool("recommend", false, "look for an HPA that meets --unmet")
 	unmet := unit.Fraction(0)
 	var goal capacity.HPAObjective
@@ -68,6 +71,14 @@ takes an HPA as it stands in the cluster.`,
 		s, err := readTrace(*trace)
 		if err != nil {
 			return err
+		}
+		if ahead.metric != "" {
+			if cmd.Flags().Changed("scale") {
+				return usagef("--forecast and --scale both say how high the trace is: give one")
+			}
+			if *scale, err = a.forecastScale(cmd, *place, s, *ahead); err != nil {
+				return err
+			}
 		}
 		run := hpaRun{live: at, manifests: *manifests, trace: s.Scaled(*scale), workload: w}
 		if *recommend {

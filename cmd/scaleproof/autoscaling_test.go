@@ -4,11 +4,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"scaleproof/capacity"
+	"scaleproof/internal/history"
+	"scaleproof/internal/plan"
+	"scaleproof/internal/snapshot"
+	"scaleproof/internal/testprom"
+	"scaleproof/internal/unit"
 )
 
 const hpaManifest = `apiVersion: autoscaling/v2
@@ -111,8 +117,83 @@ func TestVPARecommend(t *testing.T) {
 	if got := runCommand(t, nil, "vpa", "recommend", "--trace", writeFile(t, "one.csv", "time,cpu\n2026-03-01T00:00:00Z,0.5\n")); got.code != 0 || !strings.Contains(got.out, "none yet") || strings.Contains(got.out, "e+") {
 		t.Errorf("%+v", got)
 	}
-	for _, args := range [][]string{{}, {"--trace", "/nonexistent"}, {"--trace", writeFile(t, "x.csv", "time\n")}} {
+	out := filepath.Join(t.TempDir(), "requests.yaml")
+	if got := runCommand(t, nil, "vpa", "recommend", "--trace", path, "--plan-out", out, "--target", "deployment/app", "--container", "web"); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+	written, err := plan.ReadFile(out, func(name string) (string, bool) { return "prod", name == "KUBE_CONTEXT" || name == "KUBE_NAMESPACE" })
+	if err != nil {
+		t.Fatalf("the plan is not one: %v\n%s", err, mustRead(t, out))
+	}
+	if r := written.Action.Steps[0].Resources; r == nil || r.Target != "deployment/app" || r.Container != "web" || r.Requests["cpu"] != "588m" || r.Requests["memory"] == "" {
+		t.Errorf("%s", mustRead(t, out))
+	}
+	for _, args := range [][]string{{}, {"--trace", path, "--plan-out", out}, {"--trace", path, "--cpu-query", "a"}, {"--cpu-query", "a"}, {"--trace", "/nonexistent"}, {"--trace", writeFile(t, "x.csv", "time\n")}} {
 		if got := runCommand(t, nil, append([]string{"vpa", "recommend"}, args...)...); got.code != 2 {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+}
+
+// What a container used is asked of a real Prometheus.
+func TestVPARecommendFromPrometheus(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# TYPE cores gauge\n")
+	now := time.Now().Truncate(time.Minute)
+	for _, pod := range []string{"a", "b"} {
+		for minute := range 2 * 1440 {
+			fmt.Fprintf(&b, "cores{pod=%q} 0.5 %d\n", pod, now.Add(time.Duration(minute-2*1440)*time.Minute).Unix())
+		}
+	}
+	b.WriteString("# EOF\n")
+	environment := map[string]string{"PROM": testprom.Start(t, []byte(b.String()))}
+	nightly := writeFile(t, "n.yaml", "version: 1\nname: nightly\nenvironment: {prometheus: {url: \"${PROM}\"}}\n")
+	got := runCommand(t, environment, "vpa", "recommend", "-f", nightly, "--cpu-query", "max(cores)", "--output", "json")
+	var r capacity.VPARecommendation
+	if err := json.Unmarshal([]byte(got.out), &r); err != nil || r.Target.CPU < .587 || r.Target.CPU > .588 || r.Days < 1.9 || len(r.Warnings) != 1 {
+		t.Errorf("%v %+v", err, got)
+	}
+	for query, says := range map[string]string{"cores": "gives 2 series", "nothing": "has nothing of that time", "sum(": "parse error"} {
+		if got := runCommand(t, environment, "vpa", "recommend", "-f", nightly, "--cpu-query", query); got.code != 4 || !strings.Contains(got.err, says) {
+			t.Errorf("%s: %+v", query, got)
+		}
+	}
+}
+
+// The profile of a day is simulated at the peak that the history lets expect.
+func TestHPASimulateAtAForecastPeak(t *testing.T) {
+	place := filepath.Join(t.TempDir(), "history")
+	store, err := history.Open(t.Context(), place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 60 { // 10 requests a second more each day: 1,200 in 60 days, where there were 600
+		at := time.Now().AddDate(0, 0, i-59)
+		s := &snapshot.Snapshot{
+			SchemaVersion: snapshot.SchemaVersion, ID: fmt.Sprint("night-", i), Plan: "nightly", Phase: "collect", StartedAt: at, FinishedAt: at, Trials: 1,
+			Metrics: []snapshot.Metric{{Name: "prom.api", Unit: unit.RequestsPerSecond, Better: snapshot.Neutral, Values: snapshot.Values{float64(10 + 10*i)}}},
+		}
+		if err := store.Add(t.Context(), s, history.Labels{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hpa, trace := writeFile(t, "hpa.yaml", fmt.Sprintf(hpaManifest, 50)), burst(t)
+	for _, quantile := range []string{"p50", "p90"} {
+		got := runCommand(t, nil, "hpa", "simulate", "--hpa", hpa, "--trace", trace, "--capacity-per-replica", "100", "--history", place, "--forecast", "prom.api", "--forecast-quantile", quantile, "--output", "json")
+		var view capacity.HPATimeline
+		if err := json.Unmarshal([]byte(got.out), &view); err != nil || !strings.Contains(got.err, "1,200/s") && !strings.Contains(got.err, "1200/s") {
+			t.Fatalf("%v %+v", err, got)
+		}
+		demand := 0.0
+		for _, s := range view.Steps {
+			demand = max(demand, s.Demand)
+		}
+		if demand < 1190 || demand > 1210 {
+			t.Errorf("%s: the demand peaks at %v, want 1200", quantile, demand)
+		}
+	}
+	for _, args := range [][]string{{"--forecast", "nothing"}, {"--forecast", "prom.api", "--scale", "2"}, {"--forecast", "prom.api", "--forecast-quantile", "p99"}} {
+		if got := runCommand(t, nil, append([]string{"hpa", "simulate", "--hpa", hpa, "--trace", trace, "--history", place}, args...)...); got.code != 2 {
 			t.Errorf("%v: %+v", args, got)
 		}
 	}

@@ -123,7 +123,7 @@ func (a *app) backfilled(ctx context.Context, p *plan.Plan, since unit.Duration,
 		fmt.Fprintln(a.err, "warning:", note)
 	}
 	if err == nil && len(all) == 0 {
-		err = &validation.EnvironmentError{Err: fmt.Errorf("Prometheus has nothing of the last %d days: look at the queries and at how long it keeps its data", days)}
+		err = &validation.EnvironmentError{Err: fmt.Errorf("asking Prometheus: it has nothing of the last %d days: look at the queries and at how long it keeps its data", days)}
 	}
 	return all, err
 }

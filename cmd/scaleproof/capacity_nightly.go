@@ -54,14 +54,7 @@ late date of a file system is within thirty days; p10 is the early date.`,
 		}
 		var outlook *reports.Outlook
 		err = a.withHistory(cmd.Context(), *place, func(store history.Store) error {
-			entries, err := store.List(cmd.Context())
-			if err != nil {
-				return &validation.EnvironmentError{Err: err}
-			}
-			if opts.Warnings, err = newestWarnings(cmd.Context(), store, entries, opts.PlanName); err != nil {
-				return &validation.EnvironmentError{Err: err}
-			}
-			outlook, err = validation.Outlook(cmd.Context(), entries, opts)
+			outlook, err = a.outlook(cmd.Context(), store, opts)
 			return err
 		})
 		if err != nil {
@@ -78,6 +71,28 @@ late date of a file system is within thirty days; p10 is the early date.`,
 		return verdict(outlook.Verdict.Word)
 	}
 	return cmd
+}
+
+// outlook makes the report of a history, and keeps with it what is announced.
+func (a *app) outlook(ctx context.Context, store history.Store, opts validation.OutlookOptions) (*reports.Outlook, error) {
+	entries, err := store.List(ctx)
+	if err != nil {
+		return nil, &validation.EnvironmentError{Err: err}
+	}
+	if opts.Warnings, err = newestWarnings(ctx, store, entries, opts.PlanName); err != nil {
+		return nil, &validation.EnvironmentError{Err: err}
+	}
+	if opts.Announced, err = validation.Announced(ctx, store, entries, opts.PlanName); err != nil {
+		return nil, &validation.EnvironmentError{Err: err}
+	}
+	outlook, err := validation.Outlook(ctx, entries, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := validation.Announce(ctx, store, entries, opts.PlanName, outlook); err != nil {
+		fmt.Fprintf(a.err, "warning: %v: in a month the projections of today will be made anew, to score them\n", err)
+	}
+	return outlook, nil
 }
 
 func (a *app) outlookOptions(r reportFlags) (o validation.OutlookOptions, err error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"scaleproof/internal/history"
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/unit"
+	"scaleproof/internal/validation"
 	"scaleproof/reports"
 )
 
@@ -159,5 +161,54 @@ func TestCapacityReportTellsOfThePlanThatIsAsked(t *testing.T) {
 		if got.code != 0 || told != want {
 			t.Errorf("--plan %q tells of %v, want %v: %+v", plan, told, want, got)
 		}
+	}
+}
+
+// What a report announces stays with its night, and is what is scored a month later.
+func TestCapacityReportScoresWhatWasAnnounced(t *testing.T) {
+	place := nights(t, 60)
+	store, err := history.Open(t.Context(), place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := entriesOf(t, place)
+	then := entries[:29] // the newest of them was a month before the last
+	told, err := validation.Outlook(t.Context(), then, validation.OutlookOptions{Now: then[28].StartedAt})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := validation.Announce(t.Context(), store, then, "", told); err != nil {
+		t.Fatal(err)
+	}
+	report := func() reports.Outlook {
+		got := runCommand(t, nil, "capacity", "report", "--history", place, "--format", "json")
+		var o reports.Outlook
+		if err := json.Unmarshal([]byte(got.out), &o); err != nil || got.code != 0 {
+			t.Fatalf("%v %+v", err, got)
+		}
+		return o
+	}
+	disk, was := report().Limits[0], told.Limits[slices.IndexFunc(told.Limits, func(d *reports.Dated) bool { return d.Series == "host.filesystem.root" })]
+	if !disk.Announced || disk.Score == nil || !disk.Score.Made.Equal(*was.To) || disk.Past.Steps[3].Median != was.Steps[3].Median {
+		t.Errorf("announced %v: %+v, want that of %s", disk.Announced, disk.Score, was.To)
+	}
+	night := func() (announced []*capacity.Projection) {
+		s, err := store.Read(t.Context(), entries[59].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if there, err := s.Section("outlook", &announced); !there || err != nil {
+			t.Fatalf("the night has no projections: %v", err)
+		}
+		return announced
+	}
+	if first := night(); len(first) == 0 || first[0].Series != "host.filesystem.root" || len(first[0].Steps) < 30 {
+		t.Errorf("%+v", first)
+	}
+	if got := runCommand(t, nil, "capacity", "report", "--history", place, "--horizon", "5d"); got.code != 0 || len(night()[0].Steps) < 30 {
+		t.Errorf("a second report of the night took the place of the first: %+v", got)
+	}
+	if other := runCommand(t, nil, "capacity", "report", "--history", nights(t, 60), "--format", "md"); !strings.Contains(other.out, "as would have been projected on") {
+		t.Errorf("%+v", other)
 	}
 }

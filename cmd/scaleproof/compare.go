@@ -24,7 +24,8 @@ func (a *app) compareCommand() *cobra.Command {
 		Long: `compare judges AFTER against BEFORE: two snapshots, or CSV files with the columns
 metric,value[,unit,better], one row a trial.
 
-Every metric with a direction gates, unless --gate names those that do.`,
+Every metric with a direction that was measured twice or more gates, unless --gate names
+those that do.`,
 		Args: cobra.ExactArgs(2),
 	}
 	format := formatFlag(cmd, "text")
@@ -57,7 +58,8 @@ Every metric with a direction gates, unless --gate names those that do.`,
 				names[i] = loadgen.LongName(name)
 			}
 		}
-		for _, metric := range gatesOf(*gates, before) {
+		gating, others := gatesOf(*gates, before, after)
+		for _, metric := range gating {
 			if slices.Contains(*controls, metric) {
 				continue
 			}
@@ -67,6 +69,9 @@ Every metric with a direction gates, unless --gate names those that do.`,
 			criteria.Controls = append(criteria.Controls, reports.GateSpec{Metric: metric, MinChange: minChange})
 		}
 		report := validation.Compare(before, after, criteria, a.options(cmd.Context()))
+		if len(others) > 0 {
+			report.Warnings = append(report.Warnings, notGating(others))
+		}
 		if err := a.write(report, *format); err != nil {
 			return err
 		}
@@ -83,18 +88,43 @@ func allowDifferencesFlag(cmd *cobra.Command) *bool {
 	return cmd.Flags().Bool("allow-differences", false, "compare although workloads or environments differ")
 }
 
-// gatesOf returns the metrics that gate: those that were named or, where none
-// was, all that can get better.
-func gatesOf(named []string, s *snapshot.Snapshot) []string {
+// gatesOf returns the metrics that gate: those that were named or, where none was, all
+// that can get better and have two values or more on either side, or all that can get
+// better where none has. The others are left out: what is measured once a snapshot can
+// show nothing.
+func gatesOf(named []string, before, after *snapshot.Snapshot) (gates, others []string) {
 	if len(named) > 0 {
-		return named
+		return named, nil
 	}
-	for _, m := range s.Metrics {
-		if m.Better != snapshot.Neutral {
-			named = append(named, m.Name)
+	values := func(s *snapshot.Snapshot, name string) int {
+		if m := s.Metric(name); m != nil {
+			return len(m.Values.Observed())
+		}
+		return 0
+	}
+	for _, m := range before.Metrics {
+		switch {
+		case m.Better == snapshot.Neutral:
+		case max(values(before, m.Name), values(after, m.Name)) >= 2:
+			gates = append(gates, m.Name)
+		default:
+			others = append(others, m.Name)
 		}
 	}
-	return named
+	if len(gates) == 0 {
+		return others, nil
+	}
+	return gates, others
+}
+
+// notGating says which metrics did not gate, a few by name.
+func notGating(others []string) string {
+	const few = 5
+	text := strings.Join(others[:min(len(others), few)], ", ")
+	if len(others) > few {
+		text += fmt.Sprintf(" and %d more", len(others)-few)
+	}
+	return fmt.Sprintf("%s did not gate: measured once, a metric can show nothing; --gate names those that gate", text)
 }
 
 // readMeasurement reads a snapshot or, by its name, a CSV file.

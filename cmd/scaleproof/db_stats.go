@@ -38,7 +38,7 @@ Counters are local to each server: name the replicas by --node.`,
 		if *during < 0 || *interval <= 0 {
 			return usagef("--during and --interval are lengths of time above 0")
 		}
-		if err := errors.Join(checkOutput(*output), refuseOfStats(cmd, *during > 0)); err != nil {
+		if err := errors.Join(checkOutput(*output), refuseOfStats(cmd, *during > 0, *output)); err != nil {
 			return err
 		}
 		nodes, err := a.nodes(*from, *further)
@@ -60,11 +60,14 @@ Counters are local to each server: name the replicas by --node.`,
 }
 
 // refuseOfStats refuses the flags that would be ignored.
-func refuseOfStats(cmd *cobra.Command, during bool) error {
-	if during {
+func refuseOfStats(cmd *cobra.Command, during bool, output string) error {
+	switch {
+	case during:
 		return refuse(cmd, "with --during, which writes no capture", "out")
+	case output == "text" && cmd.Flags().Changed("output"):
+		return usagef("--output text does not go without --during: a capture is JSON")
 	}
-	return refuse(cmd, "without --during", "interval", "output")
+	return refuse(cmd, "without --during", "interval")
 }
 
 // statsDuring captures twice, and samples the activity in between.

@@ -105,6 +105,8 @@ func TestDBFaults(t *testing.T) {
 		"two databases, out": {unreachable, []string{"bench", "--against-from", "DATABASE_URL", "--out", "x.json"}, 2},
 		"no such output":     {unreachable, []string{"bench", "--output", "xml"}, 2},
 		"both captures":      {unreachable, []string{"stats", "--during", "1s", "--out", "x.json"}, 2},
+		"a capture as text":  {unreachable, []string{"stats", "--output", "text"}, 2},
+		"a capture as JSON":  {unreachable, []string{"stats", "--output", "json"}, 4},
 		"no time":            {unreachable, []string{"stats", "--interval", "1s"}, 2},
 		"a load, nobody":     {unreachable, []string{"bench", "--clients", "1"}, 4},
 		"unreachable":        {unreachable, []string{"bench"}, 4},

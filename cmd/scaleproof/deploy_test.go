@@ -171,6 +171,9 @@ func TestTheActionIsComplete(t *testing.T) {
 	}
 	steps := map[string]bool{}
 	for _, step := range action.Runs.Steps {
+		if strings.HasPrefix(step.Uses, "actions/upload-artifact") && step.With["name"] != "${{ steps.scaleproof.outputs.artifact }}" {
+			t.Errorf("the artifact is called %q, which two uses of the action would share", step.With["name"])
+		}
 		steps[step.ID] = true
 		if step.Run != "" && step.Shell == "" {
 			t.Errorf("the step %q has no shell", step.Run)

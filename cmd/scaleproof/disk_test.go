@@ -123,3 +123,36 @@ func TestASnapshotThatStdoutDoesNotTakeIsKept(t *testing.T) {
 		t.Errorf("kept are %v", names)
 	}
 }
+
+// A summary that can't be printed must not hide where the measurements were kept.
+func TestASummaryThatStdoutDoesNotTake(t *testing.T) {
+	var delay atomic.Int64
+	delay.Store(1)
+	plan := gatePlan(t, slowService(t, &delay), "")
+	full := mount(t, "size=16k", 0)
+	if err := os.WriteFile(filepath.Join(full, "filler"), make([]byte, 12<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	device, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("there is no /dev/full")
+	}
+	defer device.Close()
+	baseline := filepath.Join(t.TempDir(), "baseline.json")
+	if got := runCommand(t, nil, "snapshot", "-f", plan, "-o", baseline); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	for _, args := range [][]string{
+		{"run", "-f", plan, "--out", filepath.Join(full, "run")},
+		{"gate", "-f", plan, "--baseline", baseline, "--history", filepath.Join(full, "history")},
+	} {
+		var errs strings.Builder
+		code := run(t.Context(), args, streams{strings.NewReader(""), device, &errs}, os.LookupEnv)
+		if code != 4 {
+			t.Errorf("%s: exit code %d: %s", args[0], code, errs.String())
+		}
+		if names, _ := filepath.Glob(filepath.Join(kept(t, errs.String()), "*.json")); len(names) == 0 {
+			t.Errorf("%s: nothing was kept", args[0])
+		}
+	}
+}

@@ -69,7 +69,7 @@ func (a *app) gate(i interrupts, p *plan.Plan, o gateOptions) error {
 		return &validation.EnvironmentError{Err: err}
 	}
 	defer store.Close()
-	baseline, err := readBaseline(i.first, store, o.baseline)
+	baseline, err := readBaseline(i.first, store, o.baseline, p.Name)
 	if err != nil {
 		return err
 	}
@@ -90,10 +90,8 @@ func (a *app) gate(i interrupts, p *plan.Plan, o gateOptions) error {
 		faults = append(faults, reports.WriteAll(o.out, report))
 	}
 	fmt.Fprintln(a.err)
-	if err := reports.WriteTerminal(a.out, report, a.style()); err != nil {
-		return fmt.Errorf("writing the summary: %w", err)
-	}
-	faults = append(faults, a.announce(report, p.Path))
+	// A summary that nobody can read must not hide where the measurements are.
+	faults = append(faults, reports.WriteTerminal(a.out, report, a.style()), a.announce(report, p.Path))
 	if err := errors.Join(faults...); err != nil {
 		return &validation.EnvironmentError{Err: err}
 	}
@@ -120,24 +118,30 @@ func addOrKeep(ctx context.Context, store history.Store, s *snapshot.Snapshot, l
 // saySelfTest tells what does not see a regression.
 func (a *app) saySelfTest(p *plan.Plan, blind []string) {
 	for _, what := range blind {
-		fmt.Fprintln(a.out, "Self-test: blind to an injected regression:", what)
+		fmt.Fprintln(a.out, "Self-test: blind to an injected regression:", reports.Plain(what))
 	}
 	if len(blind) == 0 {
 		fmt.Fprintf(a.out, "Self-test: each of %d gates and %d objectives saw the regression that was injected into it alone.\n", len(p.Gates), len(p.Objectives))
 	}
 }
 
-// readBaseline reads the snapshot that a reference names: of the history or,
-// where there is such a file, from it.
-func readBaseline(ctx context.Context, store history.Store, reference string) (*snapshot.Snapshot, error) {
-	if _, err := os.Stat(reference); err == nil {
+// readBaseline reads the snapshot that a reference names: a file where it is a path or
+// has an extension, else of the history and then a file.
+func readBaseline(ctx context.Context, store history.Store, reference, planName string) (*snapshot.Snapshot, error) {
+	info, err := os.Stat(reference)
+	isFile := err == nil && info.Mode().IsRegular()
+	if isFile && (filepath.Base(reference) != reference || filepath.Ext(reference) != "") {
 		return readMeasurement(reference)
 	}
-	entry, err := history.Resolve(ctx, store, reference)
-	if errors.Is(err, history.ErrUnknown) {
+	entry, err := history.Resolve(ctx, store, reference, history.Scope{Plan: planName, Without: string(validation.Collecting)})
+	switch {
+	case errors.Is(err, history.ErrUnknown) && isFile:
+		return readMeasurement(reference)
+	case errors.Is(err, history.ErrUnknown):
 		return nil, usagef("--baseline: %w, and there is no such file", err)
-	}
-	if err != nil {
+	case errors.As(err, new(*history.ReferenceError)):
+		return nil, usagef("--baseline: %w", err)
+	case err != nil:
 		return nil, &validation.EnvironmentError{Err: err}
 	}
 	s, err := store.Read(ctx, entry.ID)

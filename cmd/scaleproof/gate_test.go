@@ -280,3 +280,59 @@ func TestARunAddsWhatItLeaves(t *testing.T) {
 		}
 	}
 }
+
+// What several plans have measured, with names that a terminal must not be given.
+func TestAHistoryThatPlansShare(t *testing.T) {
+	place := filepath.Join(t.TempDir(), "history")
+	store, err := history.Open(t.Context(), place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(id, plan, phase string) {
+		t.Helper()
+		s := &snapshot.Snapshot{SchemaVersion: snapshot.SchemaVersion, ID: id, Plan: plan, Phase: phase, StartedAt: time.Now(), FinishedAt: time.Now(), Trials: 1}
+		if err := store.Add(t.Context(), s, history.Labels{Commit: "0123456789"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("first", "gate", "gate")
+	add("nightly", "gate", "collect")
+	environment := map[string]string{"SCALEPROOF_HISTORY": place}
+	if got := runCommand(t, environment, "history", "promote", "release", "latest"); got.code != 0 || !strings.Contains(got.err, "is first") {
+		t.Errorf("%+v", got)
+	}
+	add("other", "ev\x1b[31mil", "gate")
+	if got := runCommand(t, environment, "history", "list"); got.code != 0 || strings.Contains(got.out, "\x1b") || !strings.Contains(got.out, "other") {
+		t.Errorf("%+v", got)
+	}
+	for want, args := range map[string][]string{
+		"say by --plan which is meant": {"history", "promote", "release", "latest"},
+		"can't be called latest":       {"history", "promote", "latest", "first"},
+		"is other, which the plan":     {"gate", "-f", gatePlan(t, "http://127.0.0.1:1", ""), "--baseline", "other"},
+	} {
+		if got := runCommand(t, environment, args...); got.code != 2 || !strings.Contains(got.err, want) {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+	if got := runCommand(t, environment, "history", "promote", "release", "latest", "--plan", "gate"); got.code != 0 || !strings.Contains(got.err, "is first") {
+		t.Errorf("%+v", got)
+	}
+	// A folder of the baseline's name is not the baseline: the target is what lacks.
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("release", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := runCommand(t, environment, "gate", "-f", gatePlan(t, "http://127.0.0.1:1", ""), "--baseline", "release"); got.code != 4 || !strings.Contains(got.err, "127.0.0.1:1") {
+		t.Errorf("%+v", got)
+	}
+	// What can't be written is no fault of the command line.
+	if err := os.RemoveAll(filepath.Join(place, "baselines")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(place, "baselines"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := runCommand(t, environment, "history", "promote", "release", "first"); got.code != 4 {
+		t.Errorf("%+v", got)
+	}
+}

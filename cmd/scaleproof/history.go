@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,7 +42,7 @@ func (a *app) historyCommand() *cobra.Command {
 }
 
 // withHistory opens the history, calls use, and closes it. A reference that names
-// nothing is a fault of the command line.
+// nothing, or too much, is a fault of the command line.
 func (a *app) withHistory(ctx context.Context, place string, use func(history.Store) error) error {
 	store, err := history.Open(ctx, a.historyPlace(place))
 	if err != nil {
@@ -48,10 +50,15 @@ func (a *app) withHistory(ctx context.Context, place string, use func(history.St
 	}
 	defer store.Close()
 	err = use(store)
-	if errors.Is(err, history.ErrUnknown) {
+	if errors.Is(err, history.ErrUnknown) || errors.As(err, new(*history.ReferenceError)) {
 		return &usageError{err}
 	}
 	return err
+}
+
+// planScopeFlag is the flag that says whose snapshots a reference means.
+func planScopeFlag(cmd *cobra.Command) *string {
+	return cmd.Flags().String("plan", "", "the name of the plan whose snapshots are meant, where the history has several")
 }
 
 func (a *app) historyListCommand() *cobra.Command {
@@ -79,12 +86,13 @@ func (a *app) historyListCommand() *cobra.Command {
 						l.Baselines = append(l.Baselines, name)
 					}
 				}
+				slices.Sort(l.Baselines)
 				list = append(list, l)
 			}
 			return a.writeData(*output, list, func(w io.Writer, _ reports.TerminalStyle) error {
 				fmt.Fprintf(w, "%-34s  %-16s  %-20s %-8s %-12s %s\n", "id", "started", "plan", "phase", "verdict", "baseline")
 				for _, l := range list {
-					fmt.Fprintf(w, "%-34s  %-16s  %-20s %-8s %-12s %s\n", l.ID, l.StartedAt.Format("2006-01-02 15:04"), l.Plan, l.Phase, l.Verdict, joined(l.Baselines))
+					fmt.Fprintf(w, "%-34s  %-16s  %-20s %-8s %-12s %s\n", reports.Plain(l.ID), l.StartedAt.Format("2006-01-02 15:04"), reports.Plain(l.Plan), reports.Plain(l.Phase), reports.Plain(l.Verdict), strings.Join(l.Baselines, ", "))
 				}
 				return nil
 			})
@@ -93,23 +101,12 @@ func (a *app) historyListCommand() *cobra.Command {
 	return cmd
 }
 
-func joined(names []string) string {
-	text := ""
-	for i, name := range names {
-		if i > 0 {
-			text += ", "
-		}
-		text += name
-	}
-	return text
-}
-
 func (a *app) historyShowCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "show REF", Short: "A snapshot as JSON, for scaleproof compare", Args: cobra.ExactArgs(1)}
-	place := historyFlag(cmd)
+	place, planName := historyFlag(cmd), planScopeFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.withHistory(cmd.Context(), *place, func(store history.Store) error {
-			entry, err := history.Resolve(cmd.Context(), store, args[0])
+			entry, err := history.Resolve(cmd.Context(), store, args[0], history.Scope{Plan: *planName})
 			if err != nil {
 				return err
 			}
@@ -149,16 +146,21 @@ func (a *app) historyAddCommand() *cobra.Command {
 }
 
 func (a *app) historyPromoteCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "promote NAME REF", Short: "Make a snapshot the baseline of a name", Args: cobra.ExactArgs(2)}
-	place := historyFlag(cmd)
+	cmd := &cobra.Command{
+		Use: "promote NAME REF", Short: "Make a snapshot the baseline of a name", Args: cobra.ExactArgs(2),
+		Long: `promote makes what REF names the baseline NAME: an ID, another baseline, a commit, or
+latest. What was collected at night is neither a commit's nor the latest. The history has
+one baseline of a name: where several plans share it, give each a name of its own.`,
+	}
+	place, planName := historyFlag(cmd), planScopeFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.withHistory(cmd.Context(), *place, func(store history.Store) error {
-			entry, err := history.Resolve(cmd.Context(), store, args[1])
+			entry, err := history.Resolve(cmd.Context(), store, args[1], history.Scope{Plan: *planName, Without: string(validation.Collecting)})
 			if err != nil {
 				return err
 			}
 			if err := store.Promote(cmd.Context(), args[0], entry.ID); err != nil {
-				return &usageError{err}
+				return err
 			}
 			fmt.Fprintf(a.err, "The baseline %s is %s, measured %s.\n", args[0], entry.ID, entry.StartedAt.Format(time.DateTime))
 			return nil
@@ -178,7 +180,7 @@ changed: E-divisive change points, significant at 1 %.`,
 	}
 	place, output := historyFlag(cmd), outputFlag(cmd)
 	html := cmd.Flags().String("html", "", "write the charts as a page into this file")
-	planName := cmd.Flags().String("plan", "", "only what this plan has measured")
+	planName := planScopeFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.withHistory(cmd.Context(), *place, func(store history.Store) error {
 			entries, err := store.List(cmd.Context())

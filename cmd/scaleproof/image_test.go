@@ -30,6 +30,10 @@ func TestTheImageIsStaticAndNotRoot(t *testing.T) {
 	if !strings.HasPrefix(last, "scratch\n") || !regexp.MustCompile(`(?m)^USER [1-9]\d+:[1-9]\d+$`).MatchString(last) || !strings.Contains(last, "\nENTRYPOINT [\"/scaleproof\"]") {
 		t.Errorf("the last stage is\n%s", last)
 	}
+	// Where an output can't be written it is kept in the folder for temporary files.
+	if !strings.Contains(string(data), "chmod 1777 /out/root/tmp") || !strings.Contains(last, "COPY --from=build /out/root/ /\n") {
+		t.Error("the image has no /tmp that its user can write")
+	}
 	if runtime.GOOS != "linux" {
 		t.Skip("the program of the image is for Linux")
 	}
@@ -82,6 +86,18 @@ func TestTheActionsScript(t *testing.T) {
 	code, outputs, summary, said := act(out)
 	if code != 1 || !strings.Contains(outputs, "verdict=fail\nexit-code=1\nreport="+out+"\n") {
 		t.Errorf("a regression: exit code %d, outputs %q\n%s", code, outputs, said)
+	}
+	// Another use of the action has another artifact, unless one is named.
+	artifact := func(outputs string) string {
+		_, name, _ := strings.Cut(outputs, "\nartifact=")
+		return strings.TrimSpace(name)
+	}
+	_, again, _, _ := act(out)
+	if a, b := artifact(outputs), artifact(again); !strings.HasPrefix(a, "scaleproof-report-") || a == b {
+		t.Errorf("the artifacts are %q and %q", a, b)
+	}
+	if _, outputs, _, _ := act(out, "INPUT_ARTIFACT=mine"); artifact(outputs) != "mine" {
+		t.Errorf("the artifact is %q", artifact(outputs))
 	}
 	if !strings.Contains(summary, "## ❌ gate: fail") || strings.Count(said, "::error ") != 1 {
 		t.Errorf("the summary is %q, and the log\n%s", summary, said)

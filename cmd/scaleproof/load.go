@@ -106,6 +106,9 @@ func (a *app) measureLoad(ctx context.Context, flags *loadFlags, cfg loadgen.Con
 	opts.OnProbe = func(p loadgen.CurvePoint) { view.Note(probeText(p)) }
 	result, err := loadgen.Run(ctx, cfg, opts)
 	view.Clear()
+	if err == nil && outputs.hlog != nil {
+		outputs.hlog.Finish(result.Histograms.Response)
+	}
 	return result, errors.Join(err, outputs.close())
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -110,6 +111,12 @@ func (l *loadFlags) read(cmd *cobra.Command, urls []string) (loadgen.Config, err
 	if l.stages != "" && (given("rate") || given("duration")) {
 		return c, usagef("--stages takes the place of --rate and --duration: give the one or the other")
 	}
+	if c.FindCapacity && (l.results != "" || l.hlog != "") {
+		return c, usagef("--find-capacity makes many runs, and --results and --hlog are of one: load the rate that was found once more for them")
+	}
+	if l.engine != "" && !slices.Contains(loadgen.Engines(), l.engine) {
+		return c, usagef("--engine must be one of %s, and is %q", strings.Join(loadgen.Engines(), ", "), l.engine)
+	}
 	if l.output != "text" && l.output != "json" {
 		return c, usagef("--output is text or json, not %q", l.output)
 	}
@@ -121,10 +128,15 @@ func (l *loadFlags) readWorkers(c *loadgen.Config) error {
 	switch {
 	case w.Count > 0 && l.local > 0:
 		return usagef("--workers are pods, and --workers-local processes of this machine: give the one or the other")
+	case l.local < 0:
+		return usagef("--workers-local must be 1 or more, and is %d", l.local)
 	case l.local > 0:
 		w.Count, w.Local = l.local, true
 	case w.Count > 0 && (w.Context == "" || w.Namespace == "" || w.Image == ""):
 		return usagef("--workers needs --context, --namespace and --image: they are never guessed")
+	}
+	if w.Count > 0 && l.calibrate {
+		return usagef("--calibrate tells what this process could send, which the workers send in its place: leave the one or the other out")
 	}
 	if w.Count > 0 && l.results != "" {
 		return usagef("--results are of single requests, which stay with the workers: leave them out, or load from this process")
@@ -166,6 +178,9 @@ func parseStages(text string) (stages []loadgen.Stage, err error) {
 		}
 		if err := s.Rate.Set(rate); err != nil {
 			return nil, fmt.Errorf("%q: %w", part, err)
+		}
+		if rate == "max" {
+			return nil, fmt.Errorf("%q: a stage needs a rate: max is the closed model's, of --rate", part)
 		}
 		if err := length.Set(duration); err != nil {
 			return nil, fmt.Errorf("%q: %w", part, err)

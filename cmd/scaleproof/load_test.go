@@ -1,14 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -46,6 +48,8 @@ func TestLoadExitCodes(t *testing.T) {
 		"held":                 {[]string{url + "/slow", "--slo", "p99<5s,errors<1%"}, 0, "200: "},
 		"too slow":             {[]string{url + "/slow", "--slo", "p50<10ms"}, 1, "p50 of the response time is"},
 		"errors":               {[]string{url + "/slow", url + "/fail", "--slo", "errors<1%"}, 1, "of the requests failed"},
+		"beyond the generator": {append(costly(t), url, "--rate", "1000000/s", "--duration", "100ms", "--slo", "p99<1h,errors<99%"), 4, "the generator was the limit"},
+		"a search beyond it":   {append(costly(t), url, "--rate", "300/s", "--find-capacity", "--duration", "200ms", "--warmup", "50ms", "--slo", "p99<1h,errors<1%"), 4, "the generator was the limit"},
 		"failed check":         {[]string{url, "--check", "header X exists", "--slo", "errors<1%"}, 4, "header X exists"},
 		"nothing answers":      {[]string{"http://127.0.0.1:1/"}, 4, "no request succeeded"},
 		"no target":            {nil, 2, "no target"},
@@ -56,6 +60,15 @@ func TestLoadExitCodes(t *testing.T) {
 		"SLO of another sense": {[]string{url, "--slo", "p99>1s"}, 2, "upper bound"},
 		"search without SLO":   {[]string{url, "--find-capacity"}, 2, "service level"},
 		"bad stages":           {[]string{url, "--stages", "50/s"}, 2, "RATE@DURATION"},
+		"a stage of max":       {[]string{url, "--stages", "max@10s"}, 2, "a stage needs a rate"},
+		"bad engine":           {[]string{url, "--engine", "fast"}, 2, "epoll, goroutines, http2"},
+		"minus one process":    {[]string{url, "--workers-local", "-1"}, 2, "--workers-local"},
+		"minus one pod":        {[]string{url, "--workers", "-1"}, 2, "workers.count"},
+		"workers' ceiling":     {[]string{url, "--workers-local", "2", "--calibrate"}, 2, "--calibrate"},
+		"a search's results":   {[]string{url, "--find-capacity", "--slo", "p99<1s", "--results", "r"}, 2, "--find-capacity makes many runs"},
+		"a search's log":       {[]string{url, "--find-capacity", "--slo", "p99<1s", "--hlog", "r"}, 2, "--find-capacity makes many runs"},
+		"nobody's address":     {[]string{url, "--connect-to", "other:80=127.0.0.1:1"}, 2, "is no target's address"},
+		"recycled HTTP/2":      {[]string{url, "--http2", "--recycle", "5"}, 2, "are not recycled"},
 		"bad recycle":          {[]string{url, "--recycle", "often"}, 2, "--recycle"},
 		"bad output":           {[]string{url, "--output", "xml"}, 2, "text or json"},
 		"bad encoding":         {[]string{url, "--results", filepath.Join(t.TempDir(), "r"), "--encoding", "xml"}, 4, "gob, json and csv"},
@@ -70,6 +83,76 @@ func TestLoadExitCodes(t *testing.T) {
 		got := runCommand(t, nil, args...)
 		if got.code != c.code || !strings.Contains(got.out+got.err, c.says) {
 			t.Errorf("%s: exit code %d, want %d\n%s%s", name, got.code, c.code, got.out, got.err)
+		}
+	}
+}
+
+// costly are flags for requests that take a tenth of a millisecond to write.
+func costly(t *testing.T) []string {
+	t.Helper()
+	body := writeFile(t, "body", strings.Repeat("{{row.empty}}", 20_000))
+	return []string{"--feeder", writeFile(t, "empty.csv", "empty,id\n,1\n"), "--body", "@" + body}
+}
+
+// watched is a service that is slow, counts, and knows how many connections it has.
+type watched struct {
+	*httptest.Server
+	requests, open atomic.Int64
+	first          chan struct{} // closed at the first request
+}
+
+func newWatched(t *testing.T) *watched {
+	t.Helper()
+	w := &watched{first: make(chan struct{})}
+	w.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if w.requests.Add(1) == 1 {
+			close(w.first)
+		}
+		time.Sleep(10 * time.Millisecond) // the service's slowness
+	}))
+	w.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			w.open.Add(1)
+		case http.StateClosed:
+			w.open.Add(-1)
+		}
+	}
+	w.Start()
+	t.Cleanup(w.Close)
+	return w
+}
+
+func TestProcessesShareALoad(t *testing.T) {
+	w := newWatched(t)
+	var out, errs bytes.Buffer
+	cmd := exec.Command(program(t), "load", w.URL, "--rate", "max", "--connections", "4", "--duration", "500ms", "--workers-local", "2", "--output", "json")
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v: %s", err, errs.String())
+	}
+	var r loadgen.Result
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Requests != w.requests.Load() || len(r.Workers) != 2 || r.Workers[0].Requests+r.Workers[1].Requests != r.Requests || r.Connections != 4 {
+		t.Errorf("%d requests, the target had %d; %+v", r.Requests, w.requests.Load(), r.Workers)
+	}
+}
+
+// Processes that share a load end with the one that started them.
+func TestProcessesEndWithTheirParent(t *testing.T) {
+	w := newWatched(t)
+	cmd := exec.Command(program(t), "load", w.URL, "--rate", "max", "--connections", "4", "--duration", "1h", "--workers-local", "2")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-w.first
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	for deadline := time.Now().Add(time.Minute); w.open.Load() > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections are open still", w.open.Load())
 		}
 	}
 }
@@ -137,24 +220,39 @@ func TestLoadFindsTheCapacity(t *testing.T) {
 
 // Ctrl-C ends a load and prints what was measured.
 func TestAnInterruptedLoadPrintsWhatItMeasured(t *testing.T) {
-	var once sync.Once
-	begun := make(chan struct{})
-	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { once.Do(func() { close(begun) }) }))
-	defer s.Close()
-	binary := program(t)
-	cmd := exec.Command(binary, "load", s.URL, "--rate", "100/s", "--duration", "1h")
-	var out, errs strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	<-begun
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait()
-	if cmd.ProcessState.ExitCode() != 130 || !strings.Contains(out.String(), "response time") || !strings.Contains(errs.String(), "Interrupted") {
-		t.Errorf("%v\n%s%s", cmd.ProcessState, out.String(), errs.String())
+	for name, c := range map[string]struct {
+		args  []string
+		after int64 // requests
+		says  string
+	}{
+		"a load": {[]string{"--rate", "100/s", "--duration", "1h"}, 1, "response time"},
+		// One probe holds before the next is interrupted.
+		"a search": {[]string{"--find-capacity", "--slo", "errors<50%", "--rate", "100/s", "--duration", "400ms", "--warmup", "100ms"}, 120, "until the search was interrupted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var requests atomic.Int64
+			begun := make(chan struct{})
+			s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+				if requests.Add(1) == c.after {
+					close(begun)
+				}
+			}))
+			defer s.Close()
+			cmd := exec.Command(program(t), append([]string{"load", s.URL}, c.args...)...)
+			var out, errs strings.Builder
+			cmd.Stdout, cmd.Stderr = &out, &errs
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			<-begun
+			if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait()
+			if cmd.ProcessState.ExitCode() != 130 || !strings.Contains(out.String(), c.says) || !strings.Contains(errs.String(), "Interrupted") {
+				t.Errorf("%v\n%s%s", cmd.ProcessState, out.String(), errs.String())
+			}
+		})
 	}
 }
 

@@ -5,8 +5,12 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"scaleproof/internal/snapshot"
+	"scaleproof/internal/unit"
 )
 
 // result is what one command line gave.
@@ -112,6 +116,58 @@ func TestCompareCSV(t *testing.T) {
 	}
 	if got := runCommand(t, nil, "compare", before, worse, "--objective", "latency < quick"); got.code != 2 || !strings.Contains(got.err, "column 11") {
 		t.Errorf("a wrong objective: %+v", got)
+	}
+}
+
+// What gates by default, what is left out, controls, and workloads that differ.
+func TestCompareWhatGates(t *testing.T) {
+	table := func(name string, rows ...string) string {
+		return writeFile(t, name, "metric,value,unit,better\n"+strings.Join(rows, "\n")+"\n")
+	}
+	rows := func(metric string, values ...string) (all []string) {
+		for _, v := range values {
+			all = append(all, metric+","+v+",ms,lower")
+		}
+		return all
+	}
+	steady := rows("latency", "100", "101", "99", "100", "102", "98")
+	before := table("before.csv", slices.Concat(steady, rows("other", "10", "10.1", "9.9", "10", "10.1", "9.9"), rows("size", "5"))...)
+	moved := table("moved.csv", slices.Concat(steady, rows("other", "20", "20.1", "19.9", "20", "20.1", "19.9"), rows("size", "9"))...)
+	// A metric that is measured once does not make it inconclusive, and is named.
+	if got := runCommand(t, nil, "compare", before, before); got.code != 0 || !strings.Contains(got.out, "size did not gate") || strings.Contains(got.out, "0s") {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, nil, "compare", before, before, "--gate", "size"); got.code != 3 || strings.Contains(got.out, "did not gate") {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, nil, "compare", before, moved); got.code != 1 {
+		t.Errorf("%+v", got)
+	}
+	once := table("once.csv", rows("size", "5")...)
+	if got := runCommand(t, nil, "compare", once, once); got.code != 3 {
+		t.Errorf("nothing but what was measured once: %+v", got)
+	}
+	// As a control it proves that something else has changed, and gates nothing.
+	if got := runCommand(t, nil, "compare", before, moved, "--control", "other"); got.code != 3 || !strings.Contains(got.out, "something else than the action has changed") {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, nil, "compare", before, before, "--control", "other"); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+	snapshotOf := func(name, workload string) string {
+		s := &snapshot.Snapshot{SchemaVersion: snapshot.SchemaVersion, ID: name, Plan: "p", WorkloadHash: workload, Trials: 4, Metrics: []snapshot.Metric{{Name: "m", Unit: unit.Seconds, Better: snapshot.Lower, Values: snapshot.Values{1, 1, 1, 1}}}}
+		path := filepath.Join(t.TempDir(), name+".json")
+		if err := snapshot.WriteFile(path, s); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	a, b := snapshotOf("a", "x"), snapshotOf("b", "y")
+	if got := runCommand(t, nil, "compare", a, b); got.code != 4 || !strings.Contains(got.out, "different workloads") {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, nil, "compare", a, b, "--allow-differences"); got.code != 0 || !strings.Contains(got.out, "different workloads") {
+		t.Errorf("%+v", got)
 	}
 }
 

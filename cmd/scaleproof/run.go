@@ -106,10 +106,8 @@ func (a *app) validate(i interrupts, p *plan.Plan, o runOptions) error {
 	}
 	writeErr := errors.Join(reports.WriteAll(out, report), addStanding(i.second, store, report))
 	fmt.Fprintln(a.err)
-	if err := reports.WriteTerminal(a.out, report, a.style()); err != nil {
-		return fmt.Errorf("writing the summary: %w", err)
-	}
-	if err := errors.Join(writeErr, a.announce(report, p.Path)); err != nil {
+	// A summary that nobody can read must not hide where the measurements are.
+	if err := errors.Join(writeErr, reports.WriteTerminal(a.out, report, a.style()), a.announce(report, p.Path)); err != nil {
 		return &validation.EnvironmentError{Err: err}
 	}
 	fmt.Fprintf(a.out, "Report: %s\n", filepath.Join(out, "report.html"))

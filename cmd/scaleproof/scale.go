@@ -202,7 +202,7 @@ func (a *app) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor -f PLAN",
 		Short: "Look at everything that a plan and its rollback need",
-		Long: `doctor changes nothing. It tries to reach all that the plan measures, looks at
+		Long: `doctor changes nothing, but for pods by --probe. It tries to reach all that the plan measures, looks at
 rights, versions and extensions, at every verb that the steps and their rollback
 need on Kubernetes, and at who owns what would be written. Exit code 4 if the plan,
 or its rollback, would fail.`,
@@ -210,14 +210,17 @@ or its rollback, would fail.`,
 	}
 	path, output := planFlag(cmd), outputFlag(cmd)
 	out := cmd.Flags().String("out", "scaleproof-runs", "folder that the report would be in")
+	probe := cmd.Flags().Bool("probe", false, "start one pod of each load that pods make, and remove it, to see whether it reaches this machine and the target")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		p, err := a.readPlan(*path)
 		if err != nil {
 			return err
 		}
-		opts := a.options(cmd.Context())
-		opts.JournalDir = *out
-		checks := validation.Doctor(cmd.Context(), p, opts)
+		interrupts := a.interrupts(cmd.Context(), "Interrupted: ending the checks.")
+		defer interrupts.stop()
+		opts := a.options(interrupts.second)
+		opts.JournalDir, opts.ProbePods = *out, *probe
+		checks := validation.Doctor(interrupts.first, p, opts)
 		if err := a.writeData(*output, checks, func(w io.Writer, style reports.TerminalStyle) error {
 			return reports.WriteChecks(w, checks, style)
 		}); err != nil {

@@ -123,12 +123,29 @@ func (a *app) shardMoveCommand() *cobra.Command {
 				if r.Resumed {
 					fmt.Fprintf(w, "The copy went on from an earlier one; %d rows had changed since and were copied again.\n", r.CopiedAgain)
 				}
-				_, err := fmt.Fprintf(w, "The move is %s. Next: scaleproof shard verify, then cutover.\n", r.Phase)
+				_, err := fmt.Fprintf(w, "The move is %s. %s\n", r.Phase, nextStep(r.Phase))
 				return err
 			})
 		})
 	}
 	return cmd
+}
+
+// nextStep says what comes after a phase.
+func nextStep(phase shard.Phase) string {
+	switch phase {
+	case shard.Moved:
+		return "Next: scaleproof shard cleanup, after the soak, or cutover --back."
+	case shard.Closing:
+		return "Its cut-over was stopped: scaleproof shard cutover ends it, cutover --back undoes it."
+	case shard.Returning:
+		return "Its way back was stopped: scaleproof shard cutover --back ends it."
+	case shard.Cleaning:
+		return "Its clean-up was stopped: scaleproof shard cleanup ends it."
+	case shard.Cleaned:
+		return "It is done."
+	}
+	return "Next: scaleproof shard verify, then cutover."
 }
 
 func (a *app) shardVerifyCommand() *cobra.Command {
@@ -180,8 +197,8 @@ func (a *app) shardCutoverCommand() *cobra.Command {
 				return err
 			}
 			return a.writeData(*output, r, func(w io.Writer, _ reports.TerminalStyle) error {
-				_, err := fmt.Fprintf(w, "%s has the organisations; the routing is of epoch %d. Writes were refused for %s, in which %d rows were compared.\n",
-					to, r.Epoch, unit.Format(r.FenceSeconds, unit.Seconds), r.Checked.Count())
+				_, err := fmt.Fprintf(w, "%s has the organisations; the routing is of epoch %d. %d rows were compared; then writes were refused for %s, in which %d were compared again.\n",
+					to, r.Epoch, r.Compared, unit.Format(r.FenceSeconds, unit.Seconds), r.Checked.Count())
 				return err
 			})
 		})

@@ -45,6 +45,9 @@ scaleproof verify checks the signatures; ssh-keygen -Y verify -n scaleproof does
 			return &usageError{err}
 		}
 		report, err := reports.Sign(args[0], signer, reports.Statement{Name: *name, At: time.Now(), Items: *items, Note: *note})
+		if errors.Is(err, reports.ErrUnwritten) {
+			return &validation.EnvironmentError{Err: err}
+		}
 		if err != nil {
 			return &usageError{err}
 		}

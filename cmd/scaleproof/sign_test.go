@@ -1,11 +1,16 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/pem"
+	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -33,6 +38,24 @@ func writeKey(t *testing.T, name, passphrase string) (path, line string) {
 		t.Fatal(err)
 	}
 	return writeFile(t, "key", string(pem.EncodeToMemory(block))), name + " " + string(ssh.MarshalAuthorizedKey(key))
+}
+
+// offeredBy unpacks what a page offers for download.
+func offeredBy(t *testing.T, page []byte) []byte {
+	t.Helper()
+	m := regexp.MustCompile(`<script id="raw" type="text/plain">([^<]*)</script>`).FindSubmatch(page)
+	if m == nil {
+		t.Fatal("the page offers nothing")
+	}
+	zipped, err := gzip.NewReader(base64.NewDecoder(base64.RawURLEncoding, bytes.NewReader(m[1])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(zipped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 func TestSignAndVerifyByTheCommandLine(t *testing.T) {
@@ -68,6 +91,30 @@ func TestSignAndVerifyByTheCommandLine(t *testing.T) {
 	}
 	if got := runCommand(t, nil, "report", dir, "--format", "md"); got.code != 0 || !strings.Contains(got.out, "- [x] Documentation updated: signed by jane") {
 		t.Errorf("%+v", got)
+	}
+	// What is signed is what can be had, byte by byte.
+	signed, err := os.ReadFile(filepath.Join(dir, "report.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := runCommand(t, nil, "report", dir, "--format", "json"); got.out != string(signed) {
+		t.Errorf("report --format json is not what was signed:\n%s", got.out)
+	}
+	if offered := offeredBy(t, page); !bytes.Equal(offered, signed) {
+		t.Errorf("the page offers what was not signed:\n%s", offered)
+	}
+	// A folder that does not take the signature is no fault of the command line.
+	if err := os.RemoveAll(filepath.Join(dir, "signatures")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "signatures"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := runCommand(t, environment, "sign", dir, "--key", key, "--as", "jane"); got.code != 4 || !strings.Contains(got.err, "could not be written") {
+		t.Errorf("signatures that are a file: %+v", got)
+	}
+	if err := os.Remove(filepath.Join(dir, "signatures")); err != nil {
+		t.Fatal(err)
 	}
 	for name, args := range map[string][]string{
 		"no key": {"sign", dir, "--as", "x"}, "no name": {"sign", dir, "--key", key}, "no such key": {"sign", dir, "--key", dir + "/none", "--as", "x"}, "no report": {"sign", t.TempDir(), "--key", key, "--as", "x"},

@@ -125,7 +125,7 @@ func (f *folder) Read(_ context.Context, id string) (*snapshot.Snapshot, error) 
 
 // Promote implements Store.
 func (f *folder) Promote(ctx context.Context, name, id string) error {
-	if err := checkName("name of a baseline", name); err != nil {
+	if err := checkBaseline(name); err != nil {
 		return err
 	}
 	if _, err := f.Read(ctx, id); err != nil {

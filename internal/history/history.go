@@ -38,6 +38,14 @@ type Store interface {
 // ErrUnknown is that a store has no such snapshot.
 var ErrUnknown = errors.New("the history has no such snapshot")
 
+// A ReferenceError is a reference, or a name, that can't be meant.
+type ReferenceError struct{ Message string }
+
+func (e *ReferenceError) Error() string { return e.Message }
+
+// Latest is the reference of the newest snapshot; no baseline is called so.
+const Latest = "latest"
+
 // Labels are what a caller knows of a snapshot beside what is in it.
 type Labels struct {
 	Commit  string `json:"commit,omitempty"`  // of the code that was measured
@@ -93,9 +101,17 @@ var idForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 func checkName(what, name string) error {
 	if !idForm.MatchString(name) {
-		return fmt.Errorf("%q is no %s: letters, digits, '.', '_' and '-', 128 at most", name, what)
+		return &ReferenceError{fmt.Sprintf("%q is no %s: letters, digits, '.', '_' and '-', 128 at most", name, what)}
 	}
 	return nil
+}
+
+// checkBaseline holds a baseline's name to the form of IDs, and to mean nothing else.
+func checkBaseline(name string) error {
+	if name == Latest {
+		return &ReferenceError{"a baseline can't be called latest: that is always the newest snapshot"}
+	}
+	return checkName("name of a baseline", name)
 }
 
 // Open opens the history at a location: a Postgres connection URL, or a folder,
@@ -110,10 +126,22 @@ func Open(ctx context.Context, location string) (Store, error) {
 	return &folder{dir: location}, nil
 }
 
-// Resolve returns the entry that a reference names: an ID, the name of a
-// baseline, "latest", or a commit of at least seven digits (of several, the
-// newest).
-func Resolve(ctx context.Context, s Store, reference string) (Entry, error) {
+// A Scope is what a reference may mean.
+type Scope struct {
+	// Plan is whose snapshots are meant; empty: those of any, as long as they are of
+	// one.
+	Plan string
+	// Without is a phase whose snapshots are neither the latest nor a commit's; empty:
+	// all count.
+	Without string
+}
+
+// Resolve returns the entry that a reference names: an ID, the name of a baseline,
+// Latest, or a commit by its whole label or at least seven of its hexadecimal digits
+// (of several snapshots the newest). A *ReferenceError says what is wrong with one
+// that names a snapshot of another plan, or of several plans; ErrUnknown is that it
+// names none.
+func Resolve(ctx context.Context, s Store, reference string, scope Scope) (Entry, error) {
 	entries, err := s.List(ctx)
 	if err != nil {
 		return Entry{}, err
@@ -122,17 +150,40 @@ func Resolve(ctx context.Context, s Store, reference string) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	wanted := reference
-	if id, ok := baselines[reference]; ok {
-		wanted = id
+	id, isBaseline := baselines[reference]
+	if !isBaseline {
+		id = reference
 	}
-	for _, e := range slices.Backward(entries) {
-		isCommit := len(reference) >= 7 && strings.HasPrefix(e.Commit, reference)
-		if e.ID == wanted || reference == "latest" || isCommit {
+	for _, e := range entries {
+		if e.ID == id && scope.Plan != "" && e.Plan != scope.Plan {
+			return Entry{}, &ReferenceError{fmt.Sprintf("%s is %s, which the plan %s has measured, and not %s", reference, e.ID, e.Plan, scope.Plan)}
+		}
+		if e.ID == id {
 			return e, nil
 		}
 	}
-	return Entry{}, fmt.Errorf("%q is no ID, baseline or commit of the history: %w", reference, ErrUnknown)
+	var found []Entry
+	for _, e := range slices.Backward(entries) {
+		if !isBaseline && (reference == Latest || isCommit(reference, e.Commit)) && e.Phase != scope.Without && (scope.Plan == "" || e.Plan == scope.Plan) {
+			found = append(found, e)
+		}
+	}
+	if len(found) == 0 {
+		return Entry{}, fmt.Errorf("%q is no ID, baseline or commit of the history: %w", reference, ErrUnknown)
+	}
+	for _, e := range found {
+		if e.Plan != found[0].Plan {
+			return Entry{}, &ReferenceError{fmt.Sprintf("%s is there of the plan %s and of %s: say by --plan which is meant, or name an ID", reference, found[0].Plan, e.Plan)}
+		}
+	}
+	return found[0], nil
+}
+
+// commitDigits are those that name a commit.
+var commitDigits = regexp.MustCompile(`^[0-9a-f]{7,}$`)
+
+func isCommit(reference, commit string) bool {
+	return commit != "" && (commit == reference || commitDigits.MatchString(reference) && strings.HasPrefix(commit, reference))
 }
 
 func sortEntries(entries []Entry) {

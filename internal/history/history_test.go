@@ -1,15 +1,19 @@
 package history
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/testpg"
@@ -96,21 +100,24 @@ func TestReferences(t *testing.T) {
 		for reference, want := range map[string]string{
 			"night-0002": "night-0002", "release": "night-0001", "latest": "night-0002", "0abcdef": "night-0000",
 		} {
-			if e, err := Resolve(t.Context(), s, reference); err != nil || e.ID != want {
+			if e, err := Resolve(t.Context(), s, reference, Scope{}); err != nil || e.ID != want {
 				t.Errorf("%s: %s is %s, %v", name, reference, e.ID, err)
 			}
 		}
 		for _, reference := range []string{"", "0abc", "nothing"} {
-			if _, err := Resolve(t.Context(), s, reference); !errors.Is(err, ErrUnknown) {
+			if _, err := Resolve(t.Context(), s, reference, Scope{}); !errors.Is(err, ErrUnknown) {
 				t.Errorf("%s: %q is something: %v", name, reference, err)
 			}
 		}
 		if err := s.Promote(t.Context(), "release", "night-0009"); !errors.Is(err, ErrUnknown) {
 			t.Errorf("%s: promoting what is not there: %v", name, err)
 		}
-		for _, bad := range []string{"", "../up", "a/b", ".hidden", strings.Repeat("x", 200)} {
-			if err := s.Promote(t.Context(), bad, "night-0000"); err == nil {
-				t.Errorf("%s: a baseline is called %q", name, bad)
+		for _, bad := range []string{"", "../up", "a/b", ".hidden", strings.Repeat("x", 200), Latest} {
+			if err := s.Promote(t.Context(), bad, "night-0000"); !errors.As(err, new(*ReferenceError)) {
+				t.Errorf("%s: a baseline is called %q: %v", name, bad, err)
+			}
+			if bad == Latest {
+				continue
 			}
 			broken := night(0)
 			broken.ID = bad
@@ -118,6 +125,99 @@ func TestReferences(t *testing.T) {
 				t.Errorf("%s: a snapshot is called %q", name, bad)
 			}
 		}
+	}
+}
+
+// In a history that plans share, a reference means what the scope says, or is refused.
+func TestReferencesAmongPlans(t *testing.T) {
+	for name, s := range stores(t) {
+		add := func(i int, plan, phase, commit string) {
+			t.Helper()
+			n := night(i)
+			n.Plan, n.Phase = plan, phase
+			if err := s.Add(t.Context(), n, Labels{Commit: commit}); err != nil {
+				t.Fatal(name, err)
+			}
+		}
+		add(0, "a", "gate", "0abcdef0")
+		add(1, "b", "gate", "0abcdef0")
+		add(2, "a", "gate", "release-2")
+		add(3, "a", "collect", "0abcdef0")
+		if err := s.Promote(t.Context(), "release", "night-0000"); err != nil {
+			t.Fatal(name, err)
+		}
+		for _, c := range []struct {
+			reference string
+			scope     Scope
+			want      string // an ID, or what the error says
+		}{
+			{"0abcdef", Scope{Plan: "a", Without: "collect"}, "night-0000"},
+			{"0abcdef", Scope{Plan: "b", Without: "collect"}, "night-0001"},
+			{"0abcdef", Scope{Without: "collect"}, "of the plan b and of a"},
+			{"latest", Scope{Plan: "a", Without: "collect"}, "night-0002"},
+			{"latest", Scope{Plan: "a"}, "night-0003"},
+			{"latest", Scope{Without: "collect"}, "of the plan a and of b"},
+			{"release", Scope{Plan: "a"}, "night-0000"}, // not the commit release-2
+			{"release", Scope{}, "night-0000"},
+			{"release-2", Scope{}, "night-0002"},
+			{"release", Scope{Plan: "b"}, "which the plan a has measured, and not b"},
+			{"night-0003", Scope{Plan: "a", Without: "collect"}, "night-0003"}, // it is named
+			{"latest", Scope{Plan: "c"}, ErrUnknown.Error()},
+		} {
+			e, err := Resolve(t.Context(), s, c.reference, c.scope)
+			if got := e.ID; err == nil && got != c.want || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %s in %+v is %q, %v; want %s", name, c.reference, c.scope, got, err, c.want)
+			}
+		}
+	}
+}
+
+// A role that may only read lists what is there.
+func TestAReaderOfAPostgresHistory(t *testing.T) {
+	dsn := testpg.ForTest(t).NewDatabase(t)
+	owner, err := Open(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close()
+	if err := owner.Add(t.Context(), night(0), Labels{}); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		"REVOKE CREATE ON SCHEMA public FROM PUBLIC", "CREATE ROLE history_reader LOGIN PASSWORD 'reader'",
+		"GRANT SELECT ON scaleproof_history, scaleproof_baselines TO history_reader",
+	} {
+		if _, err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		defer conn.Close(context.Background())
+		for _, statement := range []string{"DROP OWNED BY history_reader", "DROP ROLE history_reader"} {
+			if _, err := conn.Exec(context.Background(), statement); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	as, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	as.User = url.UserPassword("history_reader", "reader")
+	reader, err := Open(t.Context(), as.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if entries, err := reader.List(t.Context()); err != nil || len(entries) != 1 {
+		t.Errorf("%v, %v", entries, err)
+	}
+	if err := reader.Add(t.Context(), night(1), Labels{}); err == nil {
+		t.Error("a reader has written")
 	}
 }
 

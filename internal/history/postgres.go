@@ -20,6 +20,10 @@ type postgres struct {
 	secrets *redact.Secrets
 }
 
+// hasSchema asks whether the tables are there: a role that may only read can't make
+// them, and need not.
+const hasSchema = "SELECT to_regclass('scaleproof_history') IS NOT NULL AND to_regclass('scaleproof_baselines') IS NOT NULL"
+
 // schema is made under a lock, since two that run CREATE ... IF NOT EXISTS at
 // once can fail.
 const schema = `
@@ -42,10 +46,13 @@ func openPostgres(ctx context.Context, dsn string) (Store, error) {
 	if p.pool, err = pgxpool.New(ctx, dsn); err != nil {
 		return nil, p.fault("opening the history", err)
 	}
-	err = pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
-		_, err := tx.Conn().PgConn().Exec(ctx, schema).ReadAll()
-		return err
-	})
+	var made bool
+	if err = p.pool.QueryRow(ctx, hasSchema).Scan(&made); err == nil && !made {
+		err = pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+			_, err := tx.Conn().PgConn().Exec(ctx, schema).ReadAll()
+			return err
+		})
+	}
 	if err != nil {
 		p.pool.Close()
 		return nil, p.fault("opening the history", err)
@@ -122,7 +129,7 @@ func (p *postgres) Read(ctx context.Context, id string) (*snapshot.Snapshot, err
 
 // Promote implements Store.
 func (p *postgres) Promote(ctx context.Context, name, id string) error {
-	if err := checkName("name of a baseline", name); err != nil {
+	if err := checkBaseline(name); err != nil {
 		return err
 	}
 	if _, err := p.Read(ctx, id); err != nil {

@@ -63,10 +63,12 @@ func (v *View) Second(s loadgen.Second) {
 	}
 }
 
-// Note shows a line that stays, such as the outcome of a probe.
+// Note ends a part of a load, such as a probe, by a line that stays. What follows is
+// counted anew.
 func (v *View) Note(text string) {
 	v.Clear()
 	fmt.Fprintln(v.out, text)
+	v.requests, v.errors, v.worst, v.since = 0, 0, 0, 0
 }
 
 // Clear removes the frame from the terminal.

@@ -129,3 +129,16 @@ func BenchmarkFrame(b *testing.B) {
 		v.Second(second(i % 3600))
 	}
 }
+
+// Errors of one probe are not those of the next.
+func TestANoteBeginsAnew(t *testing.T) {
+	var b bytes.Buffer
+	v := New(&b, 80, 0, "")
+	v.Second(loadgen.Second{Length: 1, Requests: 10, Errors: 5})
+	v.Note("failed")
+	b.Reset()
+	v.Second(loadgen.Second{Length: 1, Requests: 10})
+	if got := b.String(); !strings.Contains(got, "no errors") {
+		t.Errorf("%q", got)
+	}
+}

@@ -76,6 +76,8 @@ type Kubernetes struct {
 	// UID is that of the cluster's namespace kube-system; where it is given, a
 	// context that leads to another cluster is refused.
 	UID string `yaml:"uid"`
+	// Image has scaleproof in its PATH: that of the pods of loads that name none.
+	Image string `yaml:"image"`
 }
 
 // Postgres names the servers. The primary has no name of its own: it is

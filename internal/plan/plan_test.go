@@ -92,6 +92,29 @@ func TestLoadsThatEndByThemselves(t *testing.T) {
 	}
 }
 
+func TestWorkersAreANumberOrMore(t *testing.T) {
+	for text, count := range map[string]int{
+		"workers: {count: 3, local: true}": 3,
+		"rate: 10/s\n      find_capacity: true\n      slo: {p99: 1s}\n      workers: {count: 40, local: true}": 40,
+		"find_capacity: true\n      slo: {p99: 1s}\n      workers: {count: 40, local: true}":                   40,
+	} {
+		p, err := Read("plan.yaml", []byte(strings.Replace(minimal, "rate: 100/s", text, 1)), environ)
+		if err != nil || p.Measure.Load[0].Workers.Count != count {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	withImage := strings.Replace(onKubernetes("restart: {target: deployment/a}"), "namespace: b", "namespace: b, image: r/scaleproof:1", 1)
+	p, err := Read("plan.yaml", []byte(strings.Replace(withImage, "rate: 100/s", "workers: 3", 1)), environ)
+	if err != nil || p.Measure.Load[0].Workers.Count != 3 || p.Measure.Load[0].Workers.Image != "r/scaleproof:1" {
+		t.Errorf("the cluster's image: %v", err)
+	}
+	for text, want := range map[string]string{"workers: 3": "image: is missing", "workers: {cuont: 3}": `unknown field "cuont"`, "workers: many": "plan.yaml:10:"} {
+		if _, err := Read("plan.yaml", []byte(strings.Replace(minimal, "rate: 100/s", text, 1)), environ); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "plan.yaml:10:") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestFaultsNameTheirPlace(t *testing.T) {
 	for name, c := range map[string]struct {
 		text, place, message string

@@ -96,10 +96,20 @@ func Read(path string, data []byte, lookup func(string) (string, bool)) (*Plan, 
 	}
 	p.resolvePaths(filepath.Dir(path))
 	p.longNames()
+	p.workersImages()
 	if err := p.validate(); err != nil {
 		return nil, &Error{path, locate(file, err)}
 	}
 	return p, nil
+}
+
+// workersImages gives loads that pods make the cluster's image where they name none.
+func (p *Plan) workersImages() {
+	for i := range p.Measure.Load {
+		if w := &p.Measure.Load[i].Workers; w.Count > 0 && !w.Local && w.Image == "" {
+			w.Image = p.Environment.Kubernetes.Image
+		}
+	}
 }
 
 // stepsHash is the hash of the steps of a plan that is not expanded yet. Faults in

@@ -40,6 +40,24 @@ func logChoose(n, k int64) float64 {
 	return lgamma(n) - lgamma(k) - lgamma(n-k)
 }
 
+// Rate returns the part of n that were events with its exact interval (Clopper and
+// Pearson 1934). It has NaN where n is 0.
+func Rate(events, n int64, confidence float64) Interval {
+	if n == 0 {
+		nan := math.NaN()
+		return Interval{nan, nan, nan, 0}
+	}
+	tail := (1 - confidence) / 2
+	low, high := 0.0, 1.0
+	if events > 0 {
+		low = distuv.Beta{Alpha: float64(events), Beta: float64(n-events) + 1}.Quantile(tail)
+	}
+	if events < n {
+		high = distuv.Beta{Alpha: float64(events) + 1, Beta: float64(n - events)}.Quantile(1 - tail)
+	}
+	return Interval{float64(events) / float64(n), low, high, confidence}
+}
+
 // RateRatio returns how many times as often events occur in the second sample (b
 // of m) as in the first (a of n), with the exact conditional interval: given how
 // many there were in all, those of the second are binomial (Clopper and Pearson

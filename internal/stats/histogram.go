@@ -82,6 +82,16 @@ func (h *Histogram) Merge(others ...*Histogram) {
 	}
 }
 
+// Minus returns the records of h without those of o, which must be among them.
+func (h *Histogram) Minus(o *Histogram) *Histogram {
+	rest := NewHistogram()
+	for i, n := range h.counts {
+		rest.counts[i] = n - o.counts[i]
+	}
+	rest.total, rest.clamped = h.total-o.total, h.clamped-o.clamped
+	return rest
+}
+
 // Reset forgets all counts and keeps the memory.
 func (h *Histogram) Reset() {
 	if h.total > 0 {

@@ -16,7 +16,7 @@ import (
 )
 
 // Doctor looks at everything that a plan and its rollback need, and changes
-// nothing.
+// nothing but by Options.ProbePods.
 func Doctor(ctx context.Context, p *plan.Plan, opts Options) []scaling.Check {
 	r := newRunner(p, opts)
 	checks := []scaling.Check{checkFolder(opts.JournalDir)}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
@@ -57,6 +59,9 @@ func Calibrate(ctx context.Context, p *plan.Plan, opts Options) (*reports.Calibr
 	second, err := r.measure(ctx, After)
 	if err != nil {
 		return nil, err
+	}
+	if faults := slices.Concat(reports.GeneratorFaults(first, r.criteria()), reports.GeneratorFaults(second, r.criteria())); len(faults) > 0 {
+		return nil, &EnvironmentError{fmt.Errorf("the noise is the generator's: %s", strings.Join(faults, "; "))}
 	}
 	return reports.Calibrate(first, second, r.criteria()), nil
 }

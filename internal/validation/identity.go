@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"time"
 
+	"scaleproof/dbbench"
 	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
 	"scaleproof/loadgen"
@@ -22,31 +24,57 @@ func NewID(now time.Time) string {
 	return now.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(random[:])
 }
 
-// workloadHash identifies what a plan asks of its target. Two snapshots with
-// different hashes measured different things.
+// workloadHash identifies what a plan asks of its target: what its files hold, and
+// not where they are. Two snapshots with different hashes measured different things.
 func workloadHash(m plan.Measure) string {
 	loads := slices.Clone(m.Load)
 	for i := range loads {
-		loads[i].Workers = loadgen.Workers{} // they ask the same, however many they are
-	}
-	database := m.Database
-	if database != nil && database.Suite != "" {
-		// The queries count, and not where their file is. One that can't be read
-		// fails the measurement, which says why.
-		if queries, err := database.AllQueries(); err == nil {
-			own := *database
-			own.Suite, own.Queries = "", queries
-			database = &own
-		}
+		loads[i] = askedBy(loads[i])
 	}
 	data, err := json.Marshal(struct {
 		Load, Database, Scrape any
-	}{loads, database, m.Scrape})
+	}{loads, askedOf(m.Database), m.Scrape})
 	if err != nil {
 		return ""
 	}
+	return hashOf(data)
+}
+
+func hashOf(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
+}
+
+// askedBy is a load with what its files hold in place of their paths. One that can't
+// be read stays a path: what is measured tells.
+func askedBy(load loadgen.Config) loadgen.Config {
+	load.Workers = loadgen.Workers{} // they ask the same, however many they are
+	load.TLS.CA, load.TLS.Cert, load.TLS.Key = "", "", ""
+	if load.UnixSocket != "" {
+		load.UnixSocket = filepath.Base(load.UnixSocket)
+	}
+	bundle, err := load.Bundle()
+	if err != nil {
+		return load
+	}
+	for _, path := range []*string{&load.TargetsFile, &load.Feeder, &load.BodyFile} {
+		if *path != "" {
+			*path = hashOf(bundle.Files[*path])
+		}
+	}
+	return load
+}
+
+// askedOf is the database's part with the queries of its suite in place of its path.
+func askedOf(config *dbbench.Config) any {
+	if config == nil || config.Suite == "" {
+		return config
+	}
+	asked := *config
+	if queries, err := asked.AllQueries(); err == nil { // one that can't be read fails the measurement, which says why
+		asked.Suite, asked.Queries = "", queries
+	}
+	return asked
 }
 
 func environment(tool string) snapshot.Environment {

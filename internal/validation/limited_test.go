@@ -58,6 +58,9 @@ func TestAGeneratorThatIsTheLimitGatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := Calibrate(t.Context(), p, opts); err == nil || !strings.Contains(err.Error(), "the noise is the generator's") {
+		t.Errorf("calibrated: %v", err)
+	}
 	if v := r.Verdict; v.Word != reports.Broken || v.ExitCode != 4 || !strings.Contains(strings.Join(v.Reasons, " "), "load api (gate) is generator-limited") {
 		t.Errorf("%+v, conditions %+v", v, r.Conditions)
 	}

@@ -264,9 +264,25 @@ func (m *measurement) noteValidity(r *loadgen.Result) {
 	}
 }
 
+// noteWarnings passes on what the trials of a load warned of, such as that they were
+// not steady: in how many, and the first of them.
+func (m *measurement) noteWarnings(load string) {
+	first, count := "", 0
+	for _, trial := range m.loads[load] {
+		if len(trial.Warnings) > 0 {
+			count++
+			first = orDefault(first, trial.Warnings[0])
+		}
+	}
+	if count > 0 {
+		m.warn("load %s, in %d of %d trials: %s", load, count, len(m.loads[load]), first)
+	}
+}
+
 // addSections puts the rich results beside the metrics.
 func (m *measurement) addSections() error {
 	for _, name := range slices.Sorted(maps.Keys(m.loads)) {
+		m.noteWarnings(name)
 		if err := m.snap.PutSection("load."+name, loadgen.MergeTrials(m.loads[name])); err != nil {
 			return err
 		}

@@ -24,6 +24,8 @@ type OutlookOptions struct {
 	Seed     uint64
 	Now      time.Time
 	FailIf   []expr.Condition
+	// Announced are the projections that a report announced a month ago.
+	Announced []*capacity.Projection
 	// Warnings are those of the newest snapshot: what it could not read.
 	Warnings []string
 }
@@ -112,6 +114,9 @@ func (w *outlookWork) jobs() []capacity.ProjectJob {
 		switch {
 		case !limited && !grows(s.metric), w.mirrored(s):
 			continue
+		case s.lapsedBy(w.past.last) && limited && w.past.silent(s):
+			w.result.Unknown = append(w.result.Unknown, silentSince(s, limit))
+			continue
 		case s.lapsedBy(w.past.last):
 			w.gone++
 			continue
@@ -125,6 +130,15 @@ func (w *outlookWork) jobs() []capacity.ProjectJob {
 		jobs = append(jobs, capacity.ProjectJob{Series: s.Series, Options: opts})
 	}
 	return jobs
+}
+
+// silentSince is what is known of a series of which nothing comes any more.
+func silentSince(s *metricSeries, limit float64) *reports.Undated {
+	end := s.end()
+	return &reports.Undated{
+		Projection: &capacity.Projection{Series: s.Name, Unit: s.Unit, Status: capacity.InsufficientHistory, Points: len(s.Values), To: &end, Last: s.newest()},
+		LimitValue: &limit, Silent: true,
+	}
 }
 
 // grows tells whether a metric without a limit is projected: what takes space.

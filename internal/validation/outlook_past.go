@@ -25,9 +25,23 @@ func (s *metricSeries) newest() float64 { return s.Values[len(s.Values)-1] }
 
 // A metricSource is a machine or a plan, with its collections.
 type metricSource struct {
-	name         string
-	nights       int
-	last, before time.Time // of the newest one, and of the one before
+	name string
+	// last is the newest one, and before the newest of the night before; zero for
+	// none.
+	last, before time.Time
+	all          []time.Time
+}
+
+// collected takes in a collection, which may be one of several in a night.
+func (s *metricSource) collected(at time.Time) {
+	s.last = at
+	s.all = append(s.all, at)
+	for _, t := range slices.Backward(s.all) {
+		if at.Sub(t) >= sameNight {
+			s.before = t
+			return
+		}
+	}
 }
 
 // pastMetrics are the metrics of a history as series.
@@ -39,6 +53,8 @@ type pastMetrics struct {
 	ahead  []string  // entries left out, since they come from the future
 	// entries are all, the oldest first.
 	entries []history.Entry
+	// seen is when each part that can fail by itself was last measured.
+	seen map[metricKey]time.Time
 }
 
 type metricKey struct{ metric, source string }
@@ -48,7 +64,7 @@ const clocksApart = 24 * time.Hour
 
 // newPastMetrics turns entries, in the order of time, into series.
 func newPastMetrics(entries []history.Entry, now time.Time) *pastMetrics {
-	p := &pastMetrics{byKey: map[metricKey]*metricSeries{}, entries: entries}
+	p := &pastMetrics{byKey: map[metricKey]*metricSeries{}, entries: entries, seen: map[metricKey]time.Time{}}
 	sources := map[string]*metricSource{}
 	host := onlyHost(entries)
 	for i := range entries {
@@ -74,7 +90,7 @@ func newPastMetrics(entries []history.Entry, now time.Time) *pastMetrics {
 		}
 		for source, collected := range night {
 			if collected {
-				source.nights, source.before, source.last = source.nights+1, source.last, e.StartedAt
+				source.collected(e.StartedAt)
 			}
 		}
 	}
@@ -124,6 +140,7 @@ func (p *pastMetrics) add(e *history.Entry, f history.Figure, source *metricSour
 		p.series = append(p.series, s)
 	}
 	s.Unit = f.Unit
+	p.seen[s.part()] = e.StartedAt
 	s.Times, s.Values = append(s.Times, e.StartedAt), append(s.Values, f.Median)
 }
 
@@ -178,6 +195,25 @@ func (s *metricSeries) spacing() time.Duration {
 	}
 	slices.Sort(apart)
 	return apart[len(apart)/2]
+}
+
+// part is what a series is read with: a machine, a Postgres node, the pods, a query.
+func (s *metricSeries) part() metricKey {
+	parts := strings.SplitN(s.metric, ".", 3)
+	if parts[0] == "pg" || parts[0] == "prom" {
+		parts = parts[:min(2, len(parts))]
+	} else {
+		parts = parts[:1]
+	}
+	return metricKey{strings.Join(parts, "."), s.source.name}
+}
+
+// silent tells whether nothing has been measured any more of what a series that has
+// lapsed is read with: a collector stopped, or a node does not answer. What has been
+// silent for a month is taken to be gone.
+func (p *pastMetrics) silent(s *metricSeries) bool {
+	ago := p.last.Sub(p.seen[s.part()])
+	return ago > lapsed && ago <= aMonth
 }
 
 // SeriesOf returns a metric of a history as series, one for each source that has

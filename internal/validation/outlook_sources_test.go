@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"scaleproof/capacity"
+	"scaleproof/internal/expr"
 	"scaleproof/internal/history"
 	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
@@ -140,6 +141,50 @@ func TestLimitsThatCount(t *testing.T) {
 	}
 }
 
+// A machine that collects no more, and a node that does not answer, are unknown for
+// a month: no policy passes on the others alone. A disk that is gone is gone.
+func TestWhatHasFallenSilentIsUnknown(t *testing.T) {
+	machine := func(left float64) []history.Figure {
+		all := []history.Figure{
+			figure("host.filesystem.root", unit.Bytes, 10*gib), figure("host.filesystem.root_limit", unit.Bytes, 100*gib),
+			figure("pg.primary.connections", unit.Count, 7), figure("pg.primary.connections_limit", unit.Count, 97),
+		}
+		if left > 12 {
+			all = append(all, figure("host.filesystem.old", unit.Bytes, gib), figure("host.filesystem.old_limit", unit.Bytes, 9*gib),
+				figure("pg.replica.connections", unit.Count, 8), figure("pg.replica.connections_limit", unit.Count, 97))
+		}
+		return all
+	}
+	until := func(days int, entries []history.Entry) []history.Entry {
+		return slices.DeleteFunc(entries, func(e history.Entry) bool { return april.Sub(e.StartedAt) < time.Duration(days)*24*time.Hour })
+	}
+	entries := inOrder(everyNight("nightly", "a", 60, machine), until(10, everyNight("nightly", "b", 60, machine)), until(40, everyNight("nightly", "c", 60, machine)))
+	policy := func(text string) reports.ConditionResult {
+		c, err := expr.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return outlookOf(t, entries, OutlookOptions{Now: april, FailIf: []expr.Condition{c}}).Conditions[0]
+	}
+	if got := policy("disk.p90 < 30d"); got.Outcome != reports.Unsure || !strings.Contains(got.Reason, "host.filesystem.root@b was last measured on 2026-03-22") {
+		t.Errorf("%+v", got)
+	}
+	if got := policy("connections.p90 < 30d"); got.Outcome != reports.Unsure || !strings.Contains(got.Reason, "pg.replica.connections was last measured") {
+		t.Errorf("%+v", got)
+	}
+	if got := policy("primary.connections.p90 < 30d"); got.Outcome != reports.Pass {
+		t.Errorf("%+v", got)
+	}
+	var unknown []string
+	for _, u := range outlookOf(t, entries, OutlookOptions{Now: april}).Unknown {
+		unknown = append(unknown, u.Series)
+	}
+	slices.Sort(unknown)
+	if want := []string{"host.filesystem.old@b", "host.filesystem.root@b", "pg.replica.connections"}; !slices.Equal(unknown, want) {
+		t.Errorf("unknown are %v, want %v", unknown, want)
+	}
+}
+
 func TestASnapshotFromTheFutureIsLeftOut(t *testing.T) {
 	entries := past(40, april)
 	ahead := past(1, april.AddDate(0, 0, 10))
@@ -156,6 +201,7 @@ func TestRecommendationsByTheirGround(t *testing.T) {
 		return []history.Figure{
 			figure("prom.api", unit.RequestsPerSecond, 900-4*left), figure("prom.free", unit.Bytes, (30+left)*gib),
 			figure("k8s.deployment.app.pods", unit.Count, 3), figure("k8s.deployment.app.pods_limit", unit.Count, 40), figure("k8s.deployment.app.hpa.scaler", unit.Count, 40),
+			figure("k8s.deployment.full.pods", unit.Count, 20), figure("k8s.deployment.full.pods_limit", unit.Count, 20), figure("k8s.deployment.full.hpa.full", unit.Count, 20),
 			figure("k8s.deployment.web.pods", unit.Count, 90-left), figure("k8s.deployment.web.pods_limit", unit.Count, 100), figure("k8s.deployment.web.hpa.web-scaler", unit.Count, 100),
 			figure("pg.primary.slots_inactive", unit.Bytes, 50*gib), figure("pg.primary.transaction_ids", unit.Count, 2.0e9-1e7*left), figure("pg.primary.transaction_ids_limit", unit.Count, 2144483648),
 			figure("pg.primary.standby", unit.Count, 0),
@@ -174,6 +220,7 @@ func TestRecommendationsByTheirGround(t *testing.T) {
 		"prom.api":                       {"from 3 to 8 replicas (6 carried the limit on 2026-03-29)", "replicas: 8, owner: adjust"},
 		"prom.free":                      {"make sure of "},
 		"k8s.deployment.web.pods":        {"patch: {target: hpa/web-scaler, type: merge, patch: {spec: {maxReplicas: 170}}}"},
+		"k8s.deployment.full.pods":       {"a quarter more", "patch: {target: hpa/full, type: merge, patch: {spec: {maxReplicas: 25}}}"},
 		"pg.primary.slots_inactive":      {"at any time", "max_slot_wal_keep_size = '102400MB'", "pg_reload_conf"},
 		"pg.other.sequence.public.a_seq": {"on the primary of other: "},
 	} {
@@ -231,6 +278,31 @@ func TestATableThatFellToPlace51IsNotGone(t *testing.T) {
 	for _, text := range []string{"t49 is not among the 50 largest any more, or not there", "risen is new, or new among the 50 largest"} {
 		if !strings.Contains(told, text) {
 			t.Errorf("%q is not in %s", text, told)
+		}
+	}
+}
+
+// Two machines may collect by one plan, a minute apart: the night before is not the
+// first of them.
+func TestTheNightBeforeIsNotTheSameNight(t *testing.T) {
+	collected := func(left float64) []history.Figure {
+		table, limit := "gone", 97.0
+		if left == 0 {
+			table, limit = "fresh", 197
+		}
+		return []history.Figure{
+			figure("pg.primary.size.table.public."+table, unit.Bytes, gib), figure("pg.primary.connections", unit.Count, 7), figure("pg.primary.connections_limit", unit.Count, limit),
+		}
+	}
+	second := everyNight("nightly", "b", 30, collected)
+	for i := range second {
+		second[i].StartedAt = second[i].StartedAt.Add(time.Minute)
+	}
+	o := outlookOf(t, inOrder(everyNight("nightly", "a", 30, collected), second), OutlookOptions{Now: april.Add(time.Hour)})
+	told := fmt.Sprint(o.Changes)
+	for _, text := range []string{"its limit went from 97 to 197", "gone is not there any more", "fresh is new"} {
+		if !strings.Contains(told, text) {
+			t.Errorf("%q is not told in %s", text, told)
 		}
 	}
 }

@@ -28,7 +28,9 @@ func (w *outlookWork) watch(ctx context.Context, all []capacity.ProjectJob) erro
 	}
 	for _, d := range w.result.Limits[:min(len(w.result.Limits), closelyWatched)] {
 		job, end := byName[d.Series], w.projected[d.Series].end()
-		add(known(job, end.Add(-aMonth)), func(p *capacity.Projection) { scorePast(d, p) })
+		if !w.scoreAnnounced(d) {
+			add(known(job, end.Add(-aMonth)), func(p *capacity.Projection) { scorePast(d, p) })
+		}
 		add(known(job, end.Add(-sameNight)), func(p *capacity.Projection) { w.compareNights(d, p) })
 		for _, rule := range w.config.Scenarios {
 			if rule.Applies(d.Series, d.Unit, d.Kind) {
@@ -61,16 +63,29 @@ func known(job capacity.ProjectJob, at time.Time) capacity.ProjectJob {
 	return job
 }
 
-// scorePast compares the projection of a month ago with what came.
-func scorePast(d *reports.Dated, past *capacity.Projection) {
+// scoreAnnounced compares what was announced of a limit a month ago with what came,
+// and reports whether there is such.
+func (w *outlookWork) scoreAnnounced(d *reports.Dated) bool {
+	for _, past := range w.opts.Announced {
+		if past.Series == d.Series && past.Unit == d.Unit && past.Kind == d.Kind {
+			d.Announced = scorePast(d, past)
+		}
+	}
+	return d.Announced
+}
+
+// scorePast compares the projection of a month ago with what came, and reports
+// whether anything did.
+func scorePast(d *reports.Dated, past *capacity.Projection) bool {
 	if past.Status != capacity.Projected {
-		return
+		return false
 	}
 	score, err := capacity.ScoreProjection(past, d.History)
 	if err != nil {
-		return // nothing was measured since
+		return false // nothing was measured since
 	}
 	d.Past, d.Score = past, score
+	return true
 }
 
 func (w *outlookWork) changed(series, format string, args ...any) {
@@ -133,17 +148,17 @@ func (s *metricSeries) fresh() bool { return s.source.last.Sub(s.end()) < sameNi
 // compareLimits says which limits have other values than at the time before, and
 // what appeared or went away.
 func (w *outlookWork) compareLimits() {
-	tonight, before := w.listed(true), w.listed(false)
+	tonight, earlier := w.listed(true), w.listed(false)
 	for _, s := range w.past.series {
-		n := len(s.Values)
 		switch {
 		case strings.HasSuffix(s.metric, capacity.LimitSuffix):
-			if s.fresh() && n > 1 && s.Values[n-2] != s.Values[n-1] {
-				w.changed(strings.Replace(s.Name, capacity.LimitSuffix, "", 1), "its limit went from %s to %s", unit.Format(s.Values[n-2], s.Unit), unit.Format(s.Values[n-1], s.Unit))
+			then := before(s.Series, s.source.before.Add(1)).Values
+			if s.fresh() && len(then) > 0 && then[len(then)-1] != s.newest() {
+				w.changed(strings.Replace(s.Name, capacity.LimitSuffix, "", 1), "its limit went from %s to %s", unit.Format(then[len(then)-1], s.Unit), unit.Format(s.newest(), s.Unit))
 			}
 		case !appears(s.metric):
-		case s.fresh() && n == 1 && s.source.nights > 1:
-			if before[listOf(s)] < dbbench.LargestTables {
+		case s.fresh() && !s.source.before.IsZero() && s.Times[0].After(s.source.before):
+			if earlier[listOf(s)] < dbbench.LargestTables {
 				w.changed(s.Name, "is new, with %s", unit.Format(s.newest(), s.Unit))
 			} else {
 				w.changed(s.Name, "is new, or new among the %d largest, with %s", dbbench.LargestTables, unit.Format(s.newest(), s.Unit))

@@ -24,18 +24,32 @@ const (
 
 // probe loads the service until it answers no worse than before, and notes in the
 // outcome what it found. Without a measurement before, all requests must be
-// answered.
+// answered. Where pods made the load they probe too, since this machine may not reach
+// the service; without them nothing is said of it.
 func (r *runner) probe(ctx context.Context, o *scaling.Outcome) {
 	load, ok := r.probed()
 	if !ok || o.Rollback == nil {
 		return
+	}
+	var fleet loadgen.Fleet
+	if r.workersClient(load) != nil {
+		f := r.fleets[load.Name]
+		if f == nil {
+			r.notProbed(o, load, "only its workers reach the service, and there are none now")
+			return
+		}
+		fleet = f
 	}
 	r.event(Undoing, "probing the service by load %s", load.Name)
 	allowed := errorsBefore(r.before, load.Name)
 	ctx, cancel := context.WithTimeout(ctx, r.probeFor)
 	defer cancel()
 	for {
-		result, err := loadgen.Run(ctx, load, loadgen.Options{})
+		result, err := loadgen.Run(ctx, load, loadgen.Options{Fleet: fleet})
+		if err != nil && fleet != nil {
+			r.notProbed(o, load, err.Error())
+			return
+		}
 		fault := probeFault(result, err, allowed)
 		if fault == "" {
 			o.Rollback.Probe = fmt.Sprintf("load %s: %d of %d requests were answered", load.Name, result.Successes, result.Requests)
@@ -54,6 +68,12 @@ func (r *runner) probe(ctx context.Context, o *scaling.Outcome) {
 	}
 }
 
+// notProbed notes why there was no probe, which is nothing against the service.
+func (r *runner) notProbed(o *scaling.Outcome, load loadgen.Config, reason string) {
+	o.Rollback.Probe = r.plan.Secrets.String(fmt.Sprintf("load %s: the service was not probed: %s", load.Name, reason))
+	r.event(Undoing, "warning: %s", o.Rollback.Probe)
+}
+
 // probed is the load that probes the service: the one through the action, or else
 // the first.
 func (r *runner) probed() (loadgen.Config, bool) {
@@ -61,11 +81,16 @@ func (r *runner) probed() (loadgen.Config, bool) {
 	if !ok && len(r.plan.Measure.Load) > 0 {
 		load, ok = r.plan.Measure.Load[0], true
 	}
+	return little(load), ok
+}
+
+// little is a second of a load at no more than probeRate.
+func little(load loadgen.Config) loadgen.Config {
 	load.Duration, load.Warmup, load.FindCapacity, load.Stages = unit.Duration(probeLength), 0, false, nil
 	if load.Rate == 0 || load.Rate > probeRate {
 		load.Rate = probeRate
 	}
-	return load, ok
+	return load
 }
 
 // errorsBefore is the greatest fraction of failures that a trial had before the

@@ -84,7 +84,7 @@ func (w *outlookWork) remedyFor(d *reports.Dated) remedy {
 	case parts[0] == "k8s" && len(parts) == 5:
 		return containerRemedy(parts, needed)
 	case parts[0] == "k8s" && parts[len(parts)-1] == "pods":
-		return w.higherMaximum(s, parts[1]+"/"+parts[2], needed)
+		return w.higherMaximum(s, parts[1]+"/"+parts[2], d.Limit.Limit, needed)
 	case strings.HasPrefix(s.metric, "host.filesystem."):
 		return remedy{action: fmt.Sprintf("give the file system %s, or remove what is not needed; no plan can do either", unit.Format(needed, unit.Bytes))}
 	case strings.HasPrefix(s.metric, "host.memory"), strings.HasPrefix(s.metric, "host.cgroup.memory"):

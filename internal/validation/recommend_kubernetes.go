@@ -88,9 +88,12 @@ func resourcesStep(target, container, resources string) string {
 }
 
 // higherMaximum raises the maximum of the HPA of a workload.
-func (w *outlookWork) higherMaximum(pods *metricSeries, target string, needed float64) remedy {
-	most := math.Ceil(needed)
-	r := remedy{action: fmt.Sprintf("raise maxReplicas of the HPA of %s to %.0f, and make sure that the nodes have room", target, most)}
+func (w *outlookWork) higherMaximum(pods *metricSeries, target string, limit, needed float64) remedy {
+	most, why := math.Ceil(needed), ""
+	if most <= limit {
+		most, why = limit+math.Ceil(limit/4), "; as they stand at the maximum, what they would need is not known: this is a quarter more"
+	}
+	r := remedy{action: fmt.Sprintf("raise maxReplicas of the HPA of %s to %.0f, and make sure that the nodes have room%s", target, most, why)}
 	prefix := strings.TrimSuffix(pods.metric, "pods") + "hpa."
 	for _, s := range w.past.series {
 		hpa, found := strings.CutPrefix(s.metric, prefix)

@@ -34,6 +34,9 @@ type Options struct {
 	// Ask asks a person at the terminal for a step's approval; nil: there is none.
 	// An error leaves the question to others.
 	Ask func(ctx context.Context, question string) (Answer, error)
+	// ProbePods lets Doctor start one pod of each load that pods make, to see whether
+	// it reaches this machine and the target.
+	ProbePods bool
 	// Program is this program's path, for workers on this machine.
 	Program string
 	// JournalDir is where the journal of the action is kept; empty keeps none.
@@ -229,6 +232,7 @@ func (r *runner) judge(ctx context.Context, report *reports.Report, act *action,
 	case report.After != nil:
 		report.Comparison = reports.Compare(report.Before, report.After, criteria)
 	}
+	report.FindEfficiency()
 	report.Conditions, report.Verdict = reports.Judge(report, criteria, facts)
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,7 +26,13 @@ import (
 	"scaleproof/scaling"
 )
 
-func TestMain(m *testing.M) { testpg.Main(m) }
+// TestMain makes the test's program each of the workers that it starts, too.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "worker" {
+		os.Exit(workerMain(os.Args[2:]))
+	}
+	testpg.Main(m)
+}
 
 // A target is a service whose delay is set by PUT /delay, and whose answers can
 // be made to fail.
@@ -107,6 +114,30 @@ func options(t *testing.T) (Options, func() string) {
 		mu.Lock()
 		defer mu.Unlock()
 		return lines.String()
+	}
+}
+
+// What the trials can't see is told: by their number before anything is measured, and
+// by their noise before anything is changed.
+func TestARunWarnsOfWhatItCanNotSee(t *testing.T) {
+	s := newTarget(t)
+	opts, events := options(t)
+	r, err := Run(t.Context(), planFor(t, s, 5, "gates: [{metric: load.api.response.p50, min_change: 0.001%}, {metric: load.api.p99, min_change: 0.001%}]\n"), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const few, noisy = "warning: with 2 gates and 4 trials a regression of one gate alone can't be found", "by the noise of the first trials, load.api.response.p99 looks for a change beyond"
+	told := events()
+	if at := strings.Index(told, few); at < 0 || at > strings.Index(told, "trial 1 of 4") {
+		t.Errorf("the number of trials is not told before them:\n%s", told)
+	}
+	if at := strings.Index(told, noisy); at < 0 || at > strings.Index(told, "step set") {
+		t.Errorf("the noise is not told before the action:\n%s", told)
+	}
+	for _, want := range []string{few[len("warning: "):], noisy} {
+		if !strings.Contains(strings.Join(slices.Concat(r.Warnings, r.Comparison.Warnings), "\n"), want) {
+			t.Errorf("the report does not tell: %s", want)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package validation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -23,10 +24,7 @@ func (r *runner) fleet(ctx context.Context, load loadgen.Config) (loadgen.Fleet,
 		return f, nil
 	}
 	r.event(Preflight, "starting %d workers for load %s", w.Count, load.Name)
-	f, err := workers.Start(ctx, load, workers.Options{
-		Program: r.opts.Program, Build: strings.TrimPrefix(r.opts.Tool, "scaleproof "), Err: os.Stderr,
-		ID: workerID(r.id, load.Name), Client: r.workersClient(load),
-	})
+	f, err := workers.Start(ctx, load, r.workerOptions(load))
 	if err != nil {
 		return nil, &EnvironmentError{&generatorError{fmt.Errorf("load %s: %w", load.Name, err)}}
 	}
@@ -35,6 +33,13 @@ func (r *runner) fleet(ctx context.Context, load loadgen.Config) (loadgen.Fleet,
 	}
 	r.fleets[load.Name] = f
 	return f, nil
+}
+
+func (r *runner) workerOptions(load loadgen.Config) workers.Options {
+	return workers.Options{
+		Program: r.opts.Program, Build: strings.TrimPrefix(r.opts.Tool, "scaleproof "), Err: os.Stderr,
+		ID: workerID(r.id, load.Name), Client: r.workersClient(load),
+	}
 }
 
 // workerID is the ID of a run's load in names of Kubernetes.
@@ -76,7 +81,8 @@ func (r *runner) reachTargets(ctx context.Context, load loadgen.Config) error {
 	return loadgen.Reach(ctx, load)
 }
 
-// checkWorkers looks at what a load's pods need, and changes nothing.
+// checkWorkers looks at what a load's pods need, and changes nothing but by
+// Options.ProbePods.
 func (r *runner) checkWorkers(ctx context.Context, load loadgen.Config) []scaling.Check {
 	client := r.workersClient(load)
 	if client == nil {
@@ -93,6 +99,27 @@ func (r *runner) checkWorkers(ctx context.Context, load loadgen.Config) []scalin
 	}
 	checks = append(checks, r.check(name+": Job", "the API server takes it",
 		workers.DryRun(ctx, workers.JobOptions{Client: client, Load: load, ID: workerID(r.id, load.Name)}), "mend measure.load.workers, or the namespace's policies and quotas"))
+	const mend = "name an address of this machine that pods reach by workers.advertise, or run scaleproof in the cluster"
 	address, err := workers.Address(ctx, client, load.Workers.Advertise)
-	return append(checks, r.check(name+": way to this machine", "pods will dial "+strings.TrimSuffix(address, ":0"), err, "name an address of this machine that pods reach by workers.advertise, or run scaleproof in the cluster"))
+	way := r.check(name+": way to this machine", "pods will dial "+strings.TrimSuffix(address, ":0"), err, mend)
+	if err == nil && r.opts.ProbePods {
+		way = r.check(way.Name, way.Detail+": one did, and the target answered it", r.probePod(ctx, load), mend+"; or mend the target")
+	}
+	return append(checks, way)
+}
+
+// probePod starts one of a load's pods, which sends the target a little, and removes
+// it.
+func (r *runner) probePod(ctx context.Context, load loadgen.Config) (err error) {
+	load.Workers.Count = 1
+	f, err := workers.Start(ctx, load, r.workerOptions(load))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	result, err := loadgen.Run(ctx, little(load), loadgen.Options{Fleet: f})
+	if fault := probeFault(result, err, 0); fault != "" {
+		return errors.New("a pod came, and the target did not answer it: " + fault)
+	}
+	return nil
 }

@@ -120,7 +120,7 @@ type job struct {
 	JobOptions
 	name    string
 	address string
-	object  kubectl.Object // nil before it is there
+	object  kubectl.Object // nil before it is known to be there
 	waiting atomic.Pointer[string]
 }
 
@@ -137,21 +137,35 @@ func (j *job) trouble() error {
 }
 
 // create makes the Job first, so that whatever happens next its deadline and its
-// time to live run; its pods wait for the Secret.
+// time to live run; its pods wait for the Secret. Where this process dies before
+// that is there they wait for nothing: the Job has its own deadline only then.
 func (j *job) create(ctx context.Context, secret []byte) error {
-	var err error
-	if j.object, err = j.Client.Create(ctx, j.manifest(j.avoid(ctx)), false); err != nil {
+	object, err := j.Client.Create(ctx, j.manifest(j.avoid(ctx)), false)
+	if err != nil {
 		return err
 	}
-	_, err = j.Client.Create(ctx, j.secret(secret), false)
-	return err
+	j.object = object
+	if _, err := j.Client.Create(ctx, j.secret(secret), false); err != nil {
+		return err
+	}
+	patch := fmt.Sprintf(`{"spec":{"activeDeadlineSeconds":%d}}`, j.deadline())
+	if _, err := j.Client.Patch(ctx, "job/"+j.name, kubectl.MergePatch, []byte(patch), false); err != nil {
+		return fmt.Errorf("giving the workers their time: %w", err)
+	}
+	return nil
+}
+
+// isOwn reports whether a Job is this run's. That of a create whose answer was lost
+// is known by its label.
+func (j *job) isOwn(live kubectl.Object) bool {
+	if j.object != nil {
+		return live.UID() == j.object.UID()
+	}
+	return live.Text("metadata", "labels", runLabel) == j.ID
 }
 
 // remove deletes the Job, and with it all that it owns.
 func (j *job) remove() error {
-	if j.object == nil {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), cleaning)
 	defer cancel()
 	for {
@@ -161,7 +175,7 @@ func (j *job) remove() error {
 			return nil
 		case err != nil:
 			return fmt.Errorf("removing job/%s: %w", j.name, err)
-		case live.UID() != j.object.UID():
+		case !j.isOwn(live):
 			return nil // another, of the same name
 		case live.Text("metadata", "deletionTimestamp") != "":
 		default:
@@ -214,7 +228,7 @@ type Right struct{ Verb, Resource string }
 
 // Rights returns what the user needs for a Job.
 func Rights() []Right {
-	return []Right{{"create", "jobs.batch"}, {"get", "jobs.batch"}, {"delete", "jobs.batch"}, {"create", "secrets"}, {"list", "pods"}}
+	return []Right{{"create", "jobs.batch"}, {"get", "jobs.batch"}, {"patch", "jobs.batch"}, {"delete", "jobs.batch"}, {"create", "secrets"}, {"list", "pods"}}
 }
 
 // DryRun asks the API server whether it would take the Job.

@@ -25,13 +25,16 @@ const (
 	secretKey    = "secret"
 )
 
-// The defaults of a Job. timeToLive is how long its objects stay after their end
-// where nobody removes them, in seconds; uid is the user that the pods run as.
+// The times of a Job, in seconds: its deadline, that of one which has no Secret
+// yet, and how long its objects stay after their end where nobody removes them.
 const (
 	defaultDeadline = 6 * 3600
+	startDeadline   = 120
 	timeToLive      = 120
-	uid             = 65532
 )
+
+// uid is the user that the pods run as.
+const uid = 65532
 
 func (j *job) labels() map[string]string {
 	return map[string]string{nameLabel: workerName, managerLabel: kubectl.Manager, runLabel: j.ID}
@@ -55,22 +58,26 @@ func (j *job) secret(secret []byte) kubectl.Object {
 // selects.
 func (j *job) manifest(avoid map[string]string) kubectl.Object {
 	w := j.Load.Workers
-	deadline := int(w.Deadline.Seconds())
-	if deadline == 0 {
-		deadline = defaultDeadline
-	}
 	return kubectl.Object{
 		"apiVersion": "batch/v1", "kind": "Job",
 		"metadata": map[string]any{"name": j.name, "labels": j.labels()},
 		"spec": map[string]any{
 			"completionMode": "Indexed", "completions": w.Count, "parallelism": w.Count,
-			"backoffLimit": 0, "activeDeadlineSeconds": deadline, "ttlSecondsAfterFinished": timeToLive,
+			"backoffLimit": 0, "activeDeadlineSeconds": min(j.deadline(), startDeadline), "ttlSecondsAfterFinished": timeToLive,
 			"template": map[string]any{
 				"metadata": map[string]any{"labels": j.labels()},
 				"spec":     j.podSpec(avoid),
 			},
 		},
 	}
+}
+
+// deadline is how long the pods may be there, in seconds.
+func (j *job) deadline() int {
+	if d := int(j.Load.Workers.Deadline.Seconds()); d > 0 {
+		return d
+	}
+	return defaultDeadline
 }
 
 func (j *job) podSpec(avoid map[string]string) map[string]any {

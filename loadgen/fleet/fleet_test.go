@@ -3,6 +3,8 @@ package fleet
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,7 +33,7 @@ func TestFourProcessesAreOneLoad(t *testing.T) {
 	cfg.Targets[0] += "/{{row.id}}"
 	scheduled := int64(0)
 	r := w.load(cfg, loadgen.Options{OnSecond: func(s loadgen.Second, _ *stats.Histogram) { scheduled += s.Scheduled }})
-	if r.Validity == loadgen.Invalid {
+	if incomplete(r) {
 		t.Fatal(r.ValidityReason)
 	}
 	if r.Requests != tg.count.Load() || scheduled != r.Requests+r.Unsent || scheduled == 0 || r.Successes != r.Requests {
@@ -59,13 +61,13 @@ func TestRunsFollowEachOther(t *testing.T) {
 	sum := int64(0)
 	for range 3 {
 		r := w.load(tg.config(100, 300*time.Millisecond), loadgen.Options{})
-		if sum += r.Requests; r.Validity == loadgen.Invalid || sum != tg.count.Load() {
+		if sum += r.Requests; incomplete(r) || sum != tg.count.Load() {
 			t.Fatalf("%s: %d requests, the target had %d", r.ValidityReason, sum, tg.count.Load())
 		}
 	}
 	closed := tg.config(0, 300*time.Millisecond)
 	closed.Connections = 3
-	if r := w.load(closed, loadgen.Options{}); r.Validity == loadgen.Invalid || r.Connections != 3 {
+	if r := w.load(closed, loadgen.Options{}); incomplete(r) || r.Connections != 3 {
 		t.Errorf("closed model: %s, %d connections", r.ValidityReason, r.Connections)
 	}
 	// What the workers refuse is told, and they go on.
@@ -77,7 +79,7 @@ func TestRunsFollowEachOther(t *testing.T) {
 	if _, err := loadgen.Run(t.Context(), closed, loadgen.Options{Fleet: w.c}); err == nil || !strings.Contains(err.Error(), "can't share 1 connections") {
 		t.Errorf("one connection for two: %v", err)
 	}
-	if r := w.load(tg.config(100, 200*time.Millisecond), loadgen.Options{}); r.Validity == loadgen.Invalid {
+	if r := w.load(tg.config(100, 200*time.Millisecond), loadgen.Options{}); incomplete(r) {
 		t.Error(r.ValidityReason)
 	}
 }
@@ -92,10 +94,35 @@ func TestASearchUsesTheSameWorkers(t *testing.T) {
 	// Nothing holds half a microsecond: each probe fails, and soon there is none
 	// left to try.
 	cfg.FindCapacity, cfg.SLO, cfg.Warmup = true, loadgen.SLO{P50: 500}, unit.Duration(50*time.Millisecond)
+	cfg.Workers = loadgen.Workers{Count: 2, Local: true}
 	probes := 0
 	_, err := loadgen.Run(t.Context(), cfg, loadgen.Options{Fleet: w.c, OnProbe: func(loadgen.CurvePoint) { probes++ }})
 	if err == nil || !strings.Contains(err.Error(), "service level") || probes < 3 {
 		t.Errorf("%v after %d probes", err, probes)
+	}
+}
+
+func TestASearchBySeveralWorkersFindsACapacity(t *testing.T) {
+	t.Parallel()
+	const limit, work = 8, 50 * time.Millisecond
+	slots := make(chan struct{}, limit)
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		slots <- struct{}{}
+		time.Sleep(work) // the service's
+		<-slots
+	}))
+	defer server.Close()
+	w := newCrew(t, Options{Workers: 2})
+	w.worker(0)
+	w.worker(1)
+	w.await()
+	r := w.load(loadgen.Config{
+		Targets: []string{"GET " + server.URL}, FindCapacity: true, SLO: loadgen.SLO{P99: unit.Duration(2 * time.Second), Errors: .01}, Workers: loadgen.Workers{Count: 2, Local: true},
+		Rate: 40, Duration: unit.Duration(250 * time.Millisecond), Warmup: unit.Duration(50 * time.Millisecond),
+	}, loadgen.Options{})
+	most := limit / work.Seconds() // a busy machine makes a server slower, and none faster
+	if c := r.Capacity; c.Rate <= 0 || c.Rate > 1.15*most || len(r.Workers) != 2 || len(c.Curve) < 4 {
+		t.Errorf("capacity %+v by %d workers, the server's is %v", c, len(r.Workers), most)
 	}
 }
 
@@ -114,7 +141,7 @@ func TestTheEndOfTheContextEndsAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Validity == loadgen.Invalid || r.Requests == 0 || r.Requests+r.Unfinished != tg.count.Load() {
+	if incomplete(r) || r.Requests == 0 || r.Requests+r.Unfinished != tg.count.Load() {
 		t.Errorf("%s: %d requests and %d unfinished, the target had %d", r.ValidityReason, r.Requests, r.Unfinished, tg.count.Load())
 	}
 	// Once nothing is left to start, the context's end is an error.
@@ -186,7 +213,7 @@ func TestALateWorkerIsWaitedFor(t *testing.T) {
 	}
 	time.AfterFunc(700*time.Millisecond, func() { _ = late.Process.Signal(syscall.SIGCONT) })
 	r := w.load(tg.config(100, 500*time.Millisecond), loadgen.Options{})
-	if r.Validity == loadgen.Invalid || r.Requests != tg.count.Load() {
+	if incomplete(r) || r.Requests != tg.count.Load() {
 		t.Errorf("%s: %d requests, the target had %d", r.ValidityReason, r.Requests, tg.count.Load())
 	}
 }
@@ -198,7 +225,7 @@ func TestClocks(t *testing.T) {
 	w.worker(1, "FLEET_OFFSET=-3s")
 	w.await()
 	r := w.load(tg.config(100, 300*time.Millisecond), loadgen.Options{})
-	if off := r.Workers[1]; r.Validity == loadgen.Invalid || off.ClockOffset+3 > off.ClockError+0.01 || off.ClockOffset+3 < -off.ClockError-0.01 || off.ClockError <= 0 {
+	if off := r.Workers[1]; incomplete(r) || off.ClockOffset+3 > off.ClockError+0.01 || off.ClockOffset+3 < -off.ClockError-0.01 || off.ClockError <= 0 {
 		t.Errorf("%s: %+v", r.ValidityReason, off)
 	}
 	if r.Requests != tg.count.Load() || r.DurationSeconds != 0.3 {

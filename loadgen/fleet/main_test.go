@@ -189,6 +189,12 @@ func (w *crew) load(cfg loadgen.Config, opts loadgen.Options) *loadgen.Result {
 	return r
 }
 
+// incomplete reports whether a result is Invalid for another reason than a busy
+// machine, which makes workers late.
+func incomplete(r *loadgen.Result) bool {
+	return r.Validity == loadgen.Invalid && !strings.Contains(r.ValidityReason, " was the limit: ")
+}
+
 // A target counts its requests.
 type target struct {
 	url   string

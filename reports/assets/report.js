@@ -178,9 +178,13 @@
 		cancelAnimationFrame(pending);
 		pending = requestAnimationFrame(fit);
 	});
-	// Paper is white, and as wide as paper.
+	// Paper is white, as wide as paper, and can't be unfolded. Behind the charts stay
+	// their figures, of which there are thousands.
+	let folded = [];
 	const print = (on) => () => {
 		root.classList.toggle("printing", on);
+		if (on) folded = [...document.querySelectorAll("details:not([open])")].filter((d) => !d.closest("figure"));
+		folded.forEach((d) => { d.open = on; });
 		drawAll();
 	};
 	addEventListener("beforeprint", print(true));

@@ -10,20 +10,15 @@ import (
 
 // A Table is a table of the source, with what a move must know of it.
 type Table struct {
-	Schema string `json:"schema"`
-	Name   string `json:"name"`
-	Class  Class  `json:"class"`
-	// Column names the organisation, for Root and ByColumn.
-	Column string `json:"column,omitempty"`
-	// Via leads to the table that it belongs through, for ByKey.
-	Via         *ForeignKey  `json:"via,omitempty"`
-	Columns     []Column     `json:"columns"`
-	Key         []string     `json:"key"` // the primary key; empty: none
-	ForeignKeys []ForeignKey `json:"foreign_keys,omitempty"`
-	Partitioned bool         `json:"partitioned,omitempty"`
-	RowSecurity bool         `json:"row_security,omitempty"`
-	Unlogged    bool         `json:"unlogged,omitempty"`
-	Bytes       int64        `json:"bytes"` // with indexes and TOAST
+	Schema, Name string
+	Class        Class
+	Column       string      // names the organisation, for Root and ByColumn
+	Via          *ForeignKey // leads to the table that it belongs through, for ByKey
+	Columns      []Column
+	Key          []string // the primary key; empty: none
+	ForeignKeys  []ForeignKey
+	Partitioned  bool
+	Unlogged     bool
 
 	oid    uint32
 	leaves []leaf
@@ -37,21 +32,19 @@ type leaf struct {
 
 // A Column is a column of a table.
 type Column struct {
-	Name      string `json:"name"`
-	Type      string `json:"type"`
-	NotNull   bool   `json:"not_null,omitempty"`
-	Generated bool   `json:"generated,omitempty"` // computed from others
+	Name      string
+	Type      string
+	NotNull   bool
+	Generated bool // computed from others
 	typeOID   uint32
 }
 
 // A ForeignKey leads from columns of a table to those of another.
 type ForeignKey struct {
-	Name       string   `json:"name"`
-	Columns    []string `json:"columns"`
-	To         string   `json:"to"` // schema.name
-	ToColumns  []string `json:"to_columns"`
-	Deferrable bool     `json:"deferrable,omitempty"`
-	Validated  bool     `json:"validated"`
+	Name      string
+	Columns   []string
+	To        string // schema.name
+	ToColumns []string
 }
 
 // String names the table with its schema.
@@ -92,9 +85,7 @@ func (t *Table) stored() []string {
 }
 
 const tablesSQL = `
-SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relrowsecurity, c.relpersistence = 'u',
-	(SELECT coalesce(sum(pg_total_relation_size(p.relid)), 0)::bigint FROM pg_partition_tree(c.oid) p WHERE p.isleaf)
-	+ CASE WHEN c.relkind = 'r' THEN pg_total_relation_size(c.oid) ELSE 0 END
+SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relpersistence = 'u'
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
 	AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
@@ -113,8 +104,7 @@ const foreignKeysSQL = `
 SELECT c.conname,
 	(SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(c.conkey) WITH ORDINALITY k(num, n) JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.num),
 	n.nspname || '.' || r.relname,
-	(SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(c.confkey) WITH ORDINALITY k(num, n) JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.num),
-	c.condeferrable, c.convalidated
+	(SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(c.confkey) WITH ORDINALITY k(num, n) JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.num)
 FROM pg_constraint c JOIN pg_class r ON r.oid = c.confrelid JOIN pg_namespace n ON n.oid = r.relnamespace
 WHERE c.conrelid = $1 AND c.contype = 'f' AND c.conparentid = 0 ORDER BY c.conname`
 
@@ -124,6 +114,20 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = $1 AND c.relkind = 'r' OR c.oid IN (SELECT relid FROM pg_partition_tree($1) WHERE isleaf AND relid <> $1)
 ORDER BY 1, 2`
 
+// relations names the table and its partitions, as they are on a node.
+func (t *Table) relations(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	rows, err := conn.Query(ctx, `SELECT c.oid::regclass::text FROM pg_class c
+		WHERE c.oid = to_regclass($1) OR c.oid IN (SELECT relid FROM pg_partition_tree(to_regclass($1))) ORDER BY 1`, t.sql())
+	if err != nil {
+		return nil, fmt.Errorf("reading the partitions of %s: %w", t, err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("reading the partitions of %s: %w", t, err)
+	}
+	return names, nil
+}
+
 // readTables reads the tables of schemas, in the order of their names.
 func readTables(ctx context.Context, conn *pgx.Conn, schemas []string) ([]*Table, error) {
 	rows, err := conn.Query(ctx, tablesSQL, schemas)
@@ -132,7 +136,7 @@ func readTables(ctx context.Context, conn *pgx.Conn, schemas []string) ([]*Table
 	}
 	tables, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*Table, error) {
 		t := &Table{}
-		return t, row.Scan(&t.oid, &t.Schema, &t.Name, &t.Partitioned, &t.RowSecurity, &t.Unlogged, &t.Bytes)
+		return t, row.Scan(&t.oid, &t.Schema, &t.Name, &t.Partitioned, &t.Unlogged)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the tables: %w", err)
@@ -163,7 +167,7 @@ func (t *Table) read(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	if t.ForeignKeys, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (k ForeignKey, err error) {
-		return k, row.Scan(&k.Name, &k.Columns, &k.To, &k.ToColumns, &k.Deferrable, &k.Validated)
+		return k, row.Scan(&k.Name, &k.Columns, &k.To, &k.ToColumns)
 	}); err != nil {
 		return err
 	}

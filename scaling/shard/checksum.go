@@ -157,6 +157,11 @@ func (h hasher) bucket(alias string) string {
 	return fmt.Sprintf("(%s & %d)::int", h.hash(alias, h.table.identity(), 1), h.buckets-1)
 }
 
+// in tells whether a row is in one of some buckets.
+func (h hasher) in(buckets []int) string {
+	return h.bucket("t") + " IN (" + strings.Trim(strings.ReplaceAll(fmt.Sprint(buckets), " ", ", "), "[]") + ")"
+}
+
 // identity are the columns that tell a row from others: the primary key, or
 // without one all.
 func (t *Table) identity() []string {

@@ -10,9 +10,8 @@ import (
 // A Catalog is the tables of the source, classified, parents before the tables
 // that refer to them.
 type Catalog struct {
-	Tables []*Table `json:"tables"`
-	// Warnings are what a person should know and a move survives.
-	Warnings []string `json:"warnings,omitempty"`
+	Tables   []*Table
+	Warnings []string // what a person should know and a move survives
 
 	organizations Organizations
 	key           keyType
@@ -44,6 +43,9 @@ func classify(tables []*Table, c Config) (*Catalog, error) {
 	key, err := keyTypeOf(column.Type)
 	if err != nil {
 		return nil, &UnclassifiedError{[]string{fmt.Sprintf("%s.%s is of type %s: %v", root, column.Name, column.Type, err)}}
+	}
+	if err := c.Organizations.inOrder(key); err != nil {
+		return nil, &UnclassifiedError{[]string{err.Error()}}
 	}
 	return &Catalog{Tables: k.ordered(tables), Warnings: k.warnings, organizations: c.Organizations, key: key}, nil
 }

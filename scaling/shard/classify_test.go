@@ -74,6 +74,8 @@ func TestWhatCantBeMovedIsRefused(t *testing.T) {
 		"refers to what is omitted": {
 			"CREATE TABLE notes (organization_id bigint, x int PRIMARY KEY REFERENCES lists); ", func(c *Config) { c.Tables = append(c.Tables, TableConfig{Table: "lists", As: Omitted}) }, "refers by notes_x_fkey to public.lists, which the plan omits",
 		},
+		"range upside down":   {"", func(c *Config) { c.Organizations = Organizations{From: "10", To: "9"} }, "goes from 10 down to 9"},
+		"range of no numbers": {"", func(c *Config) { c.Organizations = Organizations{From: "a", To: "b"} }, `goes from "a" to "b"`},
 		"key of another type": {"DROP TABLE organizations CASCADE; CREATE TABLE organizations (id date PRIMARY KEY)", nil, "of type date"},
 		"shared refers to owned": {
 			"CREATE TABLE defaults (team_id bigint REFERENCES teams)", func(c *Config) { c.Tables = append(c.Tables, TableConfig{Table: "defaults", As: Reference}) }, "is shared by all, and refers by defaults_team_id_fkey",

@@ -108,7 +108,7 @@ func (j *Job) cleanup(ctx context.Context, c *Catalog, r *CleanupResult) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(j.fence(c, j.source, j.target.Name).lift(ctx), j.fence(c, j.target, j.source.Name).lift(ctx), recorder{j, c}.remove(ctx)); err != nil {
+	if err := errors.Join(j.fence(c, j.source, j.target.Name).lift(ctx), j.fence(c, j.target, j.source.Name).lift(ctx), recorder{j, c}.remove(ctx), j.tracker(c, j.source, j.target).remove(ctx)); err != nil {
 		return err
 	}
 	return j.target.with(ctx, func(conn *pgx.Conn) error {
@@ -217,7 +217,7 @@ func (j *Job) Abandon(ctx context.Context) error {
 		if err := j.forgetRows(ctx, c, s); err != nil {
 			return err
 		}
-		if err := errors.Join(j.fence(c, j.target, j.source.Name).lift(ctx), recorder{j, c}.remove(ctx)); err != nil {
+		if err := errors.Join(j.fence(c, j.target, j.source.Name).lift(ctx), recorder{j, c}.remove(ctx), j.tracker(c, j.source, j.target).remove(ctx)); err != nil {
 			return err
 		}
 		return j.target.with(ctx, func(conn *pgx.Conn) error {

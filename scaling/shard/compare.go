@@ -17,6 +17,8 @@ type comparer struct {
 	workers  int
 	typed    bool
 	progress func(rows int64)
+	// catchUp waits until b has what a has now, where b follows; nil: it does not.
+	catchUp func(context.Context) error
 }
 
 // comparer returns one of the source and the target, or with the sides changed.
@@ -38,8 +40,10 @@ func (j *Job) comparer(ctx context.Context, c *Catalog, a, b side) (*comparer, e
 // A tableComparison is what a comparison of one table came to.
 type tableComparison struct {
 	hasher    hasher
+	condition string // on the row t: those that were compared; empty: all
 	a, b      digest // of all rows
 	differing []int  // buckets
+	changing  int    // rows: see followed
 }
 
 // compare compares the rows of one table on both sides at once.
@@ -64,6 +68,26 @@ func (k *comparer) compare(ctx context.Context, t *Table, estimate int64) (table
 		if x != y {
 			r.differing = append(r.differing, b)
 		}
+	}
+	return r, nil
+}
+
+// compareSome compares the rows that a condition takes, which should be few.
+func (k *comparer) compareSome(ctx context.Context, t *Table, condition string) (tableComparison, error) {
+	r := tableComparison{hasher: hasher{t, 1, k.typed}, condition: condition}
+	for _, s := range []struct {
+		side side
+		sum  *digest
+	}{{k.a, &r.a}, {k.b, &r.b}} {
+		found, err := s.side.digestPart(ctx, r.hasher, part{t.from(), condition}, k.catalog.where(t, "t"))
+		if err != nil {
+			return r, fmt.Errorf("checking %s on %s: %w", t, s.side.node.Name, err)
+		}
+		*s.sum = found[0]
+		k.progress(found[0].rows)
+	}
+	if r.a != r.b {
+		r.differing = []int{0}
 	}
 	return r, nil
 }
@@ -108,7 +132,7 @@ func (k *comparer) drill(ctx context.Context, r tableComparison) ([]Difference, 
 		group, ctx := errgroup.WithContext(ctx)
 		for i, s := range []side{k.a, k.b} {
 			group.Go(func() (err error) {
-				rows[i], err = k.bucketRows(ctx, s, r.hasher, bucket)
+				rows[i], err = k.rowsOf(ctx, s, tableComparison{hasher: r.hasher, differing: []int{bucket}}, r.hasher.table.keyWords())
 				return err
 			})
 		}
@@ -123,24 +147,83 @@ func (k *comparer) drill(ctx context.Context, r tableComparison) ([]Difference, 
 	return all, nil
 }
 
-// bucketRows reads the hashes of a bucket's rows by their keys.
-func (k *comparer) bucketRows(ctx context.Context, s side, h hasher, bucket int) (map[string][]int64, error) {
+// followRounds is how often a row that changes is looked at again.
+const followRounds = 5
+
+// followed names the rows of b that are not as a had them, while b follows a: what a
+// has is read before b has caught up and after, and b in between. A row that a had
+// alike both times must be so on b. One that a changes may be as at either time, or
+// is looked at again; changing counts those that were not told in any round.
+func (k *comparer) followed(ctx context.Context, r tableComparison) (wrong []Difference, changing int, err error) {
+	var before, after, follows map[string][]int64
+	read := func(s side, rows *map[string][]int64) {
+		if err != nil {
+			return
+		}
+		*rows, err = k.rowsOf(ctx, s, r, r.hasher.table.keyWords())
+		for key := range *rows {
+			slices.Sort((*rows)[key])
+		}
+	}
+	read(k.a, &before)
+	var open map[string]bool // nil: all
+	for round := 1; err == nil; round++ {
+		if err = k.catchUp(ctx); err != nil {
+			break
+		}
+		read(k.b, &follows)
+		read(k.a, &after)
+		should, has, next := map[string][]int64{}, map[string][]int64{}, map[string]bool{}
+		for _, rows := range []map[string][]int64{before, after, follows} {
+			for key := range rows {
+				have := follows[key]
+				switch {
+				case open != nil && !open[key], slices.Equal(have, before[key]), slices.Equal(have, after[key]):
+				case !slices.Equal(before[key], after[key]):
+					next[key] = true
+				default:
+					should[key], has[key], next[key] = after[key], have, true
+				}
+			}
+		}
+		if changing = len(next) - len(should); changing == 0 || round == followRounds {
+			wrong = differences(r.hasher.table.String(), should, has)
+			return wrong[:min(len(wrong), maxDifferences)], changing, err
+		}
+		before, open = after, next
+	}
+	return nil, 0, err
+}
+
+// keyWords writes a row's key for a person.
+func (t *Table) keyWords() string { return "concat_ws(', ', " + idents("t.", t.identity()) + ")" }
+
+// differs is the condition that a row is in a part that differs.
+func (r tableComparison) differs() string {
+	if r.condition != "" {
+		return r.condition
+	}
+	return r.hasher.in(r.differing)
+}
+
+// rowsOf reads the hashes of the rows of the parts that differ, by what key writes.
+func (k *comparer) rowsOf(ctx context.Context, s side, r tableComparison, key string) (map[string][]int64, error) {
 	conn, err := s.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer closeConn(conn)
-	t := h.table
-	rows, err := conn.Query(ctx, fmt.Sprintf("SELECT concat_ws(', ', %s), %s FROM %s t WHERE %s AND %s = %d",
-		idents("t.", t.identity()), h.row("t", 0), t.from(), k.catalog.where(t, "t"), h.bucket("t"), bucket))
+	t := r.hasher.table
+	rows, err := conn.Query(ctx, fmt.Sprintf("SELECT %s, %s FROM %s t WHERE %s AND %s",
+		key, r.hasher.row("t", 0), t.from(), k.catalog.where(t, "t"), r.differs()))
 	if err != nil {
 		return nil, err
 	}
 	all := map[string][]int64{}
-	var key string
+	var name string
 	var hash int64
-	_, err = pgx.ForEachRow(rows, []any{&key, &hash}, func() error {
-		all[key] = append(all[key], hash)
+	_, err = pgx.ForEachRow(rows, []any{&name, &hash}, func() error {
+		all[name] = append(all[name], hash)
 		return nil
 	})
 	return all, err
@@ -154,7 +237,7 @@ func differences(table string, a, b map[string][]int64) []Difference {
 		slices.Sort(want)
 		slices.Sort(have)
 		switch {
-		case slices.Equal(want, have):
+		case slices.Equal(want, have), len(want) == 0:
 		case len(have) == 0:
 			all = append(all, Difference{table, key, missing})
 		case len(have) > len(want):
@@ -165,8 +248,8 @@ func differences(table string, a, b map[string][]int64) []Difference {
 			all = append(all, Difference{table, key, differs})
 		}
 	}
-	for key := range b {
-		if len(a[key]) == 0 {
+	for key, have := range b {
+		if len(a[key]) == 0 && len(have) > 0 {
 			all = append(all, Difference{table, key, extra})
 		}
 	}

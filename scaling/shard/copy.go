@@ -38,12 +38,12 @@ func copyFormat(t *Table) string {
 // copyRows copies what query selects into a table's stored columns, within
 // whatever transactions the two sessions have, and returns how many rows it were.
 func (p *pipe) copyRows(ctx context.Context, t *Table, query string) (int64, error) {
-	return p.copyInto(ctx, t, query, t.sql()+" ("+idents("", t.stored())+")")
+	return p.copyInto(ctx, t.String(), copyFormat(t), query, t.sql()+" ("+idents("", t.stored())+")")
 }
 
-// copyInto copies columns of t that query selects into columns of another table.
-func (p *pipe) copyInto(ctx context.Context, t *Table, query, into string) (int64, error) {
-	format := copyFormat(t)
+// copyInto copies what query selects into columns of any table; what names it for
+// errors.
+func (p *pipe) copyInto(ctx context.Context, what, format, query, into string) (int64, error) {
 	reader, writer := io.Pipe()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -72,9 +72,9 @@ func (p *pipe) copyInto(ctx context.Context, t *Table, query, into string) (int6
 	}
 	switch {
 	case readErr != nil:
-		return 0, fmt.Errorf("copying %s out of the source: %w", t, readErr)
+		return 0, fmt.Errorf("copying %s out of the source: %w", what, readErr)
 	case writeErr != nil:
-		return 0, fmt.Errorf("copying %s into the target: %w", t, writeErr)
+		return 0, fmt.Errorf("copying %s into the target: %w", what, writeErr)
 	}
 	return tag.RowsAffected(), nil
 }

@@ -14,9 +14,10 @@ import (
 // A CutoverResult is what a cut-over, or a way back, has done.
 type CutoverResult struct {
 	State
-	Epoch       int64         `json:"epoch"` // of the routing
+	Epoch       int64         `json:"epoch"`    // of the routing
+	Compared    int64         `json:"compared"` // rows, before the fence, when all were
 	CopiedAgain int64         `json:"copied_again"`
-	Checked     *Verification `json:"checked,omitempty"` // within the fence
+	Checked     *Verification `json:"checked,omitempty"` // within the fence: what was written since
 }
 
 // defaultFence is how long a fence may last where the plan names no bound.
@@ -69,6 +70,7 @@ func (j *Job) pass(ctx context.Context, p passage) (r *CutoverResult, err error)
 			routes, err := j.opts.Routing.Read(ctx)
 			r.Epoch = routes.Epoch
 			j.tidyUp(ctx, c, p)
+			j.tracker(c, p.from, p.to).end(ctx)
 			return err
 		}
 		if err := j.passOver(ctx, c, p, r); err != nil {
@@ -140,14 +142,25 @@ func (j *Job) passOver(ctx context.Context, c *Catalog, p passage, r *CutoverRes
 			return err
 		}
 	}
-	// What can be done and seen before the fence is: what has changed since the copy
-	// is copied again, so that the fence has the last of it alone.
-	if p.following {
-		err = j.catchUp(ctx)
-	} else {
-		r.CopiedAgain, err = j.reconcile(ctx, c, side{node: p.from}, side{node: p.to}, c.owned())
+	// What can be done and seen before the fence is, so that the fence has the last of
+	// it alone.
+	track := j.tracker(c, p.from, p.to)
+	defer track.end(ctx)
+	starting, cancel := context.WithTimeoutCause(ctx, j.fenceLimit(), errors.New("transactions that write are open for longer than the fence may last"))
+	defer cancel()
+	if err := track.start(starting); err != nil {
+		return err
 	}
+	if p.following {
+		if err := j.catchUp(ctx); err != nil {
+			return err
+		}
+	}
+	k, err := j.comparer(ctx, c, side{node: p.from}, side{node: p.to})
 	if err != nil {
+		return err
+	}
+	if r.Compared, r.CopiedAgain, err = track.approach(ctx, p, k); err != nil {
 		return err
 	}
 	faults, err := j.integrity(ctx, c, j.source, j.target)
@@ -157,7 +170,7 @@ func (j *Job) passOver(ctx context.Context, c *Catalog, p passage, r *CutoverRes
 	if len(faults) > 0 {
 		return &FaultsError{j.target.Name, faults}
 	}
-	return j.behindFence(ctx, c, p, routes, r)
+	return j.behindFence(ctx, c, p, routes, track, k, r)
 }
 
 // A FaultsError is that a node is not whole.
@@ -171,17 +184,18 @@ func (e *FaultsError) Error() string {
 }
 
 // behindFence does what must be done while nobody writes the range.
-func (j *Job) behindFence(ctx context.Context, c *Catalog, p passage, routes Routes, r *CutoverResult) (err error) {
-	limit := orDefault(j.config.Fence.Std(), defaultFence)
+func (j *Job) behindFence(ctx context.Context, c *Catalog, p passage, routes Routes, track *tracker, k *comparer, r *CutoverResult) (err error) {
+	limit := j.fenceLimit()
 	fenced, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the fence has lasted for its limit of %v: raise shard.fence", limit))
 	defer cancel()
+	j.say("raising the fence on %s", p.from.Name)
 	held, err := j.fence(c, p.from, p.to.Name).raise(fenced)
 	if err != nil {
 		return j.aborted(ctx, c, p, err)
 	}
 	defer held.release()
 	j.say("the fence is up on %s", p.from.Name)
-	switched, err := j.switchOver(fenced, c, p, routes, held, r)
+	switched, err := j.switchOver(fenced, c, p, routes, held, track, k, r)
 	if err != nil && !switched {
 		held.release()
 		return j.aborted(ctx, c, p, err)
@@ -197,6 +211,8 @@ func (j *Job) behindFence(ctx context.Context, c *Catalog, p passage, routes Rou
 	return j.settle(ctx, c, p, routes, r, seconds)
 }
 
+func (j *Job) fenceLimit() time.Duration { return orDefault(j.config.Fence.Std(), defaultFence) }
+
 // aborted aborts, and says what came of it and why it was.
 func (j *Job) aborted(ctx context.Context, c *Catalog, p passage, why error) error {
 	if err := j.abort(ctx, c, p); err != nil {
@@ -207,14 +223,14 @@ func (j *Job) aborted(ctx context.Context, c *Catalog, p passage, why error) err
 
 // switchOver makes both sides equal and switches the routing. switched is that it
 // is, or may be.
-func (j *Job) switchOver(ctx context.Context, c *Catalog, p passage, routes Routes, held *heldFence, r *CutoverResult) (switched bool, err error) {
+func (j *Job) switchOver(ctx context.Context, c *Catalog, p passage, routes Routes, held *heldFence, track *tracker, k *comparer, r *CutoverResult) (switched bool, err error) {
 	if p.following {
 		if err := j.catchUp(ctx); err != nil {
 			return false, err
 		}
 	}
 	var copied int64
-	r.Checked, copied, err = j.equalise(ctx, c, p)
+	r.Checked, copied, err = j.equalise(ctx, c, p, track, k)
 	if r.CopiedAgain += copied; err != nil {
 		return false, err
 	}
@@ -252,22 +268,34 @@ func (j *Job) switchOver(ctx context.Context, c *Catalog, p passage, routes Rout
 	return false, writeErr
 }
 
-// equalise makes both sides equal, and proves it.
-func (j *Job) equalise(ctx context.Context, c *Catalog, p passage) (*Verification, int64, error) {
+// equalise makes both sides equal behind the fence, and proves it of all that was
+// written since they were compared.
+func (j *Job) equalise(ctx context.Context, c *Catalog, p passage, track *tracker, k *comparer) (*Verification, int64, error) {
 	began := j.opts.Now()
 	v := &Verification{}
-	k, err := j.comparer(ctx, c, side{node: p.from}, side{node: p.to})
+	rows, err := track.take(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
-	copied, err := j.repair(ctx, k, c.owned(), v)
+	copied, err := j.repair(ctx, k, c.owned(), track.comparing(k, rows), func(r tableComparison) error {
+		v.Tables = append(v.Tables, r.verification())
+		return nil
+	})
 	if err != nil {
 		return nil, 0, err
 	}
 	v.ChecksumSeconds = j.opts.Now().Sub(began).Seconds()
-	// Rows that came since the fence went up may refer to shared ones that did not.
+	// Rows that were written may refer to shared ones that did not come.
 	if err := p.to.with(ctx, func(conn *pgx.Conn) (err error) {
-		v.Faults, err = orphans(ctx, conn, c)
+		v.Faults, err = orphans(ctx, conn, c, func(t *Table) string {
+			switch {
+			case track.whole[t]:
+				return "true"
+			case rows[t] == 0:
+				return "false"
+			}
+			return track.touched(t)
+		})
 		return err
 	}); err != nil {
 		return nil, copied, err
@@ -280,7 +308,7 @@ func (j *Job) equalise(ctx context.Context, c *Catalog, p passage) (*Verificatio
 	for _, t := range v.Tables {
 		v.Rows += t.Source
 		if t.Differing > 0 {
-			return v, copied, fmt.Errorf("%s differs in %d of %d buckets after its rows were copied again: is someone writing past the fence?", t.Table, t.Differing, t.Buckets)
+			return v, copied, fmt.Errorf("%s differs in %d of %d parts after its rows were copied again: is someone writing past the fence?", t.Table, t.Differing, t.Buckets)
 		}
 	}
 	v.Equal = true

@@ -104,11 +104,17 @@ func (f *fence) bulkTrigger() string { return "scaleproof_empty_" + f.job.config
 func (f *fence) install(ctx context.Context, conn *pgx.Conn) error {
 	for _, t := range f.catalog.owned() {
 		statements := []string{f.triggerFunction(t)}
-		for trigger, when := range map[string]string{
-			f.rowTrigger():  "BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW",
-			f.bulkTrigger(): "BEFORE TRUNCATE ON %s FOR EACH STATEMENT",
-		} {
-			make, err := triggerSQL(ctx, conn, t, trigger, fmt.Sprintf(when, t.sql())+" EXECUTE FUNCTION "+f.job.function("fence", t)+"()")
+		execute := " EXECUTE FUNCTION " + f.job.function("fence", t) + "()"
+		triggers := [][3]string{{t.sql(), f.rowTrigger(), "BEFORE INSERT OR UPDATE OR DELETE ON " + t.sql() + " FOR EACH ROW" + execute}}
+		emptied, err := t.relations(ctx, conn)
+		if err != nil {
+			return err
+		}
+		for _, name := range emptied {
+			triggers = append(triggers, [3]string{name, f.bulkTrigger(), "BEFORE TRUNCATE ON " + name + " FOR EACH STATEMENT" + execute})
+		}
+		for _, trigger := range triggers {
+			make, err := triggerSQL(ctx, conn, trigger[0], trigger[1], trigger[2])
 			if err != nil {
 				return err
 			}
@@ -123,10 +129,10 @@ func (f *fence) install(ctx context.Context, conn *pgx.Conn) error {
 
 // triggerSQL makes a trigger where it is not there: one that is would have to wait
 // for readers to be made again.
-func triggerSQL(ctx context.Context, conn *pgx.Conn, t *Table, trigger, does string) ([]string, error) {
+func triggerSQL(ctx context.Context, conn *pgx.Conn, table, trigger, does string) ([]string, error) {
 	var there bool
-	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = $1::text::regclass AND tgname = $2)", t.sql(), trigger).Scan(&there); err != nil {
-		return nil, fmt.Errorf("looking for the trigger %s of %s: %w", trigger, t, err)
+	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = $1::text::regclass AND tgname = $2)", table, trigger).Scan(&there); err != nil {
+		return nil, fmt.Errorf("looking for the trigger %s of %s: %w", trigger, table, err)
 	}
 	if there {
 		return nil, nil
@@ -229,9 +235,15 @@ func (f *fence) lift(ctx context.Context) error {
 			if !on {
 				continue // the target's tables were never made
 			}
-			if err := patiently(ctx, conn,
-				"DROP TRIGGER IF EXISTS "+ident(f.rowTrigger())+" ON "+t.sql(), "DROP TRIGGER IF EXISTS "+ident(f.bulkTrigger())+" ON "+t.sql(),
-				"DROP FUNCTION IF EXISTS "+f.job.function("fence", t)+"()"); err != nil {
+			statements := []string{"DROP TRIGGER IF EXISTS " + ident(f.rowTrigger()) + " ON " + t.sql()}
+			emptied, err := t.relations(ctx, conn)
+			if err != nil {
+				return err
+			}
+			for _, name := range emptied {
+				statements = append(statements, "DROP TRIGGER IF EXISTS "+ident(f.bulkTrigger())+" ON "+name)
+			}
+			if err := patiently(ctx, conn, append(statements, "DROP FUNCTION IF EXISTS "+f.job.function("fence", t)+"()")...); err != nil {
 				return fmt.Errorf("taking the fence of %s away: %w", t, err)
 			}
 		}

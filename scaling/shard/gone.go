@@ -30,14 +30,19 @@ func (t *Table) keyTexts(row string) string {
 	return "ARRAY[" + strings.Join(texts, ", ") + "]"
 }
 
-// functionSQL makes the function that notes a row. It writes values as the
-// sessions of a move do, whatever the application's session has set.
-func (r recorder) functionSQL(t *Table) string {
-	sql := "CREATE OR REPLACE FUNCTION " + r.job.function("gone", t) + "() RETURNS trigger LANGUAGE plpgsql\nSECURITY DEFINER SET search_path = pg_catalog, pg_temp"
+// functionHead begins the function of a trigger that writes values as the sessions
+// of a move do, whatever the application's session has set.
+func functionHead(name string) string {
+	sql := "CREATE OR REPLACE FUNCTION " + name + "() RETURNS trigger LANGUAGE plpgsql\nSECURITY DEFINER SET search_path = pg_catalog, pg_temp"
 	for _, name := range []string{"TimeZone", "DateStyle", "IntervalStyle", "extra_float_digits", "bytea_output"} {
 		sql += " SET " + name + " = " + quote(sessionSettings()[name])
 	}
-	return sql + " AS " + dollarQuote(fmt.Sprintf(" BEGIN INSERT INTO scaleproof.gone VALUES (%s, %s, %s); RETURN NULL; END ",
+	return sql + " AS "
+}
+
+// functionSQL makes the function that notes a row.
+func (r recorder) functionSQL(t *Table) string {
+	return functionHead(r.job.function("gone", t)) + dollarQuote(fmt.Sprintf(" BEGIN INSERT INTO scaleproof.gone VALUES (%s, %s, %s); RETURN NULL; END ",
 		quote(r.job.config.Name), quote(t.String()), t.keyTexts("OLD")))
 }
 
@@ -49,11 +54,11 @@ func (r recorder) install(ctx context.Context) error {
 		}
 		for _, t := range r.catalog.owned() {
 			execute := "EXECUTE FUNCTION " + r.job.function("gone", t) + "()"
-			gone, err := triggerSQL(ctx, conn, t, r.trigger("gone"), "AFTER DELETE ON "+t.sql()+" FOR EACH ROW "+execute)
+			gone, err := triggerSQL(ctx, conn, t.sql(), r.trigger("gone"), "AFTER DELETE ON "+t.sql()+" FOR EACH ROW "+execute)
 			if err != nil {
 				return err
 			}
-			rekeyed, err := triggerSQL(ctx, conn, t, r.trigger("rekeyed"), "AFTER UPDATE ON "+t.sql()+
+			rekeyed, err := triggerSQL(ctx, conn, t.sql(), r.trigger("rekeyed"), "AFTER UPDATE ON "+t.sql()+
 				" FOR EACH ROW WHEN ("+t.keyTexts("OLD")+" IS DISTINCT FROM "+t.keyTexts("NEW")+") "+execute)
 			if err != nil {
 				return err
@@ -154,7 +159,7 @@ func (p *pipe) unaccounted(ctx context.Context, tx pgx.Tx, c *Catalog, t *Table,
 		return 0, "", err
 	}
 	query := "SELECT " + idents("t.", columns) + " FROM " + t.from() + " t WHERE " + c.where(t, "t")
-	if _, err := p.copyInto(ctx, t, query, "pg_temp."+keys+" ("+idents("", columns)+")"); err != nil {
+	if _, err := p.copyInto(ctx, t.String(), copyFormat(t), query, "pg_temp."+keys+" ("+idents("", columns)+")"); err != nil {
 		return 0, "", err
 	}
 	same := t.keyTexts("t") + " = " + t.keyTexts("k") // values of some types can't be compared, nulls never

@@ -14,7 +14,9 @@ import (
 // has not seen those that came by replication or by this copy. Rows of others are
 // none of the move's business; those of a table that reaches organisations by a key
 // can't be told from them where that key leads nowhere.
-func orphans(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) {
+//
+// only is the condition on the rows t of a table; nil: all.
+func orphans(ctx context.Context, conn *pgx.Conn, c *Catalog, only func(*Table) string) ([]string, error) {
 	var faults []string
 	for _, t := range c.moved() {
 		for _, f := range t.ForeignKeys {
@@ -23,6 +25,9 @@ func orphans(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) 
 			for i, column := range f.Columns {
 				match[i] = "r." + ident(f.ToColumns[i]) + " = t." + ident(column)
 				set[i] = "t." + ident(column) + " IS NOT NULL"
+			}
+			if only != nil {
+				set = append(set, only(t))
 			}
 			if t.Class != ByKey {
 				set = append(set, c.where(t, "t"))
@@ -93,9 +98,13 @@ WHERE indrelid = ANY($1::text[]::regclass[]) AND NOT (indisvalid AND indisready)
 func invalidObjects(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) {
 	rows, err := conn.Query(ctx, invalidSQL, c.names())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading constraints and indexes: %w", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
+	faults, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("reading constraints and indexes: %w", err)
+	}
+	return faults, nil
 }
 
 func (c *Catalog) names() []string {

@@ -67,6 +67,8 @@ CREATE TABLE IF NOT EXISTS scaleproof.entry (
 	move text NOT NULL, entry text NOT NULL, PRIMARY KEY (move, entry));
 CREATE TABLE IF NOT EXISTS scaleproof.gone (
 	move text NOT NULL, tbl text NOT NULL, key text[] NOT NULL);
+CREATE TABLE IF NOT EXISTS scaleproof.touched (
+	move text NOT NULL, tbl text NOT NULL, key text[], crosses boolean NOT NULL);
 CREATE TABLE IF NOT EXISTS scaleproof.setting (
 	move text NOT NULL, statement text NOT NULL, PRIMARY KEY (move, statement));
 CREATE TABLE IF NOT EXISTS scaleproof.fence (

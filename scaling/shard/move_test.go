@@ -81,6 +81,9 @@ func TestAFencedMoveThereAndBackAndCleanedUp(t *testing.T) {
 	if _, err := j.Back(t.Context()); err == nil {
 		t.Error("went back after the clean-up")
 	}
+	if _, err := j.Verify(t.Context()); err == nil || !strings.Contains(err.Error(), "nothing to compare with") {
+		t.Errorf("%v", err)
+	}
 }
 
 // try runs a statement that may fail.

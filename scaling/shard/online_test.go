@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -221,6 +222,17 @@ func TestMovesUnderLiveWritesLoseNothing(t *testing.T) {
 				t.Errorf("phase %s", m.Phase)
 			}
 			w.await(&w.written, 50)
+			if mode == Online {
+				s.exec("target", "SET session_replication_role = replica; UPDATE users SET email = 'wrong' WHERE id = 7") // of organisation 8
+				v := must[*Verification](t)(j.Verify(t.Context()))
+				if want := []Difference{{"public.users", "7", differs}}; !slices.Equal(v.Differences, want) || v.Equal || !v.Live {
+					t.Errorf("%+v", v)
+				}
+				s.exec("target", "SET session_replication_role = replica; UPDATE users SET email = 'user7' WHERE id = 7")
+				s.assertEqual(j) // what is on its way is waited for
+			} else if v := must[*Verification](t)(j.Verify(t.Context())); v.Equal || !strings.Contains(v.Summary(), "the source takes writes") {
+				t.Errorf("%+v", v)
+			}
 			r := must[*CutoverResult](t)(j.Cutover(t.Context()))
 			t.Logf("the fence lasted %.2f s, %d rows copied again", r.FenceSeconds, r.CopiedAgain)
 			if mode == Online && r.CopiedAgain > 0 {

@@ -2,6 +2,8 @@ package shard
 
 import (
 	"errors"
+	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 
@@ -61,6 +63,31 @@ func keyTypeOf(formatted string) (keyType, error) {
 }
 
 func (k keyType) isText() bool { return k == "text" || k == "character varying" }
+
+// inOrder says why a range holds nothing: its ends are the wrong way round, or no
+// keys.
+func (o Organizations) inOrder(k keyType) error {
+	if o.From == "" || o.To == "" {
+		return nil
+	}
+	order := strings.Compare(o.From, o.To)
+	switch k {
+	case "smallint", "integer", "bigint":
+		from, okFrom := new(big.Int).SetString(o.From, 10)
+		to, okTo := new(big.Int).SetString(o.To, 10)
+		if !okFrom || !okTo {
+			return fmt.Errorf("organisations are numbers, and the range goes from %q to %q", o.From, o.To)
+		}
+		order = from.Cmp(to)
+	case "uuid":
+		plain := strings.NewReplacer("-", "", "{", "", "}", "")
+		order = strings.Compare(strings.ToLower(plain.Replace(o.From)), strings.ToLower(plain.Replace(o.To)))
+	}
+	if order > 0 {
+		return fmt.Errorf("the range of organisations goes from %s down to %s: nothing is in it", o.From, o.To)
+	}
+	return nil
+}
 
 // literal writes a key as a constant.
 func (k keyType) literal(key string) string {

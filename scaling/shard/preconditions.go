@@ -14,8 +14,18 @@ const onlineVersion = 150000
 // sourceFaults says what the source lacks.
 func (j *Job) sourceFaults(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) {
 	faults, err := roleFaults(ctx, conn, j.source.Name)
-	if err != nil || j.config.mode() != Online {
-		return faults, err
+	if err != nil {
+		return nil, err
+	}
+	invalid, err := invalidObjects(ctx, conn, c)
+	if err != nil {
+		return nil, err
+	}
+	for _, fault := range invalid { // the target would have them alike, and not be whole
+		faults = append(faults, fmt.Sprintf("%s on %s: validate it, make it anew, or drop it", fault, j.source.Name))
+	}
+	if j.config.mode() != Online {
+		return faults, nil
 	}
 	var version int
 	var walLevel string

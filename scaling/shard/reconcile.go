@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -20,22 +19,24 @@ func (j *Job) reconcile(ctx context.Context, c *Catalog, a, b side, tables []*Ta
 	k.progress = func(rows int64) { m.rows.Add(rows) }
 	stop := j.watch(ctx, "comparing", 0, m, newGate().waiting)
 	defer stop()
-	return j.repair(ctx, k, tables, &Verification{})
+	return j.repair(ctx, k, tables, k.compareEstimated, func(tableComparison) error { return nil })
 }
 
-// repair compares tables, and copies the buckets again whose digests differ. v
-// takes what the last comparison of each came to. Tables that refer to others come
+// repair compares tables, and copies what differs again. last takes the last
+// comparison of each. Tables that refer to others come
 // first: which rows of them belong to the organisations on b is told by the rows
 // that they refer to there, which must not be gone yet.
-func (j *Job) repair(ctx context.Context, k *comparer, tables []*Table, v *Verification) (copied int64, err error) {
+func (j *Job) repair(ctx context.Context, k *comparer, tables []*Table, compare func(context.Context, *Table) (tableComparison, error), last func(tableComparison) error) (copied int64, err error) {
 	again := map[*Table]bool{}
 	for _, t := range slices.Backward(tables) {
-		r, err := k.compareEstimated(ctx, t)
+		r, err := compare(ctx, t)
 		if err != nil {
 			return copied, err
 		}
 		if len(r.differing) == 0 && t.Class != ByKey {
-			v.Tables = append(v.Tables, r.verification())
+			if err := last(r); err != nil {
+				return copied, err
+			}
 			continue
 		}
 		again[t] = true
@@ -52,17 +53,40 @@ func (j *Job) repair(ctx context.Context, k *comparer, tables []*Table, v *Verif
 		if !again[t] {
 			continue
 		}
-		r, err := k.compareEstimated(ctx, t)
+		r, err := compare(ctx, t)
+		if err == nil {
+			err = last(r)
+		}
 		if err != nil {
 			return copied, err
 		}
-		v.Tables = append(v.Tables, r.verification())
 	}
 	return copied, nil
 }
 
+// level repairs, or where one side follows the other compares.
+func (j *Job) level(ctx context.Context, p passage, k *comparer, tables []*Table, compare func(context.Context, *Table) (tableComparison, error), last func(tableComparison) error) (int64, error) {
+	m := &meter{}
+	k.progress = func(rows int64) { m.rows.Add(rows) }
+	stop := j.watch(ctx, "comparing", 0, m, newGate().waiting)
+	defer stop()
+	if !p.following {
+		return j.repair(ctx, k, tables, compare, last)
+	}
+	for _, t := range tables {
+		r, err := compare(ctx, t)
+		if err == nil {
+			err = last(r)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return 0, nil
+}
+
 func (r tableComparison) verification() TableVerification {
-	return TableVerification{r.hasher.table.String(), r.a.rows, r.b.rows, r.hasher.buckets, len(r.differing)}
+	return TableVerification{r.hasher.table.String(), r.a.rows, r.b.rows, r.hasher.buckets, len(r.differing), r.changing}
 }
 
 func (k *comparer) compareEstimated(ctx context.Context, t *Table) (tableComparison, error) {
@@ -76,7 +100,9 @@ func (k *comparer) compareEstimated(ctx context.Context, t *Table) (tableCompari
 // repairTable replaces the rows of the buckets that differ, in one transaction.
 func (j *Job) repairTable(ctx context.Context, k *comparer, r tableComparison) (int64, error) {
 	t := r.hasher.table
-	j.say("%s: %d of %d parts differ, copying them again", t, len(r.differing), r.hasher.buckets)
+	if r.condition == "" {
+		j.say("%s: %d of %d parts differ, copying them again", t, len(r.differing), r.hasher.buckets)
+	}
 	source, err := k.a.open(ctx)
 	if err != nil {
 		return 0, err
@@ -87,7 +113,7 @@ func (j *Job) repairTable(ctx context.Context, k *comparer, r tableComparison) (
 		return 0, err
 	}
 	defer closeConn(target)
-	in := r.hasher.bucket("t") + " IN (" + strings.Trim(strings.ReplaceAll(fmt.Sprint(r.differing), " ", ", "), "[]") + ")"
+	in := r.differs()
 	var rows int64
 	err = inTx(ctx, target, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock_shared($1)", j.lockKey("worker")); err != nil {

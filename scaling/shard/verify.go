@@ -13,6 +13,9 @@ type Verification struct {
 	Equal  bool                `json:"equal"` // and whole: no difference and no fault
 	Tables []TableVerification `json:"tables"`
 	Rows   int64               `json:"rows"` // compared, of the source
+	// Live is that the source takes writes: rows that they have changed since a fenced
+	// copy differ, until the cut-over copies them again.
+	Live bool `json:"live,omitempty"`
 	// Differences are the first of the rows that are not alike.
 	Differences []Difference `json:"differences,omitempty"`
 	// Faults are what is wrong on the target apart from differing rows.
@@ -29,7 +32,13 @@ type TableVerification struct {
 	Target    int64  `json:"target"`
 	Buckets   int    `json:"buckets"`
 	Differing int    `json:"differing"` // buckets
+	// Changing are rows that the source changed whenever they were looked at, so that
+	// nothing can be said of them before the cut-over.
+	Changing int `json:"changing,omitempty"`
 }
+
+// LiveNote says why rows of a copy may differ though nothing is wrong.
+const LiveNote = "the source takes writes: rows that they have changed since the copy differ, and the cut-over copies them again and proves them all"
 
 // Count returns the rows compared; of nil none.
 func (v *Verification) Count() int64 {
@@ -50,6 +59,9 @@ func (v *Verification) Summary() string {
 	for _, d := range v.Differences[:min(len(v.Differences), 5)] {
 		parts = append(parts, fmt.Sprintf("%s (%s) %s", d.Table, d.Key, d.What))
 	}
+	if len(parts) > 0 && v.Live {
+		parts = append(parts, LiveNote)
+	}
 	parts = append(parts, v.Faults...)
 	if len(parts) == 0 {
 		return "all is equal"
@@ -58,8 +70,8 @@ func (v *Verification) Summary() string {
 }
 
 // Verify compares every row of the organisations on both sides and looks whether
-// the target is whole. It changes nothing. While the source takes writes, rows
-// that they change meanwhile differ.
+// the target is whole. It changes nothing. Rows that the source has changed since a
+// fenced copy differ; those that follow online are waited for.
 func (j *Job) Verify(ctx context.Context) (*Verification, error) {
 	defer j.release()
 	c, err := j.catalog(ctx)
@@ -73,11 +85,14 @@ func (j *Job) Verify(ctx context.Context) (*Verification, error) {
 	if s.Phase == None {
 		return nil, &PhaseError{s.Phase, "copy the rows first: scaleproof shard move"}
 	}
-	if s.Phase == Copying {
+	switch s.Phase {
+	case Copying:
 		return nil, &PhaseError{s.Phase, "let scaleproof shard move come to its end first"}
+	case Cleaning, Cleaned:
+		return nil, &PhaseError{s.Phase, "the source has been cleaned up: there is nothing to compare with"}
 	}
-	v, err := j.verify(ctx, c, side{node: j.source}, side{node: j.target})
-	if err != nil || s.Phase == Copied || s.Phase == Following {
+	v, err := j.verify(ctx, c, s.Phase)
+	if err != nil || v.Live {
 		return v, err // the cut-over raises the sequences
 	}
 	err = j.target.with(ctx, func(conn *pgx.Conn) error {
@@ -89,16 +104,25 @@ func (j *Job) Verify(ctx context.Context) (*Verification, error) {
 	return v, err
 }
 
-// verify compares a, which should be, with b, and looks whether b is whole.
-func (j *Job) verify(ctx context.Context, c *Catalog, a, b side) (*Verification, error) {
+// verify compares both sides, and looks whether the target is whole.
+func (j *Job) verify(ctx context.Context, c *Catalog, phase Phase) (*Verification, error) {
 	began := j.opts.Now()
-	v := &Verification{}
-	if err := j.verifyRows(ctx, c, a, b, v); err != nil {
+	v := &Verification{Live: phase == Copied || phase == Following}
+	k, err := j.comparer(ctx, c, side{node: j.source}, side{node: j.target})
+	if err != nil {
+		return nil, err
+	}
+	if phase == Following {
+		k.catchUp = j.catchUp
+		if err := j.catchUp(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := j.verifyRows(ctx, k, v); err != nil {
 		return nil, err
 	}
 	v.ChecksumSeconds = j.opts.Now().Sub(began).Seconds()
-	var err error
-	if v.Faults, err = j.integrity(ctx, c, a.node, b.node); err != nil {
+	if v.Faults, err = j.integrity(ctx, c, j.source, j.target); err != nil {
 		return nil, err
 	}
 	v.Seconds = j.opts.Now().Sub(began).Seconds()
@@ -111,35 +135,40 @@ func (j *Job) verify(ctx context.Context, c *Catalog, a, b side) (*Verification,
 	return v, nil
 }
 
-func (j *Job) verifyRows(ctx context.Context, c *Catalog, a, b side, v *Verification) error {
-	k, err := j.comparer(ctx, c, a, b)
-	if err != nil {
-		return err
-	}
+func (j *Job) verifyRows(ctx context.Context, k *comparer, v *Verification) error {
 	m, total := &meter{}, int64(0)
 	estimates := map[*Table]int64{}
-	for _, t := range c.moved() {
-		if estimates[t], err = k.estimate(ctx, t); err != nil {
+	for _, t := range k.catalog.moved() {
+		estimate, err := k.estimate(ctx, t)
+		if err != nil {
 			return err
 		}
-		total += 2 * estimates[t]
+		estimates[t] = estimate
+		total += 2 * estimate
 	}
 	k.progress = func(rows int64) { m.rows.Add(rows) }
 	stop := j.watch(ctx, "comparing", total, m, newGate().waiting)
 	defer stop()
-	for _, t := range c.moved() {
+	for _, t := range k.catalog.moved() {
 		r, err := k.compare(ctx, t, estimates[t])
 		if err != nil {
 			return err
 		}
-		v.Tables = append(v.Tables, TableVerification{t.String(), r.a.rows, r.b.rows, r.hasher.buckets, len(r.differing)})
-		if len(r.differing) > 0 && len(v.Differences) < maxDifferences {
-			found, err := k.drill(ctx, r)
-			if err != nil {
-				return err
+		var found []Difference
+		switch {
+		case len(r.differing) == 0:
+		case k.catchUp != nil && t.owned():
+			if found, r.changing, err = k.followed(ctx, r); err == nil && len(found) == 0 {
+				r.differing = nil
 			}
-			v.Differences = append(v.Differences, found...)
+		case len(v.Differences) < maxDifferences:
+			found, err = k.drill(ctx, r)
 		}
+		if err != nil {
+			return err
+		}
+		v.Tables = append(v.Tables, r.verification())
+		v.Differences = append(v.Differences, found...)
 	}
 	return nil
 }
@@ -156,7 +185,10 @@ func (j *Job) integrity(ctx context.Context, c *Catalog, a, b Node) (faults []st
 	}
 	err = b.with(ctx, func(conn *pgx.Conn) error {
 		for _, check := range []func(context.Context, *pgx.Conn, *Catalog) ([]string, error){
-			orphans, invalidObjects, outOfRange,
+			func(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) {
+				return orphans(ctx, conn, c, nil)
+			},
+			invalidObjects, outOfRange,
 			func(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, error) {
 				return missingDefinitions(ctx, conn, c, definitions)
 			},

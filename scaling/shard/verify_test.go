@@ -72,6 +72,11 @@ func TestWhatIsNotWholeIsNamed(t *testing.T) {
 	s := newStage(t, 20, 2_000)
 	j := s.job(s.config(3, 9))
 	must[*MoveResult](t)(j.Move(t.Context()))
+	s.exec("source", "ALTER TABLE audit ADD CONSTRAINT positive CHECK (n > -5) NOT VALID")
+	if faults, _, err := j.Check(t.Context()); err != nil || !slices.Contains(faults, "the constraint positive of audit is not validated on primary: validate it, make it anew, or drop it") {
+		t.Errorf("%q, %v", faults, err)
+	}
+	s.exec("source", "ALTER TABLE audit DROP CONSTRAINT positive")
 	for _, c := range []struct{ sql, want string }{
 		{"SET session_replication_role = replica; DELETE FROM teams WHERE id = 3", "refer by teams_parent_id_fkey"},
 		{"SET session_replication_role = replica; INSERT INTO audit VALUES (19, '2040-01-01', 1)", "1 rows of public.audit belong to organisations that were never moved here"},

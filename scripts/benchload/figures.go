@@ -84,9 +84,9 @@ func printMemory(s settings, stdout io.Writer) error {
 	fmt.Fprintln(stdout, "\nlargest memory of the epoll engine")
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "connections\tseconds\trequests\tMB\t")
-	for _, load := range []struct{ connections, times int }{{64, 1}, {64, 10}, {memoryConnections, 1}, {memoryConnections, 5}} {
+	for _, load := range []struct{ connections, seconds int }{{64, s.seconds}, {64, s.long}, {memoryConnections, s.seconds}, {memoryConnections, 5 * s.seconds}} {
 		longer := s
-		longer.seconds *= load.times
+		longer.seconds = load.seconds
 		out, rss, err := inner(longer, "epoll", load.connections)
 		if err != nil {
 			return err

@@ -40,6 +40,7 @@ func main() {
 type settings struct {
 	url     string
 	seconds int
+	long    int
 	rounds  int
 }
 
@@ -48,6 +49,7 @@ func run(args []string, stdout io.Writer) error {
 	var s settings
 	flags.StringVar(&s.url, "url", "", "the target")
 	flags.IntVar(&s.seconds, "seconds", 5, "length of each measurement")
+	flags.IntVar(&s.long, "long", 90, "length of the long run of the memory's figures: with a CPU to itself, ten million requests and more; 900 are a hundred million")
 	flags.IntVar(&s.rounds, "rounds", 3, "measurements of each client, of which the median counts")
 	connections := flags.String("connections", "64,512,5000", "numbers of connections")
 	clients := flags.String("clients", "epoll,goroutines,wrk,ab,vegeta", "what is compared")

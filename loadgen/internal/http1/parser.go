@@ -89,9 +89,6 @@ func (p *Parser) Done() bool { return p.state == complete }
 // Status is the status code of the answer, 0 before its status line.
 func (p *Parser) Status() int { return int(p.status) }
 
-// BodySize is the number of bytes of the body so far, decoded.
-func (p *Parser) BodySize() int64 { return p.bodySize }
-
 // KeepAlive reports whether the connection may carry another request after
 // the answer, which must be complete.
 func (p *Parser) KeepAlive() bool {

@@ -124,8 +124,8 @@ func TestKeptIsBounded(t *testing.T) {
 	if _, err := p.Feed([]byte(stream)); err != nil || !p.Done() {
 		t.Fatal(err)
 	}
-	if string(p.Keep.Body) != "hel" || p.BodySize() != 5 || string(p.Keep.Head) != stream[:len(stream)-5] {
-		t.Errorf("kept %q and %q of %d", p.Keep.Head, p.Keep.Body, p.BodySize())
+	if string(p.Keep.Body) != "hel" || p.bodySize != 5 || string(p.Keep.Head) != stream[:len(stream)-5] {
+		t.Errorf("kept %q and %q of %d", p.Keep.Head, p.Keep.Body, p.bodySize)
 	}
 }
 
