@@ -190,3 +190,31 @@ func mustRead(t *testing.T, path string) string {
 	}
 	return string(text)
 }
+
+// A routing on Kubernetes is written to the cluster that the plan is for, by a role
+// that may.
+func TestTheClusterOfARoutingIsLookedAt(t *testing.T) {
+	environment, plan := runbookShard(t)
+	dir := t.TempDir()
+	script := `#!/bin/sh
+case "$*" in
+*version*) echo '{"clientVersion": {"gitVersion": "v1.33.0", "minor": "33"}, "serverVersion": {"gitVersion": "v1.33.0", "minor": "33"}}' ;;
+*"can-i update configmap/shard-routing"*) echo no; exit 1 ;;
+*can-i*) echo yes ;;
+*kube-system*) echo '{"kind": "Namespace", "metadata": {"name": "kube-system", "uid": "another"}}' ;;
+*) echo '{"kind": "ConfigMap", "metadata": {"name": "shard-routing"}}' ;;
+esac
+`
+	if err := os.WriteFile(filepath.Join(dir, "kubectl"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	text := strings.Replace(mustRead(t, plan), "  # kubernetes: {context: prod-eu, namespace: brownie-metadata}", "  kubernetes: {context: prod-eu, namespace: brownie-metadata, uid: the-plans}", 1)
+	text = strings.Replace(text, `    file: "${SHARD_ROUTING:-shard-routing.json}"`, "    configmap: shard-routing", 1)
+	if got := runCommand(t, environment, "shard", "plan", "-f", writeFile(t, "uid.yaml", text)); got.code != 4 || !strings.Contains(got.err, "leads to the cluster another, and the plan is for the-plans") {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, environment, "doctor", "-f", writeFile(t, "rights.yaml", text), "--out", t.TempDir()); got.code == 0 || !strings.Contains(got.out, "right to update configmap/shard-routing") {
+		t.Errorf("%+v", got)
+	}
+}

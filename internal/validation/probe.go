@@ -44,6 +44,7 @@ func (r *runner) probe(ctx context.Context, o *scaling.Outcome) {
 	allowed := errorsBefore(r.before, load.Name)
 	ctx, cancel := context.WithTimeout(ctx, r.probeFor)
 	defer cancel()
+	last := ""
 	for {
 		result, err := loadgen.Run(ctx, load, loadgen.Options{Fleet: fleet})
 		if err != nil && fleet != nil {
@@ -56,7 +57,10 @@ func (r *runner) probe(ctx context.Context, o *scaling.Outcome) {
 			return
 		}
 		if ctx.Err() == nil {
+			last = fault
 			pause(ctx, probeLength) // a service that refuses is asked again at leisure
+		} else if last != "" {
+			fault = last // one that was cut short says less
 		}
 		if ctx.Err() != nil {
 			o.Rollback.Probe = r.plan.Secrets.String(fmt.Sprintf("load %s: the service does not answer as before: %s", load.Name, fault))

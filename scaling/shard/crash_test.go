@@ -200,7 +200,7 @@ func TestACopyGoesOnWithItsChunks(t *testing.T) {
 	for name, schema := range map[string]string{"made": "", "with keys": strings.Split(plainSQL, "INSERT")[0]} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newPlainStage(t, 300_000)
+			s := newPlainStage(t, 200_000)
 			s.exec("target", schema)
 			c := s.plainConfig(Fenced, 1, 50)
 			c.Workers = 1 // its session serves all chunks
@@ -228,7 +228,7 @@ func TestACopyGoesOnWithItsChunks(t *testing.T) {
 			// not, or both; others are gone, and an organisation comes.
 			s.exec("source", "UPDATE incidents SET state = 'moved' WHERE id % 3 = 0; DELETE FROM incidents WHERE id % 1000 = 1; INSERT INTO organizations VALUES (0 + 45 * 100, 'outside'); UPDATE users SET organization_id = 4500 WHERE id % 50 = 7")
 			r := must[*MoveResult](t)(j.Move(t.Context()))
-			if !r.Resumed || r.CopiedAgain == 0 || r.Copied >= r.CopiedAgain+300_000 {
+			if !r.Resumed || r.CopiedAgain == 0 || r.Copied >= r.CopiedAgain+200_000 {
 				t.Errorf("%+v", r)
 			}
 			s.assertEqual(j)

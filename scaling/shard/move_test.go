@@ -121,3 +121,19 @@ func TestChunksAreBounded(t *testing.T) {
 		t.Errorf("%+v", of)
 	}
 }
+
+// Which side has failed is told, though each failure ends the other side too.
+func TestTheSideThatFailsIsNamed(t *testing.T) {
+	t.Parallel()
+	s := newPlainStage(t, 20_000)
+	s.exec("target", strings.Split(plainSQL, "INSERT")[0])
+	for says, query := range map[string]string{
+		"out of the source: ERROR: division by zero":      "SELECT id, organization_id, title, (1 / (id - 15000))::text, created_at FROM incidents",
+		"into the target: ERROR: null value in column \"": "SELECT id, organization_id, CASE WHEN id < 10 THEN NULL ELSE title END, state, created_at FROM incidents",
+	} {
+		p := &pipe{s.conn("source"), s.conn("target"), newGate(), &meter{}}
+		if _, err := p.copyInto(t.Context(), "incidents", "binary", query, "incidents"); err == nil || !strings.Contains(err.Error(), "copying incidents "+says) {
+			t.Errorf("%v, want %s", err, says)
+		}
+	}
+}
