@@ -31,6 +31,9 @@ func caseMetrics() []struct{ question, metric string } {
 	}
 }
 
+// notMeasured is what is said of a figure that there is none of.
+const notMeasured = "it was not measured"
+
 // caseSteps asks of a query, from the surest to the least sure: is its result the
 // same, is its plan, and did it touch, read, spill, estimate and take as much. Of
 // other work nothing can be asked.
@@ -40,7 +43,7 @@ func caseSteps(c *Comparison, before, after *dbbench.CaseResult) []caseStep {
 	}
 	steps := []caseStep{resultStep(before, after), planStep(before, after)}
 	for _, m := range caseMetrics() {
-		step := caseStep{m.question, Inconclusive, "it was not measured"}
+		step := caseStep{m.question, Inconclusive, notMeasured}
 		if row := c.row("db." + before.Name + "." + m.metric); row != nil {
 			step.Change, step.Words = row.Change, row.Reason
 		}
@@ -80,7 +83,7 @@ func (c *Comparison) leaveOut(before, after *snapshot.Snapshot) {
 		words := otherWork(&all[i], &others[k])
 		for j := range c.Rows {
 			if row := &c.Rows[j]; words != "" && strings.HasPrefix(row.Metric, "db."+all[i].Name+".") {
-				row.Change, row.Reason, row.Ratio, row.P = Inconclusive, words, nil, nil
+				row.Change, row.Reason, row.Ratio, row.Same, row.P = Inconclusive, words, nil, nil, nil
 			}
 		}
 	}
@@ -164,17 +167,17 @@ func CaseGate(metric string) (name, part string, ok bool) {
 // judgeCase judges a gate on a query as a whole, db.<case>, or on its result or
 // plan alone, db.<case>.result and db.<case>.plan. ok is false where the gate is on
 // something else.
-func judgeCase(r *Report, metric string) (result ConditionResult, ok bool) {
+func judgeCase(c *Comparison, q queries, metric string) (result ConditionResult, ok bool) {
 	name, part, ok := CaseGate(metric)
 	if !ok {
 		return result, false
 	}
 	result = ConditionResult{Kind: Gate, Text: metric, Outcome: Unsure, Reason: "it was not measured"}
-	before, after := caseOf(r.Before, name), caseOf(r.After, name)
+	before, after := q.pair(name)
 	if before == nil || after == nil {
 		return result, true
 	}
-	steps := caseSteps(&r.Comparison, before, after)
+	steps := caseSteps(c, before, after)
 	switch {
 	case otherWork(before, after) != "":
 	case part == "result":
@@ -231,12 +234,12 @@ func judgeSteps(steps []caseStep) (outcome Word, reason string) {
 
 // withSameResult takes back a pass on a query's figures where the query gave other
 // rows, or was other work: what does less is faster.
-func withSameResult(r *Report, metric string, result ConditionResult) ConditionResult {
+func withSameResult(q queries, metric string, result ConditionResult) ConditionResult {
 	name, _, _ := strings.Cut(strings.TrimPrefix(metric, "db."), ".")
 	if result.Outcome != Pass || !strings.HasPrefix(metric, "db.") {
 		return result
 	}
-	before, after := caseOf(r.Before, name), caseOf(r.After, name)
+	before, after := q.pair(name)
 	if before == nil || after == nil {
 		return result
 	}
@@ -249,15 +252,24 @@ func withSameResult(r *Report, metric string, result ConditionResult) ConditionR
 	return result
 }
 
-// caseOf returns a query of a snapshot, nil where it has none of that name.
-func caseOf(s *snapshot.Snapshot, name string) *dbbench.CaseResult {
-	all, err := cases(s)
-	if err != nil {
-		return nil
+// queries are those of both sides of a report, decoded once.
+type queries struct{ before, after []dbbench.CaseResult }
+
+// queriesOf leaves out what can't be decoded: what needs it says so.
+func queriesOf(before, after *snapshot.Snapshot) (q queries) {
+	q.before, _ = cases(before)
+	q.after, _ = cases(after)
+	return q
+}
+
+// pair returns a query of both sides, nil where a side has none of that name.
+func (q queries) pair(name string) (before, after *dbbench.CaseResult) {
+	find := func(all []dbbench.CaseResult) *dbbench.CaseResult {
+		i := slices.IndexFunc(all, func(c dbbench.CaseResult) bool { return c.Name == name })
+		if i < 0 {
+			return nil
+		}
+		return &all[i]
 	}
-	i := slices.IndexFunc(all, func(c dbbench.CaseResult) bool { return c.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return &all[i]
+	return find(q.before), find(q.after)
 }

@@ -188,6 +188,32 @@ func TestThePlanTreeOpensWhereItIsWorthALook(t *testing.T) {
 	}
 }
 
+// A change has one place on the page: a setting in the list of what should not have
+// changed or in the table of settings, a query's figures in its row.
+func TestThePageTellsAChangeOnce(t *testing.T) {
+	changed := func(s *dbbench.Statistics) { s.Views["settings"][0]["setting"] = "8192" }
+	for name, r := range map[string]*Report{"unexpected": queried(t, "scale", kept, changed, 10), "expected": queried(t, "sql", kept, changed, 10)} {
+		text := string(written(t, WriteHTML, r))
+		if n := strings.Count(text, "work_mem"); n != 1 {
+			t.Errorf("%s: the setting stands %d times on the page", name, n)
+		}
+		reason := r.Comparison.row("db.q.blocks").Reason
+		if n := strings.Count(text, reason); n != 1 {
+			t.Errorf("%s: %q stands %d times on the page", name, reason, n)
+		}
+		if !strings.Contains(text, "blocks touched improved") {
+			t.Errorf("%s: the query does not point to its figures", name)
+		}
+	}
+	// What the database's views say of the trials stands beside what else they say.
+	r := queried(t, "sql", kept, changed, 10)
+	r.Comparison.Rows = append(r.Comparison.Rows, Row{Metric: "pg.primary.database.cache_hit", Unit: unit.Ratio})
+	text := string(written(t, WriteHTML, r))
+	if at := strings.Index(text, "pg.primary.database.cache_hit"); at < strings.Index(text, `id="h-statistics"`) || strings.Count(text, "pg.primary.database.cache_hit") != 1 {
+		t.Error("a figure of the database stands elsewhere than the database")
+	}
+}
+
 func TestBenchOnATerminal(t *testing.T) {
 	shape := dbbench.PlanResult{Fingerprint: "a", Plan: planOf(false), ClientTime: []float64{.1}}
 	slow, quick := shape, shape

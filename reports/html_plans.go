@@ -30,9 +30,9 @@ func (p planPair) Told() []caseStep {
 	return slices.DeleteFunc(slices.Clone(p.Steps), caseStep.isFigure)
 }
 
-// Figures are the others.
+// Figures are the others, as far as they were measured.
 func (p planPair) Figures() []caseStep {
-	return slices.DeleteFunc(slices.Clone(p.Steps), func(s caseStep) bool { return !s.isFigure() })
+	return slices.DeleteFunc(slices.Clone(p.Steps), func(s caseStep) bool { return !s.isFigure() || s.Words == notMeasured })
 }
 
 func (s caseStep) isFigure() bool {

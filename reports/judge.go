@@ -24,16 +24,17 @@ type Facts struct {
 // whose Comparison, Before and After are set. It sets the report's Design.
 func Judge(r *Report, c Criteria, f Facts) ([]ConditionResult, Verdict) {
 	var results []ConditionResult
+	q := queriesOf(r.Before, r.After)
 	trusted := &trust{report: r}
 	for _, o := range c.Objectives {
-		results = append(results, trusted.objective(o, withSameResult(r, o.Metric, judgeObjective(r, o))))
+		results = append(results, trusted.objective(o, withSameResult(q, o.Metric, judgeObjective(r, o))))
 	}
 	for _, g := range c.Gates {
-		if result, ok := judgeCase(r, g.Metric); ok {
+		if result, ok := judgeCase(&r.Comparison, q, g.Metric); ok {
 			results = append(results, result)
 			continue
 		}
-		results = append(results, trusted.changed(g.Metric, withSameResult(r, g.Metric, judgeGate(r, g))))
+		results = append(results, trusted.changed(g.Metric, withSameResult(q, g.Metric, judgeGate(r, g))))
 	}
 	for _, g := range c.Controls {
 		results = append(results, trusted.changed(g.Metric, judgeControl(r, g)))

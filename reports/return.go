@@ -33,12 +33,12 @@ func judgeReturn(r *Report, c Criteria) []ConditionResult {
 	if r.Return == nil {
 		return nil
 	}
-	comparison := Compare(r.Before, r.Return, c)
+	comparison, q := Compare(r.Before, r.Return, c), queriesOf(r.Before, r.Return)
 	var results []ConditionResult
 	for _, metric := range judgedMetrics(c) {
 		result := ConditionResult{Kind: Return, Text: metric, Outcome: Unsure, Reason: "it was not measured again"}
 		row := comparison.row(metric)
-		query, isQuery := judgeCase(&Report{Before: r.Before, After: r.Return, Comparison: comparison}, metric)
+		query, isQuery := judgeCase(&comparison, q, metric)
 		switch {
 		case comparison.Refused != "":
 			result.Reason = comparison.Refused

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"scaleproof/examples"
+	"scaleproof/reports"
 )
 
 // minimal is a valid plan to which tests add a section.
@@ -334,8 +336,14 @@ func TestEveryExampleIsValid(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The manifests of a plan are read from the disk, beside it.
-		if _, err := Read(filepath.Join("..", "..", "examples", entry.Name()), text, environ); err != nil {
+		p, err := Read(filepath.Join("..", "..", "examples", entry.Name()), text, environ)
+		if err != nil {
 			t.Errorf("%v", err)
+			continue
+		}
+		trials := cmp.Or(p.Measure.Trials, 6)
+		if why := (reports.Criteria{Gates: p.Gates, Objectives: p.Objectives}).Powerless(trials, trials); why != "" {
+			t.Errorf("%s: %s", entry.Name(), why)
 		}
 	}
 }

@@ -209,8 +209,8 @@ type generatorError struct{ err error }
 func (e *generatorError) Error() string { return e.err.Error() }
 func (e *generatorError) Unwrap() error { return e.err }
 
-// runLoad makes one load. Where the generator was the limit it is made again, once
-// the attempts of one trial were not in vain. What its workers did not complete is
+// runLoad makes one load. Where the generator was the limit it is made again, unless
+// the attempts of an earlier trial were in vain. What its workers did not complete is
 // no trial, and a *generatorError.
 func (m *measurement) runLoad(ctx context.Context, config loadgen.Config) (*loadgen.Result, error) {
 	fleet, err := m.fleet(ctx, config)
@@ -226,7 +226,8 @@ func (m *measurement) runLoad(ctx context.Context, config loadgen.Config) (*load
 			return nil, &EnvironmentError{fmt.Errorf("load %s: %w", config.Name, err)}
 		}
 		limited := reports.OfTheGenerator(result.Validity)
-		if limited && attempt < loadAttempts && !m.limited[config.Name] && !config.FindCapacity && ctx.Err() == nil {
+		vain := m.limited[config.Name] && result.Validity != loadgen.Invalid
+		if limited && attempt < loadAttempts && !vain && !config.FindCapacity && ctx.Err() == nil {
 			m.event(m.phase, "load %s is made again, since it was %s: %s", config.Name, result.Validity, result.ValidityReason)
 			continue
 		}
