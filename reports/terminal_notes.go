@@ -74,8 +74,5 @@ func allWarnings(r *Report) []string {
 	if r.After != nil {
 		add("after: ", r.After.Warnings)
 	}
-	if r.Action != nil {
-		add("", r.Action.Warnings)
-	}
 	return all
 }

@@ -28,6 +28,9 @@ type Record struct {
 	AfterSeal    *Seal  `json:"after_seal,omitempty"`
 	Undo         string `json:"undo,omitempty"` // how it would be undone
 	Error        string `json:"error,omitempty"`
+	// LeftAlone says that an unverified step was not touched, since someone else had
+	// changed its state.
+	LeftAlone bool `json:"left_alone,omitempty"`
 	// Run is what the records below are of. It stands in the first one, which is of
 	// no step.
 	Run *Identity `json:"run,omitempty"`

@@ -8,6 +8,9 @@ type Scale struct {
 	// zero: Refuse. Adjust makes Replicas its minimum, and raises its maximum
 	// where that is lower.
 	Owner Owner `yaml:"owner" json:"owner,omitempty"`
+	// Behavior, with Adjust, is what the autoscaler's becomes where there is one: how
+	// fast it scales up and down, in Kubernetes' own words.
+	Behavior map[string]any `yaml:"behavior" json:"behavior,omitempty"`
 }
 
 // Resources sets requests and limits of a container, by the name of the resource

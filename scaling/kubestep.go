@@ -69,7 +69,11 @@ func (s Scale) validate() error {
 	case *s.Replicas == 0 && s.Owner == Adjust:
 		missing = invalid.Field("replicas", "is 0: a HorizontalPodAutoscaler has no minimum of 0, and stops where there are no replicas")
 	}
-	return errors.Join(validTarget(s.Target, "deployment", "statefulset"), missing, s.Owner.validate())
+	var behavior error
+	if s.Behavior != nil && s.Owner != Adjust {
+		behavior = invalid.Field("behavior", "goes with owner: adjust: it is the autoscaler's")
+	}
+	return errors.Join(validTarget(s.Target, "deployment", "statefulset"), missing, s.Owner.validate(), behavior)
 }
 
 func (s Scale) change(env Environment) change {
@@ -89,9 +93,11 @@ func (s Scale) change(env Environment) change {
 		}
 		most, _ := hpa.Int("spec", "maxReplicas")
 		c.settle = func(ctx context.Context) error { return awaitReplicas(ctx, c.client, s.Target, int64(*s.Replicas)) }
-		return []edit{patched(c.client, hpa.Target(), kubectl.MergePatch, map[string]any{"spec": map[string]any{
-			"minReplicas": *s.Replicas, "maxReplicas": max(most, int64(*s.Replicas)),
-		}})}, nil
+		spec := map[string]any{"minReplicas": *s.Replicas, "maxReplicas": max(most, int64(*s.Replicas))}
+		if s.Behavior != nil {
+			spec["behavior"] = s.Behavior
+		}
+		return []edit{patched(c.client, hpa.Target(), kubectl.MergePatch, map[string]any{"spec": spec})}, nil
 	}
 	return c
 }

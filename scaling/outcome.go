@@ -14,8 +14,8 @@ const (
 	Applied    Status = "applied"
 	Failed     Status = "failed"
 	Skipped    Status = "skipped"
-	RolledBack Status = "rolled-back" // undone, and verified by reading the state
-	Unverified Status = "unverified"  // undone, but the state could not be read or differs
+	RolledBack Status = "rolled-back" // undone, and verified where it has a state to read
+	Unverified Status = "unverified"  // not undone, or its state could not be read, or differs
 )
 
 // An Outcome is what became of an action.
@@ -26,7 +26,6 @@ type Outcome struct {
 	FinishedAt time.Time     `json:"finished_at"`
 	Steps      []StepOutcome `json:"steps"`
 	Rollback   *Rollback     `json:"rollback,omitempty"`
-	Warnings   []string      `json:"warnings,omitempty"`
 }
 
 // A StepOutcome is what became of one step.

@@ -98,7 +98,9 @@ func (x *Executor) recall(r Record, s *StepOutcome) error {
 		s.Status, s.FinishedAt, s.Error = Status(r.Event), r.At, orDefault(r.Error, failure)
 		switch s.Status {
 		case Unverified:
-			s.Status = Failed // what could not be undone is tried again
+			if s.Status = Failed; r.LeftAlone { // what could not be undone is tried again
+				s.Status = Applied // and what is someone else's stays so
+			}
 		case RolledBack, Skipped:
 			x.known[r.Step] = false // the step is as if it had never begun
 		}

@@ -75,12 +75,19 @@ func (x *Executor) undoStep(ctx context.Context, index int, done *StepOutcome) S
 	if err != nil {
 		undone.Status, undone.Error = Unverified, x.clean(err.Error())
 	}
-	if err := x.journal.write(Record{At: undone.FinishedAt, Event: string(undone.Status), Step: index, Name: done.Name, Error: undone.Error}); err != nil {
+	record := Record{At: undone.FinishedAt, Event: string(undone.Status), Step: index, Name: done.Name, Error: undone.Error}
+	record.LeftAlone = errors.As(err, new(leftAlone))
+	if err := x.journal.write(record); err != nil {
 		undone.Status, undone.Error = Unverified, err.Error()
 	}
 	x.tell(done.Name, undone.Status, undone.Error)
 	return undone
 }
+
+// leftAlone says why a step was not undone at all: its state is someone else's by now.
+type leftAlone string
+
+func (e leftAlone) Error() string { return string(e) }
 
 // errUnread is that an undo has worked by its own account alone.
 var errUnread = errors.New("undone, but that can't be verified: the step has no read")
@@ -117,7 +124,7 @@ func (x *Executor) undo(ctx context.Context, c change, index int, status Status,
 		undone.After = x.clean(now)
 		return nil // it never changed, or has been changed back
 	case readable && status == Applied && now != was.after:
-		return fmt.Errorf("someone has changed the state from %q to %q meanwhile: it was left alone, and was %q before the action", was.after, now, was.before)
+		return leftAlone(fmt.Sprintf("someone has changed the state from %q to %q meanwhile: it was left alone, and was %q before the action", was.after, now, was.before))
 	}
 	output, err := c.undo(ctx, was.before)
 	undone.Output = x.clean(output)

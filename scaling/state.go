@@ -63,7 +63,7 @@ type AutoscalerState struct {
 	Max        int64       `json:"max"`
 	Current    int64       `json:"current"`
 	Desired    int64       `json:"desired"`
-	Metrics    []string    `json:"metrics,omitempty"` // "cpu 54 % of 70 %"
+	Metrics    []string    `json:"metrics,omitempty"` // "cpu 54 % of 70 %", "requests 12 each of 10 each"
 	Conditions []Condition `json:"conditions,omitempty"`
 	// Behavior is the object's own, as it stands there.
 	Behavior any `json:"behavior,omitempty"`
@@ -197,20 +197,53 @@ func autoscalerState(o kubectl.Object) AutoscalerState {
 	a.Desired, _ = o.Int("status", "desiredReplicas")
 	current := map[string]string{}
 	for _, m := range o.List("status", "currentMetrics") {
-		if percent, ok := m.Int("resource", "current", "averageUtilization"); ok {
-			current[m.Text("resource", "name")] = fmt.Sprintf("%d %%", percent)
-		}
+		name, source := autoscalerMetric(m)
+		current[name] = metricValue(source.At("current"))
 	}
 	for _, m := range o.List("spec", "metrics") {
-		name := m.Text("resource", "name")
-		if target, ok := m.Int("resource", "target", "averageUtilization"); ok {
-			a.Metrics = append(a.Metrics, fmt.Sprintf("%s %s of %d %%", name, orDefault(current[name], "unknown"), target))
+		name, source := autoscalerMetric(m)
+		if target := metricValue(source.At("target")); target != "" {
+			a.Metrics = append(a.Metrics, fmt.Sprintf("%s %s of %s", name, orDefault(current[name], "unknown"), target))
 		}
 	}
 	for _, c := range o.List("status", "conditions") {
 		a.Conditions = append(a.Conditions, Condition{c.Text("type"), c.Text("status"), c.Text("reason"), c.Text("message")})
 	}
 	return a
+}
+
+// autoscalerMetric returns what a metric of an autoscaler is called, and what it is
+// computed from.
+func autoscalerMetric(m kubectl.Object) (name string, source kubectl.Object) {
+	kind := m.Text("type")
+	key := strings.ToLower(kind[:min(1, len(kind))]) + kind[min(1, len(kind)):] // ContainerResource is at containerResource
+	below, _ := m.At(key).(map[string]any)
+	source = below
+	switch kind {
+	case "Resource":
+		return source.Text("name"), source
+	case "ContainerResource":
+		return source.Text("name") + " in container " + source.Text("container"), source
+	case "Object":
+		described := strings.ToLower(source.Text("describedObject", "kind")) + "/" + source.Text("describedObject", "name")
+		return source.Text("metric", "name") + " of " + described, source
+	}
+	return source.Text("metric", "name"), source // Pods and External
+}
+
+// metricValue writes the target of a metric, or what it has: of the requests, each
+// pod's on average, or all together.
+func metricValue(value any) string {
+	m, _ := value.(map[string]any)
+	o := kubectl.Object(m)
+	percent, isPercent := o.Int("averageUtilization")
+	switch {
+	case isPercent:
+		return fmt.Sprintf("%d %%", percent)
+	case o.Text("averageValue") != "":
+		return o.Text("averageValue") + " each"
+	}
+	return o.Text("value")
 }
 
 // serviceStates adds up the slices of each Service.

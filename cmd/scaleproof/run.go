@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -30,6 +31,7 @@ func (a *app) runCommand() *cobra.Command {
 	dryRun := cmd.Flags().Bool("dry-run", false, "say what would be done, and change nothing")
 	yes := yesFlag(cmd)
 	place := cmd.Flags().String("history", "", "add what was measured of the load, as it is in the end, to this history (none): a folder, or the connection URL of a Postgres database")
+	output := outputFlag(cmd)
 	resume := cmd.Flags().String("resume", "", "go on with the run of that ID, which was killed within its action")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		p, err := a.readPlan(*path)
@@ -37,7 +39,10 @@ func (a *app) runCommand() *cobra.Command {
 			return err
 		}
 		if *dryRun {
-			return a.preview(cmd.Context(), p)
+			return a.preview(cmd.Context(), p, *output)
+		}
+		if err := refuse(cmd, "without --dry-run: a run writes report.json", "output"); err != nil {
+			return err
 		}
 		interrupts := a.interrupts(cmd.Context(), "Interrupted: stopping, and undoing what was done. Press Ctrl-C again to leave at once, with the action half done.")
 		defer interrupts.stop()
@@ -159,43 +164,48 @@ func (a *app) style() reports.TerminalStyle {
 }
 
 // preview says what the steps of a plan would do.
-func (a *app) preview(ctx context.Context, p *plan.Plan) error {
+func (a *app) preview(ctx context.Context, p *plan.Plan, output string) error {
+	if err := checkOutput(output); err != nil {
+		return err
+	}
 	opts := a.options(ctx)
 	opts.Consent = true // a preview loads nothing
 	steps, err := validation.Preview(ctx, p, opts)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "%s: %d steps. Nothing was changed.\n", p.Name, len(steps))
-	for i, s := range steps {
-		a.previewStep(i+1, s)
-	}
-	return nil
+	return a.writeData(output, steps, func(w io.Writer, _ reports.TerminalStyle) error {
+		_, err := fmt.Fprintf(w, "%s: %d steps. Nothing was changed.\n", p.Name, len(steps))
+		for i, s := range steps {
+			previewStep(w, i+1, s)
+		}
+		return err
+	})
 }
 
-func (a *app) previewStep(number int, s scaling.PreviewStep) {
-	fmt.Fprintf(a.out, "%3d. %s: %s\n", number, s.Name, s.Summary)
+func previewStep(w io.Writer, number int, s scaling.PreviewStep) {
+	fmt.Fprintf(w, "%3d. %s: %s\n", number, s.Name, s.Summary)
 	if s.When != "" {
-		fmt.Fprintf(a.out, "     only: %s\n", s.When)
+		fmt.Fprintf(w, "     only: %s\n", s.When)
 	}
 	if s.Parallel != "" {
-		fmt.Fprintf(a.out, "     with: the others of group %s\n", s.Parallel)
+		fmt.Fprintf(w, "     with: the others of group %s\n", s.Parallel)
 	}
 	if s.MayFail {
-		fmt.Fprintln(a.out, "     fail: it may; the action goes on without it")
+		fmt.Fprintln(w, "     fail: it may; the action goes on without it")
 	}
 	if len(s.Diff) == 0 && s.State != scaling.NoState {
-		fmt.Fprintf(a.out, "     now:  %s\n", s.State)
+		fmt.Fprintf(w, "     now:  %s\n", s.State)
 	}
 	for _, line := range s.Diff {
-		fmt.Fprintf(a.out, "     diff: %s\n", line)
+		fmt.Fprintf(w, "     diff: %s\n", line)
 	}
 	if s.Irreversible {
-		fmt.Fprintf(a.out, "     back: IRREVERSIBLE: needs --yes (%s)\n", s.Undo)
+		fmt.Fprintf(w, "     back: IRREVERSIBLE: needs --yes (%s)\n", s.Undo)
 		return
 	}
 	if s.Unread {
 		s.Undo += " (which can't be verified, since the step has no read: a rollback ends with exit code 5)"
 	}
-	fmt.Fprintf(a.out, "     back: %s\n", s.Undo)
+	fmt.Fprintf(w, "     back: %s\n", s.Undo)
 }

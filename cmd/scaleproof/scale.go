@@ -39,8 +39,11 @@ is undone and verified. The journal of the run lets scale rollback undo it later
 also after this process was killed.`,
 		Args: cobra.NoArgs,
 	}
-	path, runs, yes := planFlag(cmd), runsFlag(cmd), yesFlag(cmd)
+	path, runs, yes, output := planFlag(cmd), runsFlag(cmd), yesFlag(cmd), outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checkOutput(*output); err != nil {
+			return err
+		}
 		p, err := a.readPlan(*path)
 		if err != nil {
 			return err
@@ -59,12 +62,13 @@ also after this process was killed.`,
 		if err != nil {
 			return err
 		}
-		a.writeSteps(outcome.Steps)
+		if err := a.writeOutcome(*output, outcome, outcome.Steps); err != nil {
+			return err
+		}
 		if outcome.Rollback == nil && outcome.Status == scaling.Applied {
 			return nil
 		}
 		if outcome.Rollback != nil && !outcome.Rollback.Verified {
-			a.writeDifferences(outcome.Rollback)
 			return verdict(reports.RollbackFailed)
 		}
 		if interrupts.first.Err() != nil {
@@ -85,8 +89,11 @@ which is verified by reading it again; what someone else has changed meanwhile i
 told and left alone.`,
 		Args: cobra.ExactArgs(1),
 	}
-	path, runs := planFlag(cmd), runsFlag(cmd)
+	path, runs, output := planFlag(cmd), runsFlag(cmd), outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := checkOutput(*output); err != nil {
+			return err
+		}
 		p, err := a.readPlan(*path)
 		if err != nil {
 			return err
@@ -99,12 +106,12 @@ told and left alone.`,
 		if err != nil {
 			return journalFault(err)
 		}
-		a.writeSteps(outcome.Rollback.Steps)
+		if err := a.writeOutcome(*output, outcome, outcome.Rollback.Steps); err != nil {
+			return err
+		}
 		if !outcome.Rollback.Verified {
-			a.writeDifferences(outcome.Rollback)
 			return verdict(reports.RollbackFailed)
 		}
-		fmt.Fprintln(a.out, "The prior state is verified.")
 		return nil
 	}
 	return cmd
@@ -127,8 +134,11 @@ func (a *app) scaleStatusCommand() *cobra.Command {
 		Short: "Where each step of a plan stands",
 		Args:  cobra.MaximumNArgs(1),
 	}
-	path, runs := planFlag(cmd), runsFlag(cmd)
+	path, runs, output := planFlag(cmd), runsFlag(cmd), outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := checkOutput(*output); err != nil {
+			return err
+		}
 		p, err := a.readPlan(*path)
 		if err != nil {
 			return err
@@ -141,42 +151,51 @@ func (a *app) scaleStatusCommand() *cobra.Command {
 		if err != nil {
 			return journalFault(err)
 		}
-		return a.writeStates(p, states)
+		return a.writeData(*output, states, func(w io.Writer, _ reports.TerminalStyle) error { return writeStates(w, p, states) })
 	}
 	return cmd
 }
 
-func (a *app) writeStates(p *plan.Plan, states []validation.StepState) error {
-	fmt.Fprintf(a.out, "%s: %d steps\n", p.Name, len(states))
+func writeStates(w io.Writer, p *plan.Plan, states []validation.StepState) error {
+	fmt.Fprintf(w, "%s: %d steps\n", p.Name, len(states))
 	for _, s := range states {
 		status := string(s.Status)
 		if status == "" {
 			status = "now"
 		}
-		fmt.Fprintf(a.out, "  %-12s %s: %s\n", status, s.Name, s.Summary)
+		fmt.Fprintf(w, "  %-12s %s: %s\n", status, s.Name, s.Summary)
 		if s.Before != "" {
-			fmt.Fprintf(a.out, "  %-12s found:  %s\n", "", s.Before)
+			fmt.Fprintf(w, "  %-12s found:  %s\n", "", s.Before)
 		}
-		if _, err := fmt.Fprintf(a.out, "  %-12s is now: %s\n", "", s.State); err != nil {
+		if _, err := fmt.Fprintf(w, "  %-12s is now: %s\n", "", s.State); err != nil {
 			return fmt.Errorf("writing the status: %w", err)
 		}
 	}
 	return nil
 }
 
-func (a *app) writeSteps(steps []scaling.StepOutcome) {
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	for _, s := range steps {
-		fmt.Fprintf(w, "  %s\t%s\t%s -> %s\t%s\n", s.Status, s.Name, s.Before, s.After, s.Error)
-	}
-	w.Flush()
-}
-
-func (a *app) writeDifferences(r *scaling.Rollback) {
-	fmt.Fprintln(a.out, "The rollback failed, or could not be verified:")
-	for _, d := range r.Differences {
-		fmt.Fprintln(a.out, "  ", d)
-	}
+// writeOutcome writes an outcome, in words that of some of its steps.
+func (a *app) writeOutcome(output string, o *scaling.Outcome, steps []scaling.StepOutcome) error {
+	return a.writeData(output, o, func(w io.Writer, _ reports.TerminalStyle) error {
+		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		for _, s := range steps {
+			fmt.Fprintf(table, "  %s\t%s\t%s -> %s\t%s\n", s.Status, s.Name, s.Before, s.After, s.Error)
+		}
+		if err := table.Flush(); err != nil {
+			return fmt.Errorf("writing the steps: %w", err)
+		}
+		switch {
+		case o.Rollback == nil:
+		case o.Rollback.Verified:
+			fmt.Fprintln(w, "The prior state is verified.")
+		default:
+			fmt.Fprintln(w, "The rollback failed, or could not be verified:")
+			for _, d := range o.Rollback.Differences {
+				fmt.Fprintln(w, "  ", d)
+			}
+		}
+		return nil
+	})
 }
 
 func (a *app) doctorCommand() *cobra.Command {

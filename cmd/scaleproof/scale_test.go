@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -8,6 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"scaleproof/internal/validation"
+	"scaleproof/scaling"
 )
 
 // fileSteps is a plan whose steps write files a, b and c one after the other;
@@ -84,6 +88,78 @@ func TestScaleApplyStatusAndRollback(t *testing.T) {
 	}
 }
 
+func TestScaleAsJSON(t *testing.T) {
+	dir, runs := t.TempDir(), filepath.Join(t.TempDir(), "runs")
+	plan := fileSteps(t, dir, -1)
+	var steps []scaling.PreviewStep
+	decode := func(into any, args ...string) {
+		t.Helper()
+		got := runCommand(t, nil, append(args, "-f", plan, "--output", "json")...)
+		if err := json.Unmarshal([]byte(got.out), into); err != nil || got.code != 0 {
+			t.Fatalf("%v: %v, %+v", args, err, got)
+		}
+	}
+	decode(&steps, "run", "--dry-run")
+	if len(steps) != 3 || steps[0].State != "1" || steps[0].Will != "2" {
+		t.Errorf("preview %+v", steps)
+	}
+	var o scaling.Outcome
+	decode(&o, "scale", "apply", "--runs", runs)
+	if o.Status != scaling.Applied || len(o.Steps) != 3 {
+		t.Errorf("outcome %+v", o)
+	}
+	var states []validation.StepState
+	decode(&states, "scale", "status", o.ID, "--runs", runs)
+	if len(states) != 3 || states[0].Status != scaling.Applied || states[0].Before != "1" || states[0].State != "2" {
+		t.Errorf("status %+v", states)
+	}
+	decode(&o, "scale", "rollback", o.ID, "--runs", runs)
+	if o.Rollback == nil || !o.Rollback.Verified {
+		t.Errorf("outcome %+v", o)
+	}
+	for _, args := range [][]string{{"run", "--output", "json"}, {"scale", "apply", "--output", "xml"}} {
+		if got := runCommand(t, nil, append(args, "-f", plan)...); got.code != 2 || !strings.Contains(got.err, "--output") {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+	assertFiles(t, dir, "111")
+}
+
+// Two runs of one plan, whose commands have no lock but its file, do not act at the same
+// time: the second says who does.
+func TestTwoRunsOnOneTarget(t *testing.T) {
+	binary := program(t)
+	dir, runs := t.TempDir(), filepath.Join(t.TempDir(), "runs")
+	plan := fileSteps(t, dir, 0)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	first := exec.Command(binary, "scale", "apply", "-f", plan, "--runs", runs)
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { data, _ := os.ReadFile(filepath.Join(dir, "a")); return string(data) == "2" })
+	id := onlyRun(t, runs)
+	other := filepath.Join(t.TempDir(), "runs")
+	if got := runCommand(t, nil, "scale", "apply", "-f", plan, "--runs", other); got.code != 4 || !strings.Contains(got.err, "scaleproof "+id) || !strings.Contains(got.err, "is acting on") {
+		t.Errorf("%+v", got)
+	}
+	// Nor is a run undone, or resumed, while it lives.
+	for _, args := range [][]string{{"scale", "rollback", id, "--runs", runs}, {"run", "--resume", id, "--out", filepath.Join(runs, id)}} {
+		if got := runCommand(t, nil, append(args, "-f", plan)...); got.code != 4 || !strings.Contains(got.err, "still going on in another process") {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Wait(); err != nil {
+		t.Errorf("the first run: %v", err)
+	}
+	assertFiles(t, dir, "222")
+	if got := runCommand(t, nil, "scale", "rollback", id, "-f", plan, "--runs", runs); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestScaleRollbackLeavesWhatSomeoneElseChanged(t *testing.T) {
 	dir, runs := t.TempDir(), filepath.Join(t.TempDir(), "runs")
 	plan := fileSteps(t, dir, -1)
@@ -93,11 +169,13 @@ func TestScaleRollbackLeavesWhatSomeoneElseChanged(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "b"), []byte("7"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got := runCommand(t, nil, "scale", "rollback", onlyRun(t, runs), "-f", plan, "--runs", runs)
-	if got.code != 5 || !strings.Contains(got.out, "someone has changed the state") {
-		t.Errorf("%+v", got)
+	for range 2 { // nor does asking again overwrite it
+		got := runCommand(t, nil, "scale", "rollback", onlyRun(t, runs), "-f", plan, "--runs", runs)
+		if got.code != 5 || !strings.Contains(got.out, "someone has changed the state") {
+			t.Errorf("%+v", got)
+		}
+		assertFiles(t, dir, "171")
 	}
-	assertFiles(t, dir, "171")
 }
 
 func TestAFailedStepIsUndone(t *testing.T) {
@@ -336,5 +414,35 @@ func TestAKilledRunIsResumed(t *testing.T) {
 		if got := runCommand(t, nil, "run", "-f", path, "--out", out, "--resume", "nothing"); got.code != 2 {
 			t.Errorf("%+v", got)
 		}
+	}
+}
+
+// A context that leads to another cluster than the plan's is refused, before anything is
+// done there.
+func TestAnotherClusterIsRefused(t *testing.T) {
+	bin := t.TempDir()
+	kubectl := `#!/bin/sh
+case "$*" in
+*" version "*) echo '{"clientVersion":{"gitVersion":"v1.34.0","minor":"34"},"serverVersion":{"gitVersion":"v1.34.0","minor":"34"}}' ;;
+*" get namespace/kube-system "*) echo '{"metadata":{"uid":"another"}}' ;;
+*) echo "$@" >>"$0.log"; exit 1 ;;
+esac
+`
+	if err := os.WriteFile(filepath.Join(bin, "kubectl"), []byte(kubectl), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	plan := writeFile(t, "plan.yaml", `version: 1
+name: pinned
+environment: {kubernetes: {context: prod, namespace: app, uid: meant}}
+action: {steps: [{name: scale, scale: {target: deployment/app, replicas: 3}}]}
+`)
+	for _, args := range [][]string{{"run", "--out", t.TempDir()}, {"run", "--dry-run"}, {"scale", "apply", "--runs", t.TempDir()}, {"scale", "status"}, {"doctor"}} {
+		if got := runCommand(t, nil, append(args, "-f", plan)...); got.code != 4 || !strings.Contains(strings.Join(strings.Fields(got.out+got.err), " "), "leads to the cluster another, and the plan is for meant") {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+	if log, err := os.ReadFile(filepath.Join(bin, "kubectl.log")); err == nil {
+		t.Errorf("it went on: %s", log)
 	}
 }

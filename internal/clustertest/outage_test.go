@@ -3,6 +3,7 @@
 package clustertest
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,7 +68,15 @@ action:
     - {name: routing, configmap: {name: routing, data: {a: b}}}
 `)
 	u.must(0, "scale", "apply", "-f", plan)
-	s.run("", "scale", "deployment/app", "--replicas=4")
+	for _, replicas := range []int{3, 4} { // as the step made it, and as someone else does
+		s.run("", "scale", "deployment/app", fmt.Sprintf("--replicas=%d", replicas))
+		got := u.must(0, "scale", "status", u.onlyRun("scaleproof-runs"), "-f", plan)
+		for _, want := range []string{`found:  {"deployment/app":{"/spec/replicas":2}}`, fmt.Sprintf(`is now: {"deployment/app":{"/spec/replicas":%d}}`, replicas)} {
+			if !strings.Contains(got.out, want) {
+				t.Errorf("the status lacks %s:\n%s", want, got.out)
+			}
+		}
+	}
 	got := u.must(5, "scale", "rollback", u.onlyRun("scaleproof-runs"), "-f", plan)
 	if !strings.Contains(got.out, "someone has changed deployment/app /spec/replicas from 3 to 4 meanwhile: it was left alone, and was 2") {
 		t.Errorf("%s", got.out)

@@ -84,8 +84,8 @@ func Undo(ctx context.Context, p *plan.Plan, journalPath string, opts Options) (
 type StepState struct {
 	scaling.PreviewStep
 	// Status and Before are from the journal; empty without one.
-	Status scaling.Status
-	Before string
+	Status scaling.Status `json:"status,omitempty"`
+	Before string         `json:"before,omitempty"`
 }
 
 // Status tells where each step of a plan stands: what the journal says, where
