@@ -177,9 +177,12 @@ func (l *loop) turn() {
 // to be taken without waiting for them.
 func (l *loop) waitFor(now int64) int64 {
 	end := l.engine.span.end.Load()
-	until := min(now+maxWait, l.due, end)
-	if until <= now {
-		until = now + maxWait // ended, or starved: only an event helps
+	until := now + maxWait
+	if now < end {
+		until = min(until, end)
+		if l.waitingBy == 0 { // else only an event helps
+			until = min(until, l.due)
+		}
 	}
 	if now < end && l.inFlight < l.limit && len(l.resting) > 0 {
 		until = min(until, l.resting[0])

@@ -3,6 +3,7 @@ package loadgen
 import (
 	"bufio"
 	"fmt"
+	"math"
 	"net"
 	"strings"
 	"syscall"
@@ -96,6 +97,27 @@ func TestAnAnswerInPiecesSucceeds(t *testing.T) {
 		res := loadOf(t, 4, Config{Targets: []string{url}, Rate: 20, Connections: 2, Checks: []string{"body matches ^ok$"}}, Options{Engine: engine})
 		if res.Successes != 4 {
 			t.Errorf("%s: %d of 4 succeeded, errors %v, checks %v", engine, res.Successes, res.Errors, res.Checks)
+		}
+	}
+}
+
+// An arrival that has become due since the loop looked is no reason to wait: only
+// one that waits for a connection is.
+func TestALoopWaitsForWhatIsNext(t *testing.T) {
+	t.Parallel()
+	const now, end = int64(time.Second), int64(10 * time.Second)
+	for name, c := range map[string]struct{ due, waitingBy, now, want int64 }{
+		"in a moment":        {now + 7, 0, now, 7},
+		"due meanwhile":      {now - 1, 0, now, 0},
+		"starved":            {now - 1, now - 1, now, maxWait},
+		"far away":           {now + 2*maxWait, 0, now, maxWait},
+		"the end is near":    {math.MaxInt64, 0, end - 3, 3},
+		"ended, some flying": {end - 1, 0, end, maxWait},
+	} {
+		l := &loop{engine: &run{}, limit: 1, due: c.due, waitingBy: c.waitingBy, flying: newConnList()}
+		l.engine.span.end.Store(end)
+		if got := l.waitFor(c.now); got != c.want {
+			t.Errorf("%s: waits %d ns, want %d", name, got, c.want)
 		}
 	}
 }
