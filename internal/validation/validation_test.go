@@ -103,14 +103,15 @@ func options(t *testing.T) (Options, func() string) {
 	t.Helper()
 	var mu sync.Mutex
 	var lines strings.Builder
-	return Options{
+	opts := Options{
 		Tool: "test", HTTP: http.DefaultClient, Now: time.Now, Abandon: context.Background(),
 		OnEvent: func(e Event) {
 			mu.Lock()
 			defer mu.Unlock()
 			fmt.Fprintf(&lines, "%s %s\n", e.Phase, e.Text)
 		},
-	}, func() string {
+	}
+	return opts, func() string {
 		mu.Lock()
 		defer mu.Unlock()
 		return lines.String()
