@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"time"
 
@@ -134,6 +135,21 @@ const (
 	longestQuery       = 7 * 24 * time.Hour
 	mostPromSeries     = 2000
 )
+
+// pieces are the parts of a span of time, in order, none longer than length.
+func pieces(from, to time.Time, length time.Duration) iter.Seq2[time.Time, time.Time] {
+	return func(yield func(time.Time, time.Time) bool) {
+		for ; from.Before(to); from = from.Add(length) {
+			end := to
+			if next := from.Add(length); next.Before(to) {
+				end = next
+			}
+			if !yield(from, end) {
+				return
+			}
+		}
+	}
+}
 
 // matrix evaluates an expression every step from after from until to, and tries
 // a second time where the server did not answer.

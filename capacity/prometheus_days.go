@@ -67,11 +67,7 @@ func (p *Prometheus) collect(ctx context.Context, query string, tally *promTally
 	step := tally.q.Step.Std()
 	piece := max(promDay, min(longestQuery, (step*mostPointsPerQuery).Truncate(promDay)))
 	var faults []error
-	for from := tally.from; from.Before(tally.to); from = from.Add(piece) {
-		to := tally.to
-		if end := from.Add(piece); end.Before(to) {
-			to = end
-		}
+	for from, to := range pieces(tally.from, tally.to, piece) {
 		m, warnings, err := p.matrix(ctx, query, from, to, step)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("query %s from %s to %s: %w", tally.q.Name, day(from), day(to), err))

@@ -28,7 +28,7 @@ func (p *Prometheus) Usage(ctx context.Context, cpu, memory string, to time.Time
 		if q.query == "" {
 			continue
 		}
-		err := p.pieces(ctx, q.query, to.Add(-span), to, func(at time.Time, v float64) {
+		err := p.stream(ctx, q.query, to.Add(-span), to, func(at time.Time, v float64) {
 			s := samples[at.UnixMilli()]
 			if s == nil {
 				s = &UsageSample{Time: at, CPU: math.NaN(), Memory: math.NaN()}
@@ -50,15 +50,11 @@ func (p *Prometheus) Usage(ctx context.Context, cpu, memory string, to time.Time
 	return all, nil
 }
 
-// pieces gives take the values of a query that has one series, in pieces of a day
-// that the server can answer.
-func (p *Prometheus) pieces(ctx context.Context, query string, from, to time.Time, take func(time.Time, float64)) error {
-	for ; from.Before(to); from = from.Add(promDay) {
-		end := from.Add(promDay)
-		if end.After(to) {
-			end = to
-		}
-		m, _, err := p.matrix(ctx, query, from, end, usageStep)
+// stream gives take the values of a query that has one series, asked for in pieces of
+// a day, which the server can answer.
+func (p *Prometheus) stream(ctx context.Context, query string, from, to time.Time, take func(time.Time, float64)) error {
+	for begin, end := range pieces(from, to, promDay) {
+		m, _, err := p.matrix(ctx, query, begin, end, usageStep)
 		if err != nil {
 			return err
 		}

@@ -181,7 +181,10 @@ func TestATimeoutSaysSo(t *testing.T) {
 	}
 }
 
-func TestSQLStepOnARealServer(t *testing.T) {
+// onDatabase is an environment whose primary is a new database with what sql makes, and
+// a connection to it.
+func onDatabase(t *testing.T, sql string) (Environment, *pgx.Conn) {
+	t.Helper()
 	env := environment(t)
 	dsn := testpg.ForTest(t).NewDatabase(t)
 	env.DSNs = map[string]string{"primary": dsn}
@@ -189,10 +192,15 @@ func TestSQLStepOnARealServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context())
-	if _, err := conn.Exec(t.Context(), "CREATE TABLE incidents AS SELECT g id, g % 7 organization_id FROM generate_series(1, 1000) g"); err != nil {
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	if _, err := conn.Exec(t.Context(), sql); err != nil {
 		t.Fatal(err)
 	}
+	return env, conn
+}
+
+func TestSQLStepOnARealServer(t *testing.T) {
+	env, conn := onDatabase(t, "CREATE TABLE incidents AS SELECT g id, g % 7 organization_id FROM generate_series(1, 1000) g")
 	const state = "SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('i') AND indisvalid"
 	index := Step{Name: "index", SQL: &SQL{
 		Up:   []string{"CREATE INDEX CONCURRENTLY i ON incidents (organization_id)"},

@@ -3,26 +3,12 @@ package scaling
 import (
 	"strings"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
-
-	"scaleproof/internal/testpg"
 )
 
 // Of a statement that makes or drops an index, the state is read without a query of
 // the plan's.
 func TestTheStateOfAnIndexIsKnown(t *testing.T) {
-	env := environment(t)
-	dsn := testpg.ForTest(t).NewDatabase(t)
-	env.DSNs = map[string]string{"primary": dsn}
-	conn, err := pgx.Connect(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(t.Context())
-	if _, err := conn.Exec(t.Context(), `CREATE SCHEMA s; CREATE TABLE s."The Table" AS SELECT g id, g % 7 org FROM generate_series(1, 100) g; CREATE INDEX kept ON s."The Table" (id)`); err != nil {
-		t.Fatal(err)
-	}
+	env, _ := onDatabase(t, `CREATE SCHEMA s; CREATE TABLE s."The Table" AS SELECT g id, g % 7 org FROM generate_series(1, 100) g; CREATE INDEX kept ON s."The Table" (id)`)
 	for name, c := range map[string]struct {
 		up, down      []string
 		before, after string

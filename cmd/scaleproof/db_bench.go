@@ -78,13 +78,7 @@ rows, spills, estimates, and last its time.`,
 		if clients {
 			return a.writeDatabaseLoad(s, *output)
 		}
-		var result dbbench.Result
-		if _, err := s.Section("db", &result); err != nil {
-			return err
-		}
-		return a.writeData(*output, s, func(w io.Writer, style reports.TerminalStyle) error {
-			return reports.WriteBench(w, &result, style)
-		})
+		return a.writeDatabaseSuite(s, *output)
 	}
 	return cmd
 }
@@ -167,6 +161,17 @@ func (a *app) bench(ctx context.Context, node dbbench.Node, config dbbench.Confi
 		return validation.MeasureDatabaseLoad(interrupts.first, p, a.options(interrupts.second))
 	}
 	return validation.Measure(interrupts.first, p, a.options(interrupts.second))
+}
+
+// writeDatabaseSuite writes what a suite measured.
+func (a *app) writeDatabaseSuite(s *snapshot.Snapshot, output string) error {
+	var result dbbench.Result
+	if _, err := s.Section("db", &result); err != nil {
+		return err
+	}
+	return a.writeData(output, s, func(w io.Writer, style reports.TerminalStyle) error {
+		return reports.WriteBench(w, &result, style)
+	})
 }
 
 // writeDatabaseLoad writes what many clients measured, of several trials the last.

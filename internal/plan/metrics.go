@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -181,12 +182,7 @@ func unknownMetric(what, prefix, figure string, known map[string]unit.Base) erro
 		}
 	}
 	if best == "" || distance > max(2, len(figure)/2) {
-		names := make([]string, 0, len(known))
-		for name := range known {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		return fmt.Errorf("%s: of %s there is %s", what, strings.TrimSuffix(prefix, "."), strings.Join(names, ", "))
+		return fmt.Errorf("%s: of %s there is %s", what, strings.TrimSuffix(prefix, "."), strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 	}
 	return fmt.Errorf("%s; did you mean %s?", what, prefix+best)
 }

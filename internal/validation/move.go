@@ -26,10 +26,15 @@ func Move(ctx context.Context, p *plan.Plan, opts Options) (*shard.Job, error) {
 
 // tellMove tells what a move does, within a step or by itself.
 func (r *runner) tellMove(step, text string) {
-	if step != "" {
-		text = "step " + step + ": " + text
+	r.event(Acting, "%s", ofStep(step, text))
+}
+
+// ofStep is what a step has to say, or a move by itself where step is empty.
+func ofStep(step, text string) string {
+	if step == "" {
+		return text
 	}
-	r.event(Acting, "%s", text)
+	return "step " + step + ": " + text
 }
 
 // stepProgressInterval is the time between lines that tell how far a step is.
@@ -48,11 +53,7 @@ func (r *runner) progressTeller(interval time.Duration) func(step string, p shar
 			return
 		}
 		last, doing = now, p.Doing
-		text := progressText(p)
-		if step != "" {
-			text = "step " + step + ": " + text
-		}
-		r.opts.OnEvent(Event{now, Acting, text})
+		r.opts.OnEvent(Event{now, Acting, ofStep(step, progressText(p))})
 	}
 }
 

@@ -43,13 +43,19 @@ func (w *outlookWork) postgresRemedy(s *metricSeries, node string, what []string
 	return r
 }
 
+// fileSetting is the query of what the server's files say of a setting, in effect or
+// not yet.
+func fileSetting(name string) string {
+	return fmt.Sprintf("SELECT setting FROM pg_file_settings WHERE name = '%s' ORDER BY seqno DESC LIMIT 1", name)
+}
+
 // moreOf raises a setting that takes a restart.
 func moreOf(setting, node string, n int) remedy {
 	r := remedy{
 		action: fmt.Sprintf("ALTER SYSTEM SET %s = %d and restart", setting, n),
 		note:   "It takes effect when the server is restarted. A standby needs at least as many: it\ncomes first.",
 		step: sqlStep(setting, node, []string{fmt.Sprintf("ALTER SYSTEM SET %s = %d", setting, n)}, []string{"ALTER SYSTEM RESET " + setting},
-			fmt.Sprintf("SELECT setting FROM pg_file_settings WHERE name = '%s' ORDER BY seqno DESC LIMIT 1", setting)),
+			fileSetting(setting)),
 	}
 	if setting == "max_connections" {
 		r.action += ", or put a pooler in front"
@@ -71,7 +77,7 @@ func boundSlots(node string, most float64) remedy {
 		note:   "A slot that lags by more is invalidated: its consumer must begin anew. The disk\nmust have room for as much beside what it holds. Drop a slot that nobody reads.",
 		step: sqlStep("slots", node, []string{fmt.Sprintf("ALTER SYSTEM SET %s = '%.0fMB'", setting, megabytes), "SELECT pg_reload_conf()"},
 			[]string{"ALTER SYSTEM RESET " + setting, "SELECT pg_reload_conf()"},
-			fmt.Sprintf("SELECT setting FROM pg_file_settings WHERE name = '%s' ORDER BY seqno DESC LIMIT 1", setting)),
+			fileSetting(setting)),
 	}
 }
 
