@@ -49,7 +49,7 @@ func TestLoadExitCodes(t *testing.T) {
 		"too slow":             {[]string{url + "/slow", "--slo", "p50<10ms"}, 1, "p50 of the response time is"},
 		"errors":               {[]string{url + "/slow", url + "/fail", "--slo", "errors<1%"}, 1, "of the requests failed"},
 		"beyond the generator": {append(costly(t), url, "--rate", "1000000/s", "--duration", "100ms", "--slo", "p99<1h,errors<99%"), 4, "the generator was the limit"},
-		"a search beyond it":   {append(costly(t), url, "--rate", "300/s", "--find-capacity", "--duration", "200ms", "--warmup", "50ms", "--slo", "p99<1h,errors<1%"), 4, "the generator was the limit"},
+		"a search beyond it":   {append(costly(t), url, "--rate", "1000000/s", "--find-capacity", "--duration", "200ms", "--warmup", "50ms", "--slo", "p99<1h,errors<1%"), 4, "the generator was the limit"},
 		"failed check":         {[]string{url, "--check", "header X exists", "--slo", "errors<1%"}, 4, "header X exists"},
 		"nothing answers":      {[]string{"http://127.0.0.1:1/"}, 4, "no request succeeded"},
 		"no target":            {nil, 2, "no target"},
