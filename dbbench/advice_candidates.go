@@ -210,6 +210,7 @@ func conjuncts(condition string) []string {
 		case depth == 0 && strings.HasPrefix(text[i:], " AND "):
 			parts = append(parts, text[start:i])
 			start = i + len(" AND ")
+			i = start - 1 // the space after an AND begins no other
 		}
 	}
 	if len(parts) == 0 {

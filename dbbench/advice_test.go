@@ -390,6 +390,7 @@ func TestCandidatesOfConditions(t *testing.T) {
 func FuzzConjuncts(f *testing.F) {
 	f.Add("((a = 1) AND (b > 'x'::text))")
 	f.Add(`(("a" = ANY ('{1,2}')) AND (NOT b))`)
+	f.Add("a AND AND AND b")
 	table := tableInfo{Columns: []string{"a", "b"}}
 	f.Fuzz(func(t *testing.T, condition string) {
 		for _, part := range conjuncts(condition) {
