@@ -25,7 +25,8 @@ ENTRYPOINT ["/usr/local/bin/scaleproof"]
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/root/ /
-COPY --from=build /out/scaleproof /scaleproof
+# In the PATH that container runtimes have by default: workers are started by name.
+COPY --from=build /out/scaleproof /usr/local/bin/scaleproof
 WORKDIR /work
 USER 65532:65532
-ENTRYPOINT ["/scaleproof"]
+ENTRYPOINT ["/usr/local/bin/scaleproof"]

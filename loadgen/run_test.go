@@ -360,6 +360,22 @@ func TestValidateNamesTheField(t *testing.T) {
 	}
 }
 
+func TestWaysOfWorkersThatExcludeEachOther(t *testing.T) {
+	for path, w := range map[string]Workers{
+		"workers.through":   {Count: 1, Image: "x", Through: "tunnel"},
+		"workers.advertise": {Count: 1, Image: "x", Through: PortForward, Advertise: "192.0.2.7"},
+		"":                  {Count: 1, Image: "x", Through: PortForward},
+	} {
+		if err := (&Config{Targets: []string{"http://host"}, Workers: w}).Validate(); (err != nil) != (path != "") || path != "" && !namesField(err, path) {
+			t.Errorf("%+v: %v", w, err)
+		}
+	}
+	local := Workers{Count: 1, Local: true, Through: PortForward}
+	if err := (&Config{Targets: []string{"http://host"}, Workers: local}).Validate(); !namesField(err, "workers.through") {
+		t.Errorf("processes of this machine: %v", err)
+	}
+}
+
 func namesField(err error, path string) bool {
 	for _, e := range invalid.All(err) {
 		var field *invalid.FieldError

@@ -25,9 +25,11 @@ type Workers struct {
 	Context   string `yaml:"context" json:"context,omitempty"`
 	Namespace string `yaml:"namespace" json:"namespace,omitempty"`
 	// Advertise is the address at which pods reach this process, HOST or
-	// HOST:PORT. Empty: that from which this machine reaches the API server, and
-	// any port.
+	// HOST:PORT. Empty: each address of this machine, of which a pod takes the first
+	// that answers, and any port.
 	Advertise string `yaml:"advertise" json:"advertise,omitempty"`
+	// Through is PortForward where pods can't dial this machine. Empty: they do.
+	Through string `yaml:"through" json:"through,omitempty"`
 	// ServiceAccount, NodeSelector and Tolerations are the pods', as Kubernetes
 	// has them.
 	ServiceAccount string            `yaml:"service_account" json:"service_account,omitempty"`
@@ -43,6 +45,10 @@ type Workers struct {
 	// Deadline ends the pods whatever happens. Zero: six hours.
 	Deadline unit.Duration `yaml:"deadline" json:"deadline,omitempty"`
 }
+
+// PortForward is the way through the API server: a pod of its own takes the workers'
+// connections, and this process reaches it by kubectl port-forward.
+const PortForward = "port-forward"
 
 // UnmarshalYAML decodes a number, which is the count, or all of the fields.
 func (w *Workers) UnmarshalYAML(node ast.Node) error {
@@ -78,6 +84,14 @@ func (c *Config) validateWorkers() error {
 	case "", "IfNotPresent", "Always", "Never":
 	default:
 		add("pull_policy", "must be IfNotPresent, Always or Never, and is %q", w.PullPolicy)
+	}
+	switch {
+	case w.Through != "" && w.Through != PortForward:
+		add("through", "must be %s, or left out where pods can dial this machine, and is %q", PortForward, w.Through)
+	case w.Through != "" && w.Advertise != "":
+		add("advertise", "has no use with through: %s, where pods dial no address of this machine", PortForward)
+	case w.Through != "" && w.Local:
+		add("through", "has no use with processes of this machine")
 	}
 	return errors.Join(faults...)
 }

@@ -232,7 +232,7 @@ func checkRights(ctx context.Context, client *kubectl.Client, rights []right) []
 
 func checkRight(ctx context.Context, client *kubectl.Client, r right) Check {
 	c := Check{Name: "right to " + r.verb + " " + r.resource, State: CheckOK, Detail: "for " + r.why}
-	can, err := client.Can(ctx, r.verb, r.resource)
+	can, err := client.Can(ctx, r.verb, r.resource, "")
 	switch {
 	case err != nil:
 		c.State, c.Detail = CheckFault, err.Error()

@@ -59,6 +59,7 @@ failed, 5 a rollback failed or could not be verified, 130 interrupted.`,
 		a.verifyCommand(),
 		a.sampleCommand(),
 		a.workerCommand(),
+		a.relayCommand(),
 	)
 	return root
 }

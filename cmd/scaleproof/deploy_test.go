@@ -22,13 +22,15 @@ func root(t *testing.T) string {
 	return path
 }
 
+// readYAML reads the last document of a file.
 func readYAML(t *testing.T, path string, into any) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(root(t), path))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := yaml.Unmarshal(data, into); err != nil {
+	documents := bytes.Split(data, []byte("\n---\n"))
+	if err := yaml.Unmarshal(documents[len(documents)-1], into); err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
 }

@@ -27,8 +27,12 @@ func TestTheImageIsStaticAndNotRoot(t *testing.T) {
 	}
 	stages := strings.Split(string(data), "\nFROM ")
 	last := stages[len(stages)-1]
-	if !strings.HasPrefix(last, "scratch\n") || !regexp.MustCompile(`(?m)^USER [1-9]\d+:[1-9]\d+$`).MatchString(last) || !strings.Contains(last, "\nENTRYPOINT [\"/scaleproof\"]") {
+	if !strings.HasPrefix(last, "scratch\n") || !regexp.MustCompile(`(?m)^USER [1-9]\d+:[1-9]\d+$`).MatchString(last) || !strings.Contains(last, "\nENTRYPOINT [\"/usr/local/bin/scaleproof\"]") {
 		t.Errorf("the last stage is\n%s", last)
+	}
+	// Workers are started by name, and a runtime's own PATH is all that the image has.
+	if !strings.Contains(last, "COPY --from=build /out/scaleproof /usr/local/bin/scaleproof\n") {
+		t.Error("the program is not in the PATH of the last stage")
 	}
 	// Where an output can't be written it is kept in the folder for temporary files.
 	if !strings.Contains(string(data), "chmod 1777 /out/root/tmp") || !strings.Contains(last, "COPY --from=build /out/root/ /\n") {

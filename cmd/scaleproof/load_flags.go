@@ -78,7 +78,8 @@ func addLoadFlags(cmd *cobra.Command) *loadFlags {
 	f.StringVar(&c.Workers.Context, "context", "", "kubeconfig context of the workers")
 	f.StringVar(&c.Workers.Namespace, "namespace", "", "namespace of the workers")
 	f.StringVar(&c.Workers.Image, "image", "", "image of the workers, with scaleproof in its PATH")
-	f.StringVar(&c.Workers.Advertise, "advertise", "", "HOST or HOST:PORT at which the workers reach this machine (by default that which the API server sees)")
+	f.StringVar(&c.Workers.Advertise, "advertise", "", "HOST or HOST:PORT at which the workers reach this machine (by default each of its addresses is tried)")
+	f.StringVar(&c.Workers.Through, "through", "", loadgen.PortForward+", where the workers can't reach this machine: by a pod that kubectl reaches")
 	f.BoolVar(&l.yes, "yes", false, fmt.Sprintf("allow more than %d requests a second to another machine", loadgen.GuardedRate))
 	return l
 }

@@ -21,12 +21,20 @@ import (
 func (a *app) workerCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "worker", Short: "One of the workers of a load", Hidden: true, Args: cobra.NoArgs}
 	f := cmd.Flags()
-	connect := f.StringSlice("connect", nil, "addresses of the coordinator")
+	connect := f.StringSlice("connect", nil, "addresses of the coordinator, of which the first that answers is taken")
+	connectFile := f.String("connect-file", "", "file with these addresses, between commas")
 	index := f.Int("index", -1, "the worker's number; by default JOB_COMPLETION_INDEX")
 	file := f.String("secret-file", "", "file of the secret; by default the first line of the standard input, whose end ends the worker")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		opts := fleet.WorkerOptions{Addresses: *connect, Index: *index, Build: a.version}
 		opts.Host, _ = os.Hostname() // a name for people
+		if *connectFile != "" {
+			list, err := os.ReadFile(*connectFile)
+			if err != nil {
+				return fmt.Errorf("reading the addresses of the coordinator: %w", err)
+			}
+			opts.Addresses = append(opts.Addresses, strings.Split(strings.TrimSpace(string(list)), ",")...)
+		}
 		if len(opts.Addresses) == 0 {
 			return usagef("no coordinator: name one by --connect")
 		}

@@ -3,27 +3,55 @@
 package clustertest
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"scaleproof/internal/testcluster"
 )
 
-// A real API server must take the nightly job, with no field that it does not know.
-func TestTheCronJobIsTaken(t *testing.T) {
+// A real API server must take the nightly job, with no field that it does not know,
+// and the job must do its work there.
+func TestTheCronJobCollectsInTheCluster(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
+	s := newStage(t, app, autoscaler)
 	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", "cronjob.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.run("", "label", "namespace", s.namespace, "pod-security.kubernetes.io/enforce=restricted")
-	if got := s.run(string(text), "apply", "--validate=strict", "--dry-run=server", "-f", "-", "-o=jsonpath={.spec.jobTemplate.spec.template.spec.containers[0].args[0]}"); got != "capacity" {
-		t.Errorf("the server has the job as %q", got)
-	}
 	// The pod itself must fit the strictest of the pod security standards.
-	s.run(string(text), "apply", "-f", "-")
-	s.run("", "create", "configmap", "scaleproof-plan", "--from-literal=scaleproof.yaml=x")
-	s.run("", "create", "secret", "generic", "scaleproof", "--from-literal=SCALEPROOF_HISTORY=x")
+	s.run(strings.ReplaceAll(string(text), "scaleproof:latest", "docker.io/local/scaleproof-tools:1"), "apply", "--validate=strict", "-f", "-")
+	// As its service account, and of the namespace's pods, it collects and reports.
+	path := imaged(t)
+	tools := testcluster.Image{Name: "scaleproof-tools", Entrypoint: []string{"/usr/local/bin/scaleproof"}, Files: map[string]string{
+		"usr/local/bin/scaleproof": path, "usr/local/bin/kubectl": cluster.KubectlPath(),
+	}}
+	if err := cluster.LoadImage(t.Context(), tools); err != nil {
+		t.Fatal(err)
+	}
+	s.run("", "create", "configmap", "scaleproof-plan", "--from-literal=scaleproof.yaml="+fmt.Sprintf(`version: 1
+name: nightly
+environment:
+  kubernetes: {context: in-cluster, namespace: %s}
+measure:
+  resources: {pods: true}
+`, s.namespace))
+	s.run("", "create", "secret", "generic", "scaleproof", "--from-literal=SCALEPROOF_HISTORY=/reports/history")
 	s.run("", "create", "job", "once", "--from=cronjob/scaleproof-nightly")
-	s.run("", "wait", "job/once", "--for=jsonpath={.status.active}=1", "--timeout=60s")
+	await(t, func() error {
+		if s.field("job/once", ".status.failed") == "" && s.field("job/once", ".status.succeeded") == "" {
+			return errors.New("the job goes on: " + s.run("", "describe", "pods", "--selector=job-name=once"))
+		}
+		return nil
+	})
+	collected := s.run("", "logs", "job/once", "--container=collect")
+	if !strings.Contains(collected, "k8s.deployment.app.pods") {
+		t.Errorf("it collected\n%s", collected)
+	}
+	t.Log(collected)
+	t.Log(s.run("", "logs", "job/once", "--container=report"))
 }

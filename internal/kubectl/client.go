@@ -33,9 +33,13 @@ func Program(path string, environ []string) Runner {
 	}
 }
 
+// InCluster is the context of a process in a pod: its cluster, as its service account.
+const InCluster = "in-cluster"
+
 // A Client acts on one namespace of one context. It may be used by several
 // goroutines.
 type Client struct {
+	// Context is one of the kubeconfig, or InCluster.
 	Context, Namespace string
 	Run                Runner
 	// Patience is how long a read is tried again while the API server can't be
@@ -49,11 +53,16 @@ const requestTimeout = 15 * time.Second
 // retryInterval is the time between attempts to reach the API server.
 const retryInterval = 500 * time.Millisecond
 
+// noCluster is where kubectl looks for a server that nobody has told it of.
+const noCluster = "localhost:8080"
+
 // call runs kubectl once. doing says what for.
 func (c *Client) call(ctx context.Context, doing string, stdin []byte, args ...string) ([]byte, error) {
-	pinned := append([]string{
-		"--context=" + c.Context, "--namespace=" + c.Namespace, "--request-timeout=" + requestTimeout.String(),
-	}, args...)
+	place := "--context=" + c.Context
+	if c.Context == InCluster {
+		place = "--kubeconfig=/dev/null" // without one kubectl takes the pod's service account
+	}
+	pinned := append([]string{place, "--namespace=" + c.Namespace, "--request-timeout=" + requestTimeout.String()}, args...)
 	out, fault, err := c.Run(ctx, stdin, pinned)
 	switch {
 	case err == nil:
@@ -64,6 +73,9 @@ func (c *Client) call(ctx context.Context, doing string, stdin []byte, args ...s
 		return nil, &Error{NoKubectl, doing, "kubectl is not in PATH: install it, or mend PATH", err}
 	}
 	text := string(fault)
+	if c.Context == InCluster && strings.Contains(text, noCluster) {
+		return nil, &Error{NoContext, doing, "this process is in no pod of a cluster: name a context of the kubeconfig in place of " + InCluster, err}
+	}
 	said := message(text)
 	if said == "" {
 		said = err.Error()
@@ -201,9 +213,13 @@ func (c *Client) write(ctx context.Context, doing string, stdin []byte, dryRun b
 }
 
 // Can asks whether the user may do something: a verb, and a resource as kubectl
-// names it (deployments.apps/app).
-func (c *Client) Can(ctx context.Context, verb, resource string) (bool, error) {
-	out, err := c.call(ctx, "auth can-i "+verb+" "+resource, nil, "auth", "can-i", verb, resource)
+// names it (deployments.apps/app), or its subresource where that is not empty.
+func (c *Client) Can(ctx context.Context, verb, resource, subresource string) (bool, error) {
+	doing, args := "auth can-i "+verb+" "+resource, []string{"auth", "can-i", verb, resource}
+	if subresource != "" {
+		doing, args = doing+"/"+subresource, append(args, "--subresource="+subresource)
+	}
+	out, err := c.call(ctx, doing, nil, args...)
 	var e *Error
 	if errors.As(err, &e) && (e.Reason == Unknown || e.Reason == NoKind) && e.Message == e.Err.Error() {
 		return false, nil // "no" is an exit code, and at most a warning that there is no such kind

@@ -93,7 +93,7 @@ func TestEveryCallIsPinned(t *testing.T) {
 		"create":  func() error { _, err := c.Create(t.Context(), object, false); return err },
 		"replace": func() error { _, err := c.Replace(t.Context(), object); return err },
 		"delete":  func() error { return c.Delete(t.Context(), object) },
-		"can":     func() error { _, err := c.Can(t.Context(), "patch", "deployment/x"); return err },
+		"can":     func() error { _, err := c.Can(t.Context(), "patch", "deployment/x", ""); return err },
 	} {
 		calls = nil
 		if err := call(); err != nil || len(calls) == 0 {
@@ -142,14 +142,14 @@ func TestOnlyReadsAreTriedAgain(t *testing.T) {
 func TestCanAndVersions(t *testing.T) {
 	var calls []string
 	for text, want := range map[answer]bool{{out: "yes\n"}: true, {out: "no\n", fault: " "}: false, {out: "no - no RBAC policy matched\n", fault: " "}: false} {
-		if can, err := client(script(t, &calls, text)).Can(t.Context(), "get", "pods"); err != nil || can != want {
+		if can, err := client(script(t, &calls, text)).Can(t.Context(), "get", "pods", ""); err != nil || can != want {
 			t.Errorf("%+v: %v, %v", text, can, err)
 		}
 	}
-	if _, err := client(script(t, &calls, answer{fault: "Unable to connect to the server: EOF"})).Can(t.Context(), "get", "pods"); ReasonOf(err) != Unreachable {
+	if _, err := client(script(t, &calls, answer{fault: "Unable to connect to the server: EOF"})).Can(t.Context(), "get", "pods", ""); ReasonOf(err) != Unreachable {
 		t.Errorf("error %v", err)
 	}
-	if _, err := client(script(t, &calls, answer{fault: "error: unknown flag"})).Can(t.Context(), "get", "pods"); err == nil {
+	if _, err := client(script(t, &calls, answer{fault: "error: unknown flag"})).Can(t.Context(), "get", "pods", ""); err == nil {
 		t.Error("a failure was taken for a no")
 	}
 	versions := answer{out: `{"clientVersion":{"minor":"32+","gitVersion":"v1.32.4"},"serverVersion":{"minor":"34","gitVersion":"v1.34.4"}}`}
@@ -223,5 +223,46 @@ func TestADryRunOutlastsAnOutage(t *testing.T) {
 	}
 	if _, err := c.Patch(t.Context(), "service/app", MergePatch, []byte("{}"), false); ReasonOf(err) != Unreachable || calls != 3 {
 		t.Errorf("%v after %d calls", err, calls)
+	}
+}
+
+// A pod's own cluster has no context, and its kubeconfig is none.
+func TestInCluster(t *testing.T) {
+	var calls []string
+	c := client(script(t, &calls, answer{out: "{}"}, answer{fault: "The connection to the server localhost:8080 was refused - did you specify the right host or port?"}))
+	c.Context = InCluster
+	if _, err := c.Get(t.Context(), "pod/x"); err != nil || !strings.HasPrefix(calls[0], "--kubeconfig=/dev/null --namespace=shop ") || strings.Contains(calls[0], "--context") {
+		t.Errorf("%v, %q", err, calls)
+	}
+	if server, err := c.Server(t.Context()); server != "" || err != nil || len(calls) != 1 {
+		t.Errorf("server %q, %v, %q", server, err, calls)
+	}
+	if _, err := c.Get(t.Context(), "pod/x"); ReasonOf(err) != NoContext || !strings.Contains(err.Error(), "in no pod of a cluster") {
+		t.Errorf("elsewhere: %v", err)
+	}
+}
+
+// A forwarded port has no end but its context's.
+func TestForward(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var calls []string
+	c := client(func(ctx context.Context, _ []byte, args []string) ([]byte, []byte, error) {
+		calls = append(calls, strings.Join(args, " "))
+		cancel()
+		<-ctx.Done()
+		return nil, nil, ctx.Err()
+	})
+	if err := c.Forward(ctx, "relay", 40000, 7444); err != nil {
+		t.Error(err)
+	}
+	if len(calls) != 1 || !strings.Contains(calls[0], " port-forward pod/relay 40000:7444 --address=127.0.0.1 --request-timeout=0") {
+		t.Errorf("%q", calls)
+	}
+	c.Run = script(t, &calls, answer{fault: "error: lost connection to pod"}, answer{})
+	if err := c.Forward(t.Context(), "relay", 40000, 7444); err == nil || !strings.Contains(err.Error(), "lost connection to pod") {
+		t.Errorf("an end by itself: %v", err)
+	}
+	if err := c.Forward(t.Context(), "relay", 40000, 7444); err == nil {
+		t.Error("kubectl that ends without a word is no end")
 	}
 }

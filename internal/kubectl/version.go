@@ -46,8 +46,12 @@ func (c *Client) ServerUID(ctx context.Context) (string, error) {
 	return namespace.UID(), nil
 }
 
-// Server returns the URL of the API server, as the kubeconfig has it.
+// Server returns the URL of the API server, as the kubeconfig has it; "" for
+// InCluster, which has none.
 func (c *Client) Server(ctx context.Context) (string, error) {
+	if c.Context == InCluster {
+		return "", nil
+	}
 	out, err := c.call(ctx, "config view", nil, "config", "view", "--minify", "-o=json")
 	if err != nil {
 		return "", err

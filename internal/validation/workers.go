@@ -90,36 +90,68 @@ func (r *runner) checkWorkers(ctx context.Context, load loadgen.Config) []scalin
 	}
 	name := "workers of load " + load.Name
 	var checks []scaling.Check
-	for _, right := range workers.Rights() {
-		can, err := client.Can(ctx, right.Verb, right.Resource)
+	for _, right := range workers.Rights(load.Workers) {
+		can, err := client.Can(ctx, right.Verb, right.Resource, right.Subresource)
 		if err == nil && !can {
-			err = fmt.Errorf("the user of context %s may not %s %s in namespace %s", client.Context, right.Verb, right.Resource, client.Namespace)
+			err = fmt.Errorf("the user of context %s may not %s in namespace %s", client.Context, right, client.Namespace)
 		}
-		checks = append(checks, r.check(name+": right to "+right.Verb+" "+right.Resource, "given", err, "give it, or leave the workers out"))
+		checks = append(checks, r.check(name+": right to "+right.String(), "given", err, "give it, or leave the workers out"))
 	}
 	checks = append(checks, r.check(name+": Job", "the API server takes it",
 		workers.DryRun(ctx, workers.JobOptions{Client: client, Load: load, ID: workerID(r.id, load.Name)}), "mend measure.load.workers, or the namespace's policies and quotas"))
-	const mend = "name an address of this machine that pods reach by workers.advertise, or run scaleproof in the cluster"
-	address, err := workers.Address(ctx, client, load.Workers.Advertise)
-	way := r.check(name+": way to this machine", "pods will dial "+strings.TrimSuffix(address, ":0"), err, mend)
-	if err == nil && r.opts.ProbePods {
-		way = r.check(way.Name, way.Detail+": one did, and the target answered it", r.probePod(ctx, load), mend+"; or mend the target")
+	return append(checks, r.checkWay(ctx, load, client, name+": way to this machine"))
+}
+
+// checkWay tells how pods will reach this machine, and where pods may be probed
+// whether they do. Where they don't, the way through the API server is tried.
+func (r *runner) checkWay(ctx context.Context, load loadgen.Config, client *kubectl.Client, name string) scaling.Check {
+	const mend = "name an address of this machine that pods reach by workers.advertise, say workers.through: " + loadgen.PortForward + ", or run scaleproof in the cluster"
+	detail := "pods will come through a forwarded port"
+	if load.Workers.Through == "" {
+		addresses, err := workers.Addresses(ctx, client, load.Workers.Advertise)
+		if err != nil {
+			return r.check(name, "", err, mend)
+		}
+		detail = "pods will dial " + workers.InOrder(addresses)
 	}
-	return append(checks, way)
+	if !r.opts.ProbePods {
+		return r.check(name, detail, nil, mend)
+	}
+	way, err := r.probePod(ctx, load)
+	if err == nil {
+		return r.check(name, detail+": one has come by "+way+", and the target answered it", nil, mend)
+	}
+	var unanswered *targetError
+	if load.Workers.Through != "" || errors.As(err, &unanswered) || ctx.Err() != nil {
+		return r.check(name, detail, err, mend+"; or mend the target")
+	}
+	load.Workers.Through, load.Workers.Advertise = loadgen.PortForward, ""
+	if _, other := r.probePod(ctx, load); other != nil {
+		return r.check(name, detail, errors.Join(err, fmt.Errorf("nor through a forwarded port: %w", other)), mend)
+	}
+	return r.check(name, detail, err, "a pod did come through a forwarded port: say workers.through: "+loadgen.PortForward)
+}
+
+// A targetError is that of a target which did not answer a pod that came.
+type targetError struct{ fault string }
+
+func (e *targetError) Error() string {
+	return "a pod came, and the target did not answer it: " + e.fault
 }
 
 // probePod starts one of a load's pods, which sends the target a little, and removes
-// it.
-func (r *runner) probePod(ctx context.Context, load loadgen.Config) (err error) {
+// it. It returns the address by which the pod came.
+func (r *runner) probePod(ctx context.Context, load loadgen.Config) (way string, err error) {
 	load.Workers.Count = 1
 	f, err := workers.Start(ctx, load, r.workerOptions(load))
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	way = strings.Join(f.Ways(), ", ")
 	result, err := loadgen.Run(ctx, little(load), loadgen.Options{Fleet: f})
 	if fault := probeFault(result, err, 0); fault != "" {
-		return errors.New("a pod came, and the target did not answer it: " + fault)
+		return way, &targetError{fault}
 	}
-	return nil
+	return way, nil
 }

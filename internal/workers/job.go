@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"sync/atomic"
 	"time"
 
 	"scaleproof/internal/kubectl"
 	"scaleproof/loadgen"
+	"scaleproof/loadgen/fleet"
 )
 
 // JobOptions say which pods to start.
@@ -37,11 +37,11 @@ const cleaning = 30 * time.Second
 // the workers end since they have lost it, and the Job's time to live does the rest.
 func Job(ctx context.Context, opts JobOptions) (*Fleet, error) {
 	w := opts.Load.Workers
-	listener, address, err := listen(ctx, opts.Client, w.Advertise)
+	j := &job{JobOptions: opts, name: namePrefix + opts.ID}
+	listener, err := j.listen(ctx)
 	if err != nil {
 		return nil, err
 	}
-	j := &job{JobOptions: opts, name: namePrefix + opts.ID, address: address}
 	f, err := serve(ctx, listener, w.Count, opts.Build, joining, func(secret []byte) (func() error, error) {
 		return j.remove, j.create(ctx, secret)
 	}, j.watch)
@@ -52,76 +52,25 @@ func Job(ctx context.Context, opts JobOptions) (*Fleet, error) {
 	return f, nil
 }
 
-// Address returns the address at which pods will be told to reach this process,
-// HOST:PORT; a port of 0 is any.
-func Address(ctx context.Context, client *kubectl.Client, advertise string) (string, error) {
-	if advertise != "" {
-		if _, _, err := net.SplitHostPort(advertise); err == nil {
-			return advertise, nil
-		}
-		return net.JoinHostPort(advertise, "0"), nil
-	}
-	server, err := client.Server(ctx)
-	if err != nil {
-		return "", err
-	}
-	host, err := localAddress(server)
-	if err != nil {
-		return "", fmt.Errorf("finding the address at which pods reach this machine: %w: name it by advertise", err)
-	}
-	return net.JoinHostPort(host, "0"), nil
-}
-
-// localAddress is the address from which this machine reaches a URL. No packet is
-// sent for it.
-func localAddress(server string) (string, error) {
-	u, err := url.Parse(server)
-	if err != nil {
-		return "", err
-	}
-	port := u.Port()
-	if port == "" {
-		port = "443"
-	}
-	conn, err := net.Dial("udp", net.JoinHostPort(u.Hostname(), port))
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close()
-	address := conn.LocalAddr().(*net.UDPAddr)
-	if address.IP.IsLoopback() {
-		return "", fmt.Errorf("the API server %s is reached over loopback, by a tunnel or on this machine", server)
-	}
-	return address.IP.String(), nil
-}
-
-// listen opens the coordinator's port, and returns the address that pods are told.
-func listen(ctx context.Context, client *kubectl.Client, advertise string) (net.Listener, string, error) {
-	address, err := Address(ctx, client, advertise)
-	if err != nil {
-		return nil, "", err
-	}
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, "", fmt.Errorf("the address %q: %w", address, err)
-	}
-	listener, err := net.Listen("tcp", ":"+port)
-	if err != nil {
-		return nil, "", fmt.Errorf("listening for the workers: %w", err)
-	}
-	if port == "0" {
-		_, port, _ = net.SplitHostPort(listener.Addr().String()) // which it has
-	}
-	return listener, net.JoinHostPort(host, port), nil
-}
-
 // job is an Indexed Job and what belongs to it.
 type job struct {
 	JobOptions
-	name    string
-	address string
-	object  kubectl.Object // nil before it is known to be there
-	waiting atomic.Pointer[string]
+	name      string
+	addresses []string       // that pods will dial, HOST:PORT
+	relay     *relay         // where they dial that; else nil
+	object    kubectl.Object // nil before it is known to be there
+	waiting   atomic.Pointer[string]
+}
+
+// listen returns where workers will come from, once their addresses are told them.
+func (j *job) listen(ctx context.Context) (net.Listener, error) {
+	if j.Load.Workers.Through == loadgen.PortForward {
+		j.relay = newRelay(j.Client, j.name+"-relay")
+		return fleet.Through(j.relay.dial), nil
+	}
+	listener, addresses, err := listen(ctx, j.Client, j.Load.Workers.Advertise)
+	j.addresses = addresses
+	return listener, err
 }
 
 // trouble is what may have kept the pods from joining, nil where nothing is known.
@@ -130,10 +79,12 @@ func (j *job) trouble() error {
 	switch {
 	case waiting == nil:
 		return nil
-	case *waiting == "":
-		return fmt.Errorf("the pods run: if they can't reach %s, name an address that they can reach by advertise", j.address)
+	case *waiting != "":
+		return errors.New(*waiting)
+	case j.relay != nil:
+		return fmt.Errorf("the pods run, and their relay too: %w", j.relay.trouble())
 	}
-	return errors.New(*waiting)
+	return fmt.Errorf("the pods run: if they can't reach %s, name an address that they can reach by advertise, or let them come through: %s", InOrder(j.addresses), loadgen.PortForward)
 }
 
 // create makes the Job first, so that whatever happens next its deadline and its
@@ -145,6 +96,11 @@ func (j *job) create(ctx context.Context, secret []byte) error {
 		return err
 	}
 	j.object = object
+	if j.relay != nil {
+		if err := j.startRelay(ctx); err != nil {
+			return err
+		}
+	}
 	if _, err := j.Client.Create(ctx, j.secret(secret), false); err != nil {
 		return err
 	}
@@ -166,6 +122,9 @@ func (j *job) isOwn(live kubectl.Object) bool {
 
 // remove deletes the Job, and with it all that it owns.
 func (j *job) remove() error {
+	if j.relay != nil {
+		j.relay.end()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), cleaning)
 	defer cancel()
 	for {
@@ -223,17 +182,35 @@ func (j *job) watch(ctx context.Context) error {
 	}
 }
 
-// A Right is a verb on a resource.
-type Right struct{ Verb, Resource string }
+// A Right is a verb on a resource, or on its subresource.
+type Right struct{ Verb, Resource, Subresource string }
 
-// Rights returns what the user needs for a Job.
-func Rights() []Right {
-	return []Right{{"create", "jobs.batch"}, {"get", "jobs.batch"}, {"patch", "jobs.batch"}, {"delete", "jobs.batch"}, {"create", "secrets"}, {"list", "pods"}}
+func (r Right) String() string {
+	if r.Subresource == "" {
+		return r.Verb + " " + r.Resource
+	}
+	return r.Verb + " " + r.Resource + "/" + r.Subresource
+}
+
+// Rights returns what the user needs for the Job of a load.
+func Rights(w loadgen.Workers) []Right {
+	rights := []Right{
+		{"create", "jobs.batch", ""},
+		{"get", "jobs.batch", ""},
+		{"patch", "jobs.batch", ""},
+		{"delete", "jobs.batch", ""},
+		{"create", "secrets", ""},
+		{"list", "pods", ""},
+	}
+	if w.Through == loadgen.PortForward {
+		rights = append(rights, Right{"create", "pods", ""}, Right{"get", "pods", ""}, Right{"create", "pods", "portforward"})
+	}
+	return rights
 }
 
 // DryRun asks the API server whether it would take the Job.
 func DryRun(ctx context.Context, opts JobOptions) error {
-	j := &job{JobOptions: opts, name: namePrefix + opts.ID, address: "address:1"}
+	j := &job{JobOptions: opts, name: namePrefix + opts.ID}
 	_, err := opts.Client.Create(ctx, j.manifest(j.avoid(ctx)), true)
 	return err
 }

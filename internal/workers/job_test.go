@@ -85,7 +85,7 @@ func testJob(api *fakeAPI) *job {
 			Client: &kubectl.Client{Context: "prod", Namespace: "load", Run: api.run}, ID: "r1",
 			Load: loadgen.Config{Targets: []string{"GET http://app.shop/"}, Workers: loadgen.Workers{Count: 8, Image: "registry.example/scaleproof:1"}},
 		},
-		name: namePrefix + "r1", address: "192.0.2.7:4444",
+		name: namePrefix + "r1", addresses: []string{"192.0.2.7:4444", "198.51.100.7:4444"},
 	}
 }
 
@@ -169,8 +169,14 @@ func TestManifests(t *testing.T) {
 		Tolerations: []map[string]any{{"key": "load", "operator": "Exists", "effect": "NoSchedule"}},
 		Requests:    map[string]string{"cpu": "2"}, Limits: map[string]string{"cpu": "2", "memory": "1Gi"}, Deadline: unit.Duration(90 * time.Second),
 	}
+	through := testJob(nil)
+	through.object = plain.object
+	through.Load.Workers = full.Load.Workers
+	through.Load.Workers.Through = loadgen.PortForward
+	through.relay = newRelay(nil, "scaleproof-workers-r1-relay")
 	for name, o := range map[string]kubectl.Object{
 		"job.json": plain.manifest(nil), "full.json": full.manifest(map[string]string{"app": "app"}), "secret.json": plain.secret([]byte{0xab, 0xcd}),
+		"relay.json": through.relayPod(),
 	} {
 		got, err := json.MarshalIndent(o, "", " ")
 		if err != nil {

@@ -19,10 +19,11 @@ const (
 	workerName   = "scaleproof-worker"
 )
 
-// Where the secret is in a pod.
+// Where the secret is in a pod, and the addresses of the coordinator.
 const (
 	secretFolder = "/var/run/scaleproof"
 	secretKey    = "secret"
+	addressesKey = "coordinator"
 )
 
 // The times of a Job, in seconds: its deadline, that of one which has no Secret
@@ -46,12 +47,15 @@ func (j *job) secret(secret []byte) kubectl.Object {
 		"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "immutable": true,
 		"metadata": map[string]any{
 			"name": j.name, "labels": j.labels(),
-			"ownerReferences": []any{map[string]any{
-				"apiVersion": "batch/v1", "kind": "Job", "name": j.name, "uid": j.object.UID(), "blockOwnerDeletion": true,
-			}},
+			"ownerReferences": j.owner(),
 		},
-		"stringData": map[string]any{secretKey: hex.EncodeToString(secret)},
+		"stringData": map[string]any{secretKey: hex.EncodeToString(secret), addressesKey: strings.Join(j.addresses, ",")},
 	}
+}
+
+// owner makes an object go with the Job.
+func (j *job) owner() []any {
+	return []any{map[string]any{"apiVersion": "batch/v1", "kind": "Job", "name": j.name, "uid": j.object.UID(), "blockOwnerDeletion": true}}
 }
 
 // manifest is the Job, whose pods keep off the nodes of the pods that avoid
@@ -63,13 +67,22 @@ func (j *job) manifest(avoid map[string]string) kubectl.Object {
 		"metadata": map[string]any{"name": j.name, "labels": j.labels()},
 		"spec": map[string]any{
 			"completionMode": "Indexed", "completions": w.Count, "parallelism": w.Count,
-			"backoffLimit": 0, "activeDeadlineSeconds": min(j.deadline(), startDeadline), "ttlSecondsAfterFinished": timeToLive,
+			"backoffLimit": 0, "activeDeadlineSeconds": min(j.deadline(), j.startDeadline()), "ttlSecondsAfterFinished": timeToLive,
 			"template": map[string]any{
 				"metadata": map[string]any{"labels": j.labels()},
-				"spec":     j.podSpec(avoid),
+				"spec":     j.workerSpec(avoid),
 			},
 		},
 	}
+}
+
+// startDeadline is how long the Job may be without its Secret, in seconds. A relay
+// comes before that.
+func (j *job) startDeadline() int {
+	if j.Load.Workers.Through == loadgen.PortForward {
+		return startDeadline + int(joining.Seconds())
+	}
+	return startDeadline
 }
 
 // deadline is how long the pods may be there, in seconds.
@@ -80,7 +93,8 @@ func (j *job) deadline() int {
 	return defaultDeadline
 }
 
-func (j *job) podSpec(avoid map[string]string) map[string]any {
+// podSpec is what all pods of a run have, around their container.
+func (j *job) podSpec(container map[string]any) map[string]any {
 	w := j.Load.Workers
 	spec := map[string]any{
 		"restartPolicy":                 "Never",
@@ -91,15 +105,7 @@ func (j *job) podSpec(avoid map[string]string) map[string]any {
 			"runAsNonRoot": true, "runAsUser": uid, "runAsGroup": uid, "fsGroup": uid,
 			"seccompProfile": map[string]any{"type": "RuntimeDefault"},
 		},
-		"containers": []any{j.container()},
-		"volumes": []any{map[string]any{
-			"name": secretKey, "secret": map[string]any{"secretName": j.name, "defaultMode": 0o440},
-		}},
-		// Workers share no node where there is a choice: each has its own ports.
-		"topologySpreadConstraints": []any{map[string]any{
-			"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
-			"labelSelector": map[string]any{"matchLabels": j.labels()},
-		}},
+		"containers": []any{container},
 	}
 	if w.ServiceAccount != "" {
 		spec["serviceAccountName"] = w.ServiceAccount
@@ -110,6 +116,28 @@ func (j *job) podSpec(avoid map[string]string) map[string]any {
 	if len(w.Tolerations) > 0 {
 		spec["tolerations"] = w.Tolerations
 	}
+	return spec
+}
+
+// workerSpec is the spec of the workers' pods, which keep off the nodes of the pods
+// that avoid selects.
+func (j *job) workerSpec(avoid map[string]string) map[string]any {
+	requests := map[string]string{"cpu": "1", "memory": "256Mi"}
+	maps.Copy(requests, j.Load.Workers.Requests)
+	limits := map[string]string{"memory": "512Mi"}
+	maps.Copy(limits, j.Load.Workers.Limits)
+	container := j.container("worker", requests, limits)
+	container["args"] = []any{"worker", "--connect-file=" + secretFolder + "/" + addressesKey, "--secret-file=" + secretFolder + "/" + secretKey}
+	container["volumeMounts"] = []any{map[string]any{"name": secretKey, "mountPath": secretFolder, "readOnly": true}}
+	spec := j.podSpec(container)
+	spec["volumes"] = []any{map[string]any{
+		"name": secretKey, "secret": map[string]any{"secretName": j.name, "defaultMode": 0o440},
+	}}
+	// Workers share no node where there is a choice: each has its own ports.
+	spec["topologySpreadConstraints"] = []any{map[string]any{
+		"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
+		"labelSelector": map[string]any{"matchLabels": j.labels()},
+	}}
 	if len(avoid) > 0 {
 		spec["affinity"] = map[string]any{"podAntiAffinity": map[string]any{
 			"preferredDuringSchedulingIgnoredDuringExecution": []any{map[string]any{
@@ -124,26 +152,20 @@ func (j *job) podSpec(avoid map[string]string) map[string]any {
 	return spec
 }
 
-func (j *job) container() map[string]any {
-	w := j.Load.Workers
-	requests := map[string]string{"cpu": "1", "memory": "256Mi"}
-	maps.Copy(requests, w.Requests)
-	limits := map[string]string{"memory": "512Mi"}
-	maps.Copy(limits, w.Limits)
+// container is what all containers of a run have.
+func (j *job) container(name string, requests, limits map[string]string) map[string]any {
 	container := map[string]any{
-		"name": "worker", "image": w.Image,
+		"name": name, "image": j.Load.Workers.Image,
 		"command":   []any{"scaleproof"},
-		"args":      []any{"worker", "--connect=" + j.address, "--secret-file=" + secretFolder + "/" + secretKey},
 		"resources": map[string]any{"requests": requests, "limits": limits},
 		"securityContext": map[string]any{
 			"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
 			"capabilities": map[string]any{"drop": []any{"ALL"}},
 		},
-		"volumeMounts":             []any{map[string]any{"name": secretKey, "mountPath": secretFolder, "readOnly": true}},
 		"terminationMessagePolicy": "FallbackToLogsOnError",
 	}
-	if w.PullPolicy != "" {
-		container["imagePullPolicy"] = w.PullPolicy
+	if policy := j.Load.Workers.PullPolicy; policy != "" {
+		container["imagePullPolicy"] = policy
 	}
 	return container
 }

@@ -223,6 +223,21 @@ func (c *Coordinator) all() ([]*member, error) {
 	return members, nil
 }
 
+// Ways returns the addresses by which the workers that are here have come, in
+// alphabetical order.
+func (c *Coordinator) Ways() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var ways []string
+	for _, m := range c.members {
+		if m != nil && m.Way != "" {
+			ways = append(ways, m.Way)
+		}
+	}
+	slices.Sort(ways)
+	return slices.Compact(ways)
+}
+
 // Close lets the workers go, and takes no more of them.
 func (c *Coordinator) Close() error {
 	c.mu.Lock()

@@ -13,6 +13,7 @@ type hello struct {
 	Build   string `json:"build"`
 	Index   int    `json:"index"`
 	Host    string `json:"host"`
+	Way     string `json:"way,omitempty"` // the address that it dialed
 	Nonce   []byte `json:"nonce"`
 }
 

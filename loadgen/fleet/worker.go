@@ -19,6 +19,8 @@ const (
 	// nothing.
 	pingEvery = time.Second
 	silence   = 15 * time.Second
+	// dialTimeout is how long one address of several is tried for.
+	dialTimeout = 3 * time.Second
 	// redial is the time between attempts to reach the coordinator.
 	redial = 250 * time.Millisecond
 	// DefaultJoin is how long workers are waited for, and how long they try to
@@ -105,12 +107,12 @@ func dial(ctx context.Context, opts WorkerOptions) (*tls.Conn, error) {
 	var last error
 	for {
 		for _, address := range opts.Addresses {
-			raw, err := (&net.Dialer{Timeout: handshakeTimeout}).DialContext(ctx, "tcp", address)
+			raw, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", address)
 			if err != nil {
 				last = err
 				continue
 			}
-			conn, err := greet(raw, hello{Build: opts.Build, Index: opts.Index, Host: opts.Host}, opts.Secret)
+			conn, err := greet(raw, hello{Build: opts.Build, Index: opts.Index, Host: opts.Host, Way: address}, opts.Secret)
 			if err == nil {
 				return conn, nil
 			}
