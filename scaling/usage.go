@@ -2,6 +2,7 @@ package scaling
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"math"
 	"slices"
@@ -92,21 +93,34 @@ func StartPodSampler(ctx context.Context, client *kubectl.Client, now time.Time)
 	return s, nil
 }
 
+// readPods reads the pods of a namespace, and what they use: where that is unknown the
+// pods are returned without it, and why.
+func readPods(ctx context.Context, client *kubectl.Client) (r podReading, unknown, err error) {
+	objects, err := client.List(ctx, "pods", "")
+	if err != nil {
+		return r, nil, err
+	}
+	r.usage, unknown = podUsage(ctx, client)
+	for _, o := range objects {
+		r.pods = append(r.pods, podState(o, r.usage[o.Name()]))
+	}
+	return r, unknown, nil
+}
+
+// Pods returns the pods of a namespace, with figures of the last minute or so, from
+// metrics-server, of what their containers use. Where that can't be read, unknown says
+// why.
+func Pods(ctx context.Context, client *kubectl.Client) (pods []PodState, unknown, err error) {
+	r, unknown, err := readPods(ctx, client)
+	return r.pods, unknown, err
+}
+
 // read takes a reading. One that fails is left out: the next one comes soon.
 func (s *PodSampler) read(ctx context.Context) {
-	objects, err := s.client.List(ctx, "pods", "")
-	var usage map[string]map[string]containerUsage
-	if err == nil {
-		usage, err = podUsage(ctx, s.client)
+	reading, unknown, err := readPods(ctx, s.client)
+	if s.fault = errors.Join(err, unknown); s.fault == nil {
+		s.readings = append(s.readings, reading)
 	}
-	if s.fault = err; err != nil {
-		return
-	}
-	reading := podReading{usage: usage}
-	for _, o := range objects {
-		reading.pods = append(reading.pods, podState(o, usage[o.Name()]))
-	}
-	s.readings = append(s.readings, reading)
 }
 
 // Stop takes the last reading and returns one sample for each metric of each

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 
 	"scaleproof/capacity"
 	"scaleproof/internal/kubectl"
@@ -57,4 +58,23 @@ func LiveVPA(ctx context.Context, client *kubectl.Client, name string) (map[stri
 		live[c.Text("containerName")] = r
 	}
 	return live, nil
+}
+
+// amountAt reads CPU and memory at a path; what is not there is 0.
+func amountAt(o kubectl.Object, path ...string) (amount capacity.ResourceAmount, err error) {
+	for _, resource := range []struct {
+		name string
+		to   *float64
+	}{{"cpu", &amount.CPU}, {"memory", &amount.Memory}} {
+		text := o.Text(append(slices.Clone(path), resource.name)...)
+		if text == "" {
+			continue
+		}
+		var quantity capacity.Decimal
+		if err := quantity.UnmarshalText([]byte(text)); err != nil {
+			return amount, err
+		}
+		*resource.to = float64(quantity)
+	}
+	return amount, nil
 }

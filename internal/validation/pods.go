@@ -11,6 +11,7 @@ import (
 	"scaleproof/internal/kubectl"
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/unit"
+	"scaleproof/scaling"
 )
 
 // PodUsage returns what the containers of a namespace use, as kubectl top has it,
@@ -18,33 +19,23 @@ import (
 // uses most, since that one meets the limit first. Figures of the last minute or
 // so, from metrics-server. What can't be read is in the notes.
 func PodUsage(ctx context.Context, client *kubectl.Client) (samples []snapshot.Sample, notes []string) {
-	pods, err := client.List(ctx, "pods", "")
+	pods, unknown, err := scaling.Pods(ctx, client)
 	if err != nil {
 		return nil, []string{fmt.Sprintf("the pods can't be listed: %v", err)}
 	}
+	if unknown != nil {
+		notes = append(notes, fmt.Sprintf("what the pods use can't be read: %v: is metrics-server installed?", unknown))
+	}
 	workloads := map[string]*podWorkload{}
-	places := map[string]*podWorkload{} // by the pod's name
 	for _, pod := range pods {
 		name, counted := workloadOf(pod)
 		if !counted {
 			continue
 		}
-		w := workloads[name]
-		if w == nil {
-			w = &podWorkload{containers: map[string]*podContainer{}}
-			workloads[name] = w
+		if workloads[name] == nil {
+			workloads[name] = &podWorkload{containers: map[string]*podContainer{}}
 		}
-		places[pod.Name()] = w
-		notes = append(notes, w.add(pod)...)
-	}
-	top, err := client.Raw(ctx, "/apis/metrics.k8s.io/v1beta1/namespaces/"+client.Namespace+"/pods")
-	if err != nil {
-		notes = append(notes, fmt.Sprintf("what the pods use can't be read: %v: is metrics-server installed?", err))
-	}
-	for _, pod := range top.List("items") {
-		if w := places[pod.Name()]; w != nil {
-			w.use(pod)
-		}
+		workloads[name].add(pod)
 	}
 	scalers, err := autoscaled(ctx, client)
 	if err != nil {
@@ -58,18 +49,9 @@ func PodUsage(ctx context.Context, client *kubectl.Client) (samples []snapshot.S
 
 // workloadOf names what a pod belongs to as kind.name, and tells whether it is one
 // that goes on: neither ended nor of a job.
-func workloadOf(pod kubectl.Object) (string, bool) {
-	if phase := pod.Text("status", "phase"); phase != "Running" && phase != "Pending" {
-		return "", false
-	}
-	kind, name := "pod", pod.Name()
-	for _, owner := range pod.List("metadata", "ownerReferences") {
-		kind, name = strings.ToLower(owner.Text("kind")), owner.Text("name")
-	}
-	if hash := pod.Text("metadata", "labels", "pod-template-hash"); kind == "replicaset" && hash != "" {
-		kind, name = "deployment", strings.TrimSuffix(name, "-"+hash)
-	}
-	return kind + "." + strings.Map(pathRune, name), kind != "job"
+func workloadOf(pod scaling.PodState) (string, bool) {
+	kind, name, _ := strings.Cut(pod.Target, "/")
+	return kind + "." + strings.Map(pathRune, name), kind != "job" && (pod.Phase == "Running" || pod.Phase == "Pending")
 }
 
 // A podScaler is the HPA of a workload; the zero value is none.
@@ -104,29 +86,33 @@ type podContainer struct {
 	seen                 bool // metrics-server knows one
 }
 
-// add takes a pod's requests and limits in. Those of the newest template may
-// differ from others': the smallest counts, since it is met first.
-func (w *podWorkload) add(pod kubectl.Object) (notes []string) {
+// add takes a pod in. Requests and limits of the newest template may differ from
+// others': the smallest counts, since it is met first.
+func (w *podWorkload) add(pod scaling.PodState) {
 	w.pods++
-	for _, c := range pod.List("spec", "containers") {
-		name := strings.Map(pathRune, c.Text("name"))
+	for _, c := range pod.Containers {
+		name := strings.Map(pathRune, c.Name)
 		known := w.containers[name]
 		if known == nil {
 			known = &podContainer{}
 			w.containers[name] = known
 		}
-		for _, field := range []struct {
-			kind string
-			to   *capacity.ResourceAmount
-		}{{"requests", &known.request}, {"limits", &known.limit}} {
-			amount, err := amountAt(c, "resources", field.kind)
-			if err != nil {
-				notes = append(notes, fmt.Sprintf("pod %s, container %s, %s: %v", pod.Name(), name, field.kind, err))
-			}
-			field.to.CPU, field.to.Memory = smaller(field.to.CPU, amount.CPU), smaller(field.to.Memory, amount.Memory)
+		for _, least := range []struct {
+			to   *float64
+			read *float64
+		}{{&known.request.CPU, c.CPURequest}, {&known.request.Memory, c.MemoryRequest}, {&known.limit.CPU, c.CPULimit}, {&known.limit.Memory, c.MemoryLimit}} {
+			*least.to = smaller(*least.to, orNone(least.read))
 		}
+		known.seen = known.seen || c.CPU != nil || c.Memory != nil
+		known.used.CPU, known.used.Memory = max(known.used.CPU, orNone(c.CPU)), max(known.used.Memory, orNone(c.Memory))
 	}
-	return notes
+}
+
+func orNone(amount *float64) float64 {
+	if amount == nil {
+		return 0
+	}
+	return *amount
 }
 
 func smaller(a, b float64) float64 {
@@ -134,38 +120,6 @@ func smaller(a, b float64) float64 {
 		return max(a, b)
 	}
 	return min(a, b)
-}
-
-// use takes the usage of a pod in.
-func (w *podWorkload) use(pod kubectl.Object) {
-	for _, c := range pod.List("containers") {
-		known := w.containers[strings.Map(pathRune, c.Text("name"))]
-		amount, err := amountAt(c, "usage")
-		if known == nil || err != nil {
-			continue
-		}
-		known.seen = true
-		known.used.CPU, known.used.Memory = max(known.used.CPU, amount.CPU), max(known.used.Memory, amount.Memory)
-	}
-}
-
-// amountAt reads CPU and memory at a path; what is not there is 0.
-func amountAt(o kubectl.Object, path ...string) (amount capacity.ResourceAmount, err error) {
-	for _, resource := range []struct {
-		name string
-		to   *float64
-	}{{"cpu", &amount.CPU}, {"memory", &amount.Memory}} {
-		text := o.Text(append(slices.Clone(path), resource.name)...)
-		if text == "" {
-			continue
-		}
-		var quantity capacity.Decimal
-		if err := quantity.UnmarshalText([]byte(text)); err != nil {
-			return amount, err
-		}
-		*resource.to = float64(quantity)
-	}
-	return amount, nil
 }
 
 // samples returns the metrics of a workload.
