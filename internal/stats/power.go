@@ -9,12 +9,12 @@ import (
 // power is the probability with which a change of the detectable size is found.
 const power = 0.8
 
-// rankEfficiency is that of the rank-sum test beside the t test on normal values
-// (Lehmann 1975): it needs so many more.
+// rankEfficiency is that of the rank-sum and the signed-rank test beside the t test on
+// normal values (Lehmann 1975): they need so many more.
 const rankEfficiency = 3 / math.Pi
 
 // exactPower is the number of values, of both samples together, up to which the
-// level that a rank-sum test attains is counted out. Above it it is what was asked
+// level that a rank test attains is counted out. Above it it is what was asked
 // for, to two digits.
 const exactPower = 40
 
@@ -34,6 +34,24 @@ func Detectable(sd float64, n, m int, alpha float64) float64 {
 	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(n + m - 2)}
 	return (t.Quantile(1-alpha/2) + t.Quantile(power)) * sd * math.Sqrt((1/float64(n)+1/float64(m))/rankEfficiency)
 }
+
+// DetectablePaired is Detectable for the two-sided signed-rank test on n pairs, whose
+// differences have the standard deviation sd.
+func DetectablePaired(sd float64, n int, alpha float64) float64 {
+	if n < 1 || SmallestPairedP(n) > alpha*(1+1e-9) {
+		return math.Inf(1)
+	}
+	if 2*n <= exactPower {
+		_, confidence := averagesOutside(n, 1-alpha)
+		alpha = 1 - confidence
+	}
+	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(n - 1)}
+	return (t.Quantile(1-alpha/2) + t.Quantile(power)) * sd / math.Sqrt(float64(n)*rankEfficiency)
+}
+
+// SmallestPairedP returns the two-sided p-value of a signed-rank test of n pairs whose
+// differences are all of one sign: with fewer pairs none is smaller.
+func SmallestPairedP(n int) float64 { return min(1, math.Ldexp(1, 1-n)) }
 
 // SmallestP returns the two-sided p-value of a rank-sum test of n against m values
 // that don't overlap at all: with fewer values none is smaller.
