@@ -65,13 +65,17 @@ func StandardDeviation(xs []float64) float64 {
 	if len(xs) < 2 {
 		return math.NaN()
 	}
+	center, sum := mean(xs), 0.0
+	for _, x := range xs {
+		sum += (x - center) * (x - center)
+	}
+	return math.Sqrt(sum / float64(len(xs)-1))
+}
+
+func mean(xs []float64) float64 {
 	mean := 0.0
 	for _, x := range xs {
 		mean += x / float64(len(xs))
 	}
-	sum := 0.0
-	for _, x := range xs {
-		sum += (x - mean) * (x - mean)
-	}
-	return math.Sqrt(sum / float64(len(xs)-1))
+	return mean
 }
