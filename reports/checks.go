@@ -52,7 +52,13 @@ func WriteChecks(w io.Writer, checks []scaling.Check, style TerminalStyle) error
 // word has a line of its own. There is always one line.
 func wrap(text string, width int) []string {
 	lines := []string{""}
-	for _, word := range strings.Fields(text) {
+	words := strings.Fields(text)
+	for i := 0; i < len(words); i++ {
+		word := words[i]
+		if i+1 < len(words) && strings.HasPrefix(words[i+1], "%") { // a figure keeps its sign
+			i++
+			word += " " + words[i]
+		}
 		last := &lines[len(lines)-1]
 		switch {
 		case *last == "":

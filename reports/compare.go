@@ -31,7 +31,8 @@ const (
 
 // Compare compares every metric of two snapshots. It refuses snapshots of
 // different workloads, or from environments that differ, unless the criteria
-// allow them. The verdicts of gates are corrected for their number.
+// allow them. Trials that were interleaved are compared as pairs. The verdicts of
+// gates are corrected for their number.
 func Compare(before, after *snapshot.Snapshot, c Criteria) Comparison {
 	var comparison Comparison
 	grave, slight := differences(before, after)
@@ -41,15 +42,19 @@ func Compare(before, after *snapshot.Snapshot, c Criteria) Comparison {
 		return comparison
 	}
 	comparison.Warnings = append(grave, slight...)
-	for _, pair := range pairMetrics(before, after) {
-		comparison.Rows = append(comparison.Rows, pair.row(c))
+	if broken := brokenInterleaving(before, after); broken != "" {
+		comparison.Warnings = append(comparison.Warnings, broken)
+	}
+	paired := interleaved(before, after)
+	for _, both := range bothSides(before, after) {
+		comparison.Rows = append(comparison.Rows, both.row(c, paired))
 	}
 	comparison.leaveOut(before, after)
 	gates := correctGates(comparison.Rows)
 	for i := range comparison.Rows {
 		comparison.Rows[i].tell(gates)
 	}
-	if warning := c.Powerless(before.Trials, after.Trials); warning != "" {
+	if warning := c.powerless(sight{before: before.Trials, after: after.Trials, paired: paired}); warning != "" {
 		comparison.Warnings = append(comparison.Warnings, warning)
 	}
 	return comparison
@@ -79,26 +84,26 @@ func differences(before, after *snapshot.Snapshot) (grave, slight []string) {
 	return grave, slight
 }
 
-// A pair is one metric of both snapshots; a side that lacks it is nil.
-type pair struct {
+// A measured is one metric of both snapshots; a side that lacks it is nil.
+type measured struct {
 	name          string
 	before, after *snapshot.Metric
 }
 
-// pairMetrics lists the metrics of before, in its order, then those that after
-// has beside them.
-func pairMetrics(before, after *snapshot.Snapshot) []pair {
-	var pairs []pair
+// bothSides lists the metrics of before, in its order, then those that after has
+// beside them.
+func bothSides(before, after *snapshot.Snapshot) []measured {
+	var all []measured
 	for i := range before.Metrics {
 		m := &before.Metrics[i]
-		pairs = append(pairs, pair{m.Name, m, after.Metric(m.Name)})
+		all = append(all, measured{m.Name, m, after.Metric(m.Name)})
 	}
 	for i := range after.Metrics {
 		if m := &after.Metrics[i]; before.Metric(m.Name) == nil {
-			pairs = append(pairs, pair{m.Name, nil, m})
+			all = append(all, measured{m.Name, nil, m})
 		}
 	}
-	return pairs
+	return all
 }
 
 func side(m *snapshot.Metric) Side {
@@ -113,26 +118,28 @@ func side(m *snapshot.Metric) Side {
 	return s
 }
 
-func (p pair) row(c Criteria) Row {
-	known := p.after
+// row compares one metric, trial by trial where trials are paired.
+func (m measured) row(c Criteria, paired bool) Row {
+	known := m.after
 	if known == nil {
-		known = p.before
+		known = m.before
 	}
 	row := Row{
-		Metric: p.name, Unit: known.Unit, Better: known.Better,
-		Before: side(p.before), After: side(p.after), MinChange: c.SmallestChange(p.name),
+		Metric: m.name, Unit: known.Unit, Better: known.Better,
+		Before: side(m.before), After: side(m.after), MinChange: c.SmallestChange(m.name),
 	}
-	named := func(g GateSpec) bool { return g.looksAt(p.name) }
+	named := func(g GateSpec) bool { return g.looksAt(m.name) }
 	row.Gate, row.Control = slices.ContainsFunc(c.Gates, named), slices.ContainsFunc(c.Controls, named)
 	switch {
-	case p.before == nil || p.after == nil || row.Before.Median == nil || row.After.Median == nil:
+	case m.before == nil || m.after == nil || row.Before.Median == nil || row.After.Median == nil:
 		row.Change, row.Reason = Inconclusive, missing(row)
-	case p.before.Unit != p.after.Unit || p.before.Better != p.after.Better:
+	case m.before.Unit != m.after.Unit || m.before.Better != m.after.Better:
 		row.Change, row.Reason = Inconclusive, "it is measured in another unit or direction after than before"
-	case len(p.before.Of) > 0 && len(p.after.Of) > 0:
-		compareCounts(&row, p.before, p.after)
+	case len(m.before.Of) > 0 && len(m.after.Of) > 0:
+		compareCounts(&row, m.before, m.after)
 	default:
-		compareValues(&row, p.before.Values.Observed(), p.after.Values.Observed())
+		row.Paired = paired
+		row.compareValues()
 	}
 	return row
 }

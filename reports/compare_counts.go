@@ -20,7 +20,8 @@ const (
 )
 
 // compareCounts compares events of requests, by exact tests of their own. The trials
-// are added up.
+// are added up, those of an interleaving too: the exact test of pairs (McNemar's) is of
+// pairs of requests, and no request of one side belongs to one of the other.
 func compareCounts(row *Row, before, after *snapshot.Metric) {
 	row.Before.Events, row.Before.Of = sum(before.Events), sum(before.Of)
 	row.After.Events, row.After.Of = sum(after.Events), sum(after.Of)
@@ -31,9 +32,9 @@ func compareCounts(row *Row, before, after *snapshot.Metric) {
 	case n == 0 || m == 0:
 		row.Change, row.Reason = Inconclusive, "there was nothing to count on one side"
 		return
-	case trialsBefore < leastTrials || trialsAfter < leastTrials:
+	case min(trialsBefore, trialsAfter) < leastTrials:
 		// What fails, fails in bursts: those of one trial are one observation.
-		row.Change, row.Reason = Inconclusive, counted+tooFew(trialsBefore, trialsAfter)
+		row.Change, row.Reason = Inconclusive, counted+row.tooFew(trialsBefore, trialsAfter)
 		return
 	}
 	p := stats.Fisher(a, n, b, m)

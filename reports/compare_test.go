@@ -188,7 +188,7 @@ func TestChangesInWords(t *testing.T) {
 		"4.10 % higher (22 % lower to 30 % higher at 95 %)": {1.041, .78, 1.3, .95},
 		"0.500 times what it was (0.400 to 0.600 at 95 %)":  {.5, .4, .6, .95},
 	} {
-		if got := changeText(i); got != want {
+		if got := (&Row{}).changeText(i); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

@@ -10,29 +10,40 @@ import (
 )
 
 // compareValues compares one value per trial, as ratios where all are positive.
-func compareValues(row *Row, before, after []float64) {
+func (row *Row) compareValues() {
+	defer row.tellLacking()
+	before, after := row.values()
 	logBefore, positiveBefore := logs(before)
 	logAfter, positiveAfter := logs(after)
 	if !positiveBefore || !positiveAfter {
-		compareWithZeros(row, before, after)
+		row.compareWithZeros(before, after)
 		return
 	}
-	wide := exp(stats.Shift(logBefore, logAfter, changeConfidence))
-	row.Ratio = &wide
-	if len(before) < leastTrials || len(after) < leastTrials {
-		row.Change, row.Reason = Inconclusive, tooFew(len(before), len(after))
+	wide := exp(row.shift(logBefore, logAfter, changeConfidence))
+	if len(before) > 0 {
+		row.Ratio = &wide
+	}
+	if few := row.tooFew(len(before), len(after)); few != "" {
+		row.Change, row.Reason = Inconclusive, few
 		return
 	}
-	_, p := stats.MannWhitney(logBefore, logAfter)
-	row.P = &p
-	row.decide(wide, exp(stats.Shift(logBefore, logAfter, sameConfidence)))
+	row.test(logBefore, logAfter)
+	row.decide(wide, exp(row.shift(logBefore, logAfter, sameConfidence)))
 	row.spread(logBefore, logAfter)
 }
 
-// spread compares how much the trials vary, and says so where that changed.
+// spread compares how much the trials vary, and says so where that changed. Its test
+// is that of two samples for pairs too: what both share makes it see less, not more.
 func (row *Row) spread(logBefore, logAfter []float64) {
 	before, after, p := stats.Spread(logBefore, logAfter)
-	row.Spread = &Spread{before, after, p}
+	row.Spread = &Spread{Before: before, After: after, P: p}
+	if row.Paired {
+		ratios := make([]float64, len(logBefore))
+		for i := range ratios {
+			ratios[i] = logAfter[i] - logBefore[i]
+		}
+		row.Spread.Pairs = stats.StandardDeviation(ratios)
+	}
 	if p <= 1-changeConfidence && before != after {
 		word := "more"
 		if after < before {
@@ -45,33 +56,32 @@ func (row *Row) spread(logBefore, logAfter []float64) {
 // compareWithZeros compares values of which some are zero, or negative, and have no
 // ratio. What matters is still a part of what was before: what is after is held
 // against that much more, and that much less, of each value before.
-func compareWithZeros(row *Row, before, after []float64) {
-	if len(before) < leastTrials || len(after) < leastTrials {
-		row.Change, row.Reason = Inconclusive, tooFew(len(before), len(after))
+func (row *Row) compareWithZeros(before, after []float64) {
+	if few := row.tooFew(len(before), len(after)); few != "" {
+		row.Change, row.Reason = Inconclusive, few
 		return
 	}
 	if constant(before) && constant(after) && before[0] == after[0] {
 		row.Change, row.Reason = Equivalent, fmt.Sprintf("%s in every trial, before and after", unit.Format(before[0], row.Unit))
 		return
 	}
-	_, p := stats.MannWhitney(before, after)
-	row.P = &p
+	row.test(before, after)
 	more, less := make([]float64, len(before)), make([]float64, len(before))
 	for i, x := range before {
 		more[i], less[i] = x+math.Abs(x)*row.MinChange, x-math.Abs(x)*row.MinChange/(1+row.MinChange)
 	}
-	wide, narrow := stats.Shift(before, after, changeConfidence), stats.Shift(before, after, sameConfidence)
+	wide, narrow := row.shift(before, after, changeConfidence), row.shift(before, after, sameConfidence)
 	text := func(i stats.Interval) string {
-		return fmt.Sprintf("it went from %s to %s, a difference of %s to %s at %s", sideText(row.Before, row.Unit), sideText(row.After, row.Unit),
-			unit.Format(i.Low, row.Unit), unit.Format(i.High, row.Unit), percent(i.Confidence))
+		return fmt.Sprintf("it went from %s to %s, a difference of %s to %s %s", sideText(row.Before, row.Unit), sideText(row.After, row.Unit),
+			unit.Format(i.Low, row.Unit), unit.Format(i.High, row.Unit), row.at(i.Confidence))
 	}
 	matters := percent(row.MinChange)
 	switch {
-	case stats.Shift(more, after, changeConfidence).Low > 0:
+	case row.shift(more, after, changeConfidence).Low > 0:
 		row.Change, row.Reason = row.change(true), fmt.Sprintf("%s, beyond the %s that matters", text(wide), matters)
-	case stats.Shift(less, after, changeConfidence).High < 0:
+	case row.shift(less, after, changeConfidence).High < 0:
 		row.Change, row.Reason = row.change(false), fmt.Sprintf("%s, beyond the %s that matters", text(wide), matters)
-	case stats.Shift(more, after, sameConfidence).High <= 0 && stats.Shift(less, after, sameConfidence).Low >= 0:
+	case row.shift(more, after, sameConfidence).High <= 0 && row.shift(less, after, sameConfidence).Low >= 0:
 		row.Change, row.Reason = Equivalent, fmt.Sprintf("%s, within the %s that does not matter", text(narrow), matters)
 	default:
 		row.Change, row.Reason = Inconclusive, fmt.Sprintf("%s: neither clearly beyond nor clearly within the %s that matters", text(wide), matters)
@@ -82,7 +92,7 @@ func compareWithZeros(row *Row, before, after []float64) {
 // that for sameness.
 func (row *Row) decide(wide, narrow Interval) {
 	low, high := 1/(1+row.MinChange), 1+row.MinChange
-	text := changeText(wide)
+	text := row.changeText(wide)
 	matters := percent(row.MinChange)
 	switch {
 	case wide.Low > high:
@@ -93,7 +103,7 @@ func (row *Row) decide(wide, narrow Interval) {
 		row.Reason = fmt.Sprintf("%s, beyond the %s that matters", text, matters)
 	case narrow.Low > low && narrow.High < high:
 		row.Change, row.Same = Equivalent, &narrow
-		row.Reason = fmt.Sprintf("%s, within the %s that does not matter", changeText(narrow), matters)
+		row.Reason = fmt.Sprintf("%s, within the %s that does not matter", row.changeText(narrow), matters)
 	default:
 		row.Change = Inconclusive
 		row.Reason = fmt.Sprintf("%s: neither clearly beyond nor clearly within the %s that matters", text, matters)
@@ -113,8 +123,8 @@ func (row *Row) change(rise bool) Change {
 
 // changeText says a ratio's interval in words, with its confidence: "31 % lower (29 %
 // to 34 % at 95.9 %)".
-func changeText(i Interval) string {
-	at := " at " + percent(i.Confidence)
+func (row *Row) changeText(i Interval) string {
+	at := " " + row.at(i.Confidence)
 	if i.Value >= 2 || i.Value <= 0.5 {
 		return fmt.Sprintf("%s times what it was (%s to %s%s)", times(i.Value), times(i.Low), times(i.High), at)
 	}
@@ -149,10 +159,6 @@ func times(x float64) string {
 }
 
 func percent(x float64) string { return unit.Format(math.Round(x*1000)/1000, unit.Ratio) }
-
-func tooFew(before, after int) string {
-	return fmt.Sprintf("%d trials before and %d after: with fewer than %d a side nothing can be shown", before, after, leastTrials)
-}
 
 func exp(i stats.Interval) Interval {
 	return Interval{math.Exp(i.Value), math.Exp(i.Low), math.Exp(i.High), i.Confidence}

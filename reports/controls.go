@@ -35,6 +35,8 @@ func designOf(r *Report, c Criteria) Design {
 	switch {
 	case r.Return != nil:
 		return ABA
+	case interleaved(r.Before, r.After):
+		return Interleaved
 	case len(c.Controls) > 0:
 		return Controlled
 	}

@@ -98,6 +98,8 @@ func (p *page) Trials() string {
 	switch {
 	case p.Before == nil:
 		return ""
+	case interleaved(p.Before, p.After):
+		return fmt.Sprintf("%d pairs of trials", p.Before.Trials)
 	case p.After == nil || p.After.Trials == p.Before.Trials:
 		return fmt.Sprintf("%d trials a side", p.Before.Trials)
 	}

@@ -12,6 +12,7 @@ import (
 type Trend struct {
 	Metric  string
 	Unit    unit.Base
+	Method  string       // how changes are found, in words
 	Points  []TrendPoint // the oldest first
 	Changes []TrendChange
 }
@@ -24,8 +25,7 @@ type TrendPoint struct {
 	Value  float64
 }
 
-// A TrendChange is where a metric's distribution changed, from one median to
-// another.
+// A TrendChange is where a metric changed, from one median to another.
 type TrendChange struct {
 	TrendPoint
 	From, To float64
@@ -37,6 +37,7 @@ type trendPage struct {
 	Points  int
 	From    string
 	To      string
+	Method  string
 	Trends  []trendView
 	Changes table
 }
@@ -56,6 +57,7 @@ func WriteTrends(w io.Writer, trends []Trend) error {
 		charts = append(charts, c)
 		page.Trends = append(page.Trends, trendView{c})
 		page.Points = max(page.Points, len(t.Points))
+		page.Method = t.Method
 		if n := len(t.Points); n > 0 && page.From == "" {
 			page.From, page.To = t.Points[0].At.Format(time.DateOnly), t.Points[n-1].At.Format(time.DateOnly)
 		}
@@ -74,7 +76,7 @@ func WriteTrends(w io.Writer, trends []Trend) error {
 func (t Trend) chart(index int) chart {
 	c := chart{
 		ID: fmt.Sprintf("trend-%d", index), Kind: "date", Title: t.Metric, XLabel: "date", YLabel: t.Metric, YUnit: string(t.Unit),
-		Note: "The median of each measurement; the lines mark where the distribution changed.", Series: []series{{Label: "median", Role: "after"}},
+		Note: "The median of each measurement; the lines mark where it changed.", Series: []series{{Label: "median", Role: "after"}},
 	}
 	for _, p := range t.Points {
 		c.X = append(c.X, number(p.At.Unix()))

@@ -22,9 +22,9 @@ func judgeRelative(result *ConditionResult, r *Report, c expr.Condition) {
 			result.Outcome, result.Reason = Pass, "it is 0 before and after: "+row.Reason
 		}
 	case row.Before.Of > 0:
-		judgeRatio(result, c, Interval(stats.RateRatio(row.Before.Events, row.Before.Of, row.After.Events, row.After.Of, changeConfidence)))
+		judgeRatio(result, c, row, Interval(stats.RateRatio(row.Before.Events, row.Before.Of, row.After.Events, row.After.Of, changeConfidence)))
 	case row.Ratio != nil:
-		judgeRatio(result, c, *row.Ratio)
+		judgeRatio(result, c, row, *row.Ratio)
 	default:
 		judgeWithZeros(result, c, row)
 	}
@@ -45,22 +45,22 @@ func (row *Row) isZero() bool {
 	return true
 }
 
-func judgeRatio(result *ConditionResult, c expr.Condition, i Interval) {
+func judgeRatio(result *ConditionResult, c expr.Condition, row *Row, i Interval) {
 	result.Outcome = hold(c, i.Low, i.High)
-	result.Reason = fmt.Sprintf("it is %s times what it was (%s to %s at %s)", times(i.Value), times(i.Low), times(i.High), percent(i.Confidence))
+	result.Reason = fmt.Sprintf("it is %s times what it was (%s to %s %s)", times(i.Value), times(i.Low), times(i.High), row.at(i.Confidence))
 }
 
 // judgeWithZeros holds a multiple of values of which some are 0: what is after
 // against the multiple of what was before, as a difference.
 func judgeWithZeros(result *ConditionResult, c expr.Condition, row *Row) {
-	scaled := row.Before.Values.Observed()
+	scaled, after := row.values()
 	for i := range scaled {
 		scaled[i] *= c.Value
 	}
-	d := stats.Shift(scaled, row.After.Values.Observed(), changeConfidence)
+	d := row.shift(scaled, after, changeConfidence)
 	beyond := c
 	beyond.Value = 0
 	result.Outcome = hold(beyond, d.Low, d.High)
-	result.Reason = fmt.Sprintf("it is %s, and was %s: the difference to %s times that is %s to %s at %s", sideText(row.After, row.Unit), sideText(row.Before, row.Unit),
-		unit.Format(c.Value, unit.Count), unit.Format(d.Low, row.Unit), unit.Format(d.High, row.Unit), percent(d.Confidence))
+	result.Reason = fmt.Sprintf("it is %s, and was %s: the difference to %s times that is %s to %s %s", sideText(row.After, row.Unit), sideText(row.Before, row.Unit),
+		unit.Format(c.Value, unit.Count), unit.Format(d.Low, row.Unit), unit.Format(d.High, row.Unit), row.at(d.Confidence))
 }

@@ -92,6 +92,9 @@ const (
 	Uncontrolled Design = "uncontrolled"
 	// Controlled: metrics that the action can't touch had to stay as they were.
 	Controlled Design = "controlled"
+	// Interleaved: the trials of both sides took turns, so that what else changed met
+	// both alike.
+	Interleaved Design = "interleaved"
 	// ABA: the action was undone, and what it changed had to come back.
 	ABA Design = "a-b-a"
 )
@@ -103,6 +106,8 @@ func (d Design) Label() string {
 		return "uncontrolled before/after"
 	case Controlled:
 		return "before/after with control metrics"
+	case Interleaved:
+		return "interleaved trials: paired, signed rank"
 	case ABA:
 		return "A-B-A: measured again after the action was undone"
 	}
@@ -231,6 +236,10 @@ type Row struct {
 
 	Before Side `json:"before"`
 	After  Side `json:"after"`
+	// Paired is that trials of both sides were measured side by side, and that trial i
+	// before is held against trial i after: estimate, interval and P are of the
+	// signed-rank test. Where a side lacks a value the pair is left out.
+	Paired bool `json:"paired,omitempty"`
 	// Ratio is after over before (Hodges-Lehmann on logarithms) with its exact
 	// interval at Confidence; nil where it can't be given. Same is the interval,
 	// at 90 % or a little more, that makes it equivalent; nil for other changes.
@@ -272,11 +281,13 @@ type Side struct {
 
 // Spread compares how much a metric varies from trial to trial: standard
 // deviations of logarithms, which are fractions of the value where small, and
-// the exact p of their difference.
+// the exact p of their difference. Pairs is the standard deviation of the ratio of a
+// pair, where trials are compared as pairs: what both share is not in it.
 type Spread struct {
 	Before float64 `json:"before"`
 	After  float64 `json:"after"`
 	P      float64 `json:"p"`
+	Pairs  float64 `json:"pairs,omitempty"`
 }
 
 // An Interval is an estimate with its bounds.

@@ -16,7 +16,7 @@ func CompareReturn(before, after, returned *snapshot.Snapshot, c Criteria) Compa
 // joined has the trials of a, then those of b, which measured the same.
 func joined(a, b *snapshot.Snapshot) *snapshot.Snapshot {
 	both := *a
-	both.Trials, both.Metrics = a.Trials+b.Trials, nil
+	both.Trials, both.Metrics, both.Interleaving = a.Trials+b.Trials, nil, ""
 	for _, m := range a.Metrics {
 		if more := b.Metric(m.Name); more != nil {
 			m.Values = slices.Concat(m.Values, more.Values)

@@ -40,7 +40,7 @@ func strictSchema(t *testing.T) *jsonschema.Schema {
 		reflect.TypeFor[Word]():               words(Pass, Fail, Unsure, Broken, RollbackFailed, Interrupted),
 		reflect.TypeFor[Change]():             words(Improved, Equivalent, Regressed, Inconclusive, Changed),
 		reflect.TypeFor[ConditionKind]():      words(Objective, Gate, Guardrail, Control, Return),
-		reflect.TypeFor[Design]():             words(Uncontrolled, Controlled, ABA),
+		reflect.TypeFor[Design]():             words(Uncontrolled, Controlled, Interleaved, ABA),
 		reflect.TypeFor[ItemState]():          words(ItemDone, ItemFailed, ItemUnknown),
 		reflect.TypeFor[Known]():              words(Measured, Commanded, Signed),
 		reflect.TypeFor[loadgen.Validity]():   words(loadgen.Valid, loadgen.TargetLimited, loadgen.GeneratorLimited, loadgen.Inconclusive, loadgen.Invalid),

@@ -62,6 +62,15 @@ func TestEveryWriterTakesAPartialReport(t *testing.T) {
 	}
 }
 
+func TestAFigureKeepsItsSign(t *testing.T) {
+	if got := wrap("it is 10.3 %, or 5 % more", 13); !slices.Equal(got, []string{"it is 10.3 %,", "or 5 % more"}) {
+		t.Errorf("%q", got)
+	}
+	if got := wrap("it is 10.3 %, or 5 % more", 12); !slices.Equal(got, []string{"it is", "10.3 %, or", "5 % more"}) {
+		t.Errorf("%q", got)
+	}
+}
+
 func writers() map[string]func(io.Writer, *Report) error {
 	return map[string]func(io.Writer, *Report) error{
 		"terminal": terminalOf(TerminalStyle{Color: true}), "markdown": WriteMarkdown, "json": WriteJSON,

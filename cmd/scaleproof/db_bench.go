@@ -24,8 +24,9 @@ transactions that are read only and rolled back. With --out the result is a
 snapshot that scaleproof compare takes, that of a load by --clients too.
 
 With --against-from it runs the suite on two databases in turns, A B B A, and
-judges the second against the first: each query by its result, its plan, blocks,
-rows, spills, estimates, and last its time.`,
+judges the second against the first, trial by trial: each query by its result, its
+plan, blocks, rows, spills, estimates, and last its time. Without --trials there are
+as many as find one query that got slower among all of the suite, 6 at least.`,
 		Example: `  scaleproof db bench --suite runbook --trials 6 --out before.json
   scaleproof db bench --suite runbook --clients 32 --rate 500/s --duration 1m
   scaleproof db bench --suite queries.sql --against-from CANDIDATE_URL`,
@@ -36,6 +37,7 @@ rows, spills, estimates, and last its time.`,
 	trials := cmd.Flags().Int("trials", 1, "how often the whole is measured; 4 or more can be compared (with --against-from: 6)")
 	against := cmd.Flags().String("against-from", "", "environment variable of a second database, to be judged against the first")
 	out := cmd.Flags().String("out", "", "snapshot file for scaleproof compare")
+	againstOut := cmd.Flags().String("against-out", "", "snapshot file of the second database: compare pairs its trials with those of --out")
 	cmd.Flags().StringVar(&config.Suite, "suite", "runbook", "file of queries, YAML or .sql with named comments, or the name of a built-in suite")
 	cmd.Flags().IntVar(&config.Repetitions, "repetitions", 0, "of each case in a trial (5)")
 	cmd.Flags().StringVar(&config.Plans, "plans", "", "custom, generic or both (the default)")
@@ -64,16 +66,14 @@ rows, spills, estimates, and last its time.`,
 			if !cmd.Flags().Changed("trials") {
 				*trials = 0
 			}
-			return a.benchAgainst(cmd.Context(), node, *against, config, *trials, *output)
+			return a.benchAgainst(cmd.Context(), node, *against, config, *trials, pairFiles{*out, *againstOut}, *output)
 		}
 		s, err := a.bench(cmd.Context(), node, config, *trials)
 		if err != nil {
 			return err
 		}
-		if *out != "" {
-			if err := snapshot.WriteFileOrKeep(*out, s); err != nil {
-				return &validation.EnvironmentError{Err: err}
-			}
+		if err := writeSnapshot(*out, s); err != nil {
+			return err
 		}
 		if clients {
 			return a.writeDatabaseLoad(s, *output)
@@ -98,7 +98,9 @@ func checkBench(cmd *cobra.Command, config dbbench.Config, trials int, output st
 		faults = append(faults, refuse(cmd, "with --clients", "repetitions", "budget"))
 	}
 	if cmd.Flags().Changed("against-from") {
-		faults = append(faults, refuse(cmd, "with --against-from, which compares two runs of the suite", "clients", "out"))
+		faults = append(faults, refuse(cmd, "with --against-from, which compares two runs of the suite", "clients"))
+	} else {
+		faults = append(faults, refuse(cmd, "without --against-from", "against-out"))
 	}
 	if err := errors.Join(faults...); err != nil {
 		return err
@@ -121,36 +123,6 @@ func benchPlan(node dbbench.Node, config dbbench.Config, trials int) *plan.Plan 
 	return p
 }
 
-// benchAgainst measures a suite on two databases in turns, and judges each query of
-// the second against the first.
-func (a *app) benchAgainst(ctx context.Context, node dbbench.Node, variable string, config dbbench.Config, trials int, output string) error {
-	dsn, _ := a.lookup(variable)
-	if dsn == "" {
-		return usagef("no second database: set %s to its connection string", variable)
-	}
-	p := benchPlan(node, config, trials)
-	p.Secrets.AddDSN(dsn)
-	interrupts := a.interrupts(ctx, "Interrupted: stopping the measurement. Nothing was changed.")
-	defer interrupts.stop()
-	before, after, err := validation.MeasurePair(interrupts.first, p, dbbench.Node{Name: "against", DSN: dsn}, a.options(interrupts.second))
-	if err != nil {
-		return err
-	}
-	criteria := reports.Criteria{AllowDifferences: true}
-	var result dbbench.Result
-	if _, err := before.Section("db", &result); err != nil {
-		return err
-	}
-	for _, c := range result.Cases {
-		criteria.Gates = append(criteria.Gates, reports.GateSpec{Metric: "db." + c.Name})
-	}
-	report := validation.Compare(before, after, criteria, a.options(interrupts.second))
-	if err := a.write(report, output); err != nil {
-		return err
-	}
-	return verdict(report.Verdict.Word)
-}
-
 // bench measures a suite as a plan's measure.database does, or where a load is asked
 // for, that alone.
 func (a *app) bench(ctx context.Context, node dbbench.Node, config dbbench.Config, trials int) (*snapshot.Snapshot, error) {
@@ -161,6 +133,17 @@ func (a *app) bench(ctx context.Context, node dbbench.Node, config dbbench.Confi
 		return validation.MeasureDatabaseLoad(interrupts.first, p, a.options(interrupts.second))
 	}
 	return validation.Measure(interrupts.first, p, a.options(interrupts.second))
+}
+
+// writeSnapshot writes a snapshot to path, if there is one.
+func writeSnapshot(path string, s *snapshot.Snapshot) error {
+	if path == "" {
+		return nil
+	}
+	if err := snapshot.WriteFileOrKeep(path, s); err != nil {
+		return &validation.EnvironmentError{Err: err}
+	}
+	return nil
 }
 
 // writeDatabaseSuite writes what a suite measured.

@@ -102,7 +102,7 @@ func TestDBFaults(t *testing.T) {
 		"no clients":         {unreachable, []string{"bench", "--clients", "-1"}, 2},
 		"zero clients":       {unreachable, []string{"bench", "--clients", "0"}, 2},
 		"repeated clients":   {unreachable, []string{"bench", "--clients", "1", "--repetitions", "2"}, 2},
-		"two databases, out": {unreachable, []string{"bench", "--against-from", "DATABASE_URL", "--out", "x.json"}, 2},
+		"one database, out":  {unreachable, []string{"bench", "--against-out", "x.json"}, 2},
 		"no such output":     {unreachable, []string{"bench", "--output", "xml"}, 2},
 		"both captures":      {unreachable, []string{"stats", "--during", "1s", "--out", "x.json"}, 2},
 		"a capture as text":  {unreachable, []string{"stats", "--output", "text"}, 2},
@@ -169,8 +169,14 @@ func TestDBBenchAgainst(t *testing.T) {
 	}
 	execute(t, environment["CANDIDATE"], "INSERT INTO things VALUES (0, 77, ''); ANALYZE things")
 	suite := writeFile(t, "suite.sql", "-- name: by_half\nSELECT * FROM things WHERE half = 77;\n")
-	got := runCommand(t, environment, "db", "bench", "--suite", suite, "--trials", "4", "--repetitions", "1", "--against-from", "CANDIDATE")
-	if got.code != 1 || !strings.Contains(got.out, "result: the rows differ: 2 before, 3 after") {
+	first, second := filepath.Join(t.TempDir(), "first.json"), filepath.Join(t.TempDir(), "second.json")
+	got := runCommand(t, environment, "db", "bench", "--suite", suite, "--repetitions", "1", "--against-from", "CANDIDATE", "--out", first, "--against-out", second)
+	if got.code != 1 || !strings.Contains(got.out, "result: the rows differ: 2 before, 3 after") || !strings.Contains(got.err, "trial 6 of 6, on both in turns") {
+		t.Errorf("%+v", got)
+	}
+	// Files of one interleaving are compared as pairs, as they were at once.
+	got = runCommand(t, nil, "compare", first, second, "--gate", "db.by_half.blocks", "--format", "json")
+	if !strings.Contains(got.out, `"design": "interleaved"`) || !strings.Contains(got.out, `"paired": true`) {
 		t.Errorf("%+v", got)
 	}
 	for name, c := range map[string]struct {

@@ -224,14 +224,18 @@ func TestHistoryTrend(t *testing.T) {
 	}
 	environment := map[string]string{"SCALEPROOF_HISTORY": place}
 	got := runCommand(t, environment, "history", "trend", "load.api.response.p99")
-	if got.code != 0 || !strings.Contains(got.out, "changed on 2026-03-26 02:00 at commit commit25: from 102 ms to 133 ms") || strings.Count(got.out, "changed") != 1 {
+	if got.code != 0 || !strings.Contains(got.out, "changed on 2026-03-26 02:00 at commit commit25: from 102 ms to 133 ms") || strings.Count(got.out, "changed") != 1 || !strings.Contains(got.out, "changes: E-divisive with Hunter's changes: in windows of 50 points, by t-test at p 0.001\n") {
+		t.Errorf("%+v", got)
+	}
+	got = runCommand(t, environment, "history", "trend", "load.api.response.p99", "--min-change", "40%")
+	if got.code != 0 || !strings.Contains(got.out, "no change that chance does not explain") || !strings.Contains(got.out, "p 0.001, of 40 % or more") {
 		t.Errorf("%+v", got)
 	}
 	page := filepath.Join(t.TempDir(), "trend.html")
 	if got := runCommand(t, environment, "history", "trend", "load.api.response.p99", "--html", page); got.code != 0 {
 		t.Errorf("%+v", got)
 	}
-	if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "commit25") || !strings.Contains(string(text), "102 ms") {
+	if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "commit25") || !strings.Contains(string(text), "102 ms") || !strings.Contains(string(text), "by t-test at p 0.001") {
 		t.Errorf("the page lacks the change: %v", err)
 	}
 	alone := filepath.Join(t.TempDir(), "alone.json")

@@ -13,6 +13,7 @@ import (
 
 	"scaleproof/internal/history"
 	"scaleproof/internal/snapshot"
+	"scaleproof/internal/unit"
 	"scaleproof/internal/validation"
 	"scaleproof/loadgen"
 	"scaleproof/reports"
@@ -173,14 +174,18 @@ func (a *app) historyTrendCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trend METRIC...",
 		Short: "Metrics over time, and where they changed",
-		Long: `trend shows the median of metrics over the history, and where their distribution
-changed: E-divisive change points, significant at 1 %.`,
+		Long: `trend shows the median of metrics over the history, and where it changed: E-divisive
+change points with the changes of Hunter, in windows of 50 points, by Student's t-test at
+p .001. The result depends on the points alone, and new ones leave changes alone that lie
+50 points back. --min-change leaves out what is smaller.`,
 		Example: `  scaleproof history trend load.api.response.p99 db.org_incidents.blocks`,
 		Args:    cobra.MinimumNArgs(1),
 	}
 	place, output := historyFlag(cmd), outputFlag(cmd)
 	html := cmd.Flags().String("html", "", "write the charts as a page into this file")
 	planName := planScopeFlag(cmd)
+	var minChange unit.Fraction
+	cmd.Flags().Var(&minChange, "min-change", "the smallest change of the mean that counts (any)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.withHistory(cmd.Context(), *place, func(store history.Store) error {
 			entries, err := store.List(cmd.Context())
@@ -189,7 +194,7 @@ changed: E-divisive change points, significant at 1 %.`,
 			}
 			var trends []history.Trend
 			for _, metric := range args {
-				trend := history.TrendOf(entries, loadgen.LongName(metric), *planName)
+				trend := history.TrendOf(entries, loadgen.LongName(metric), *planName, minChange)
 				if len(trend.Points) == 0 {
 					return usagef("the history has no value of %s", metric)
 				}

@@ -35,6 +35,7 @@ func writeTrends(w io.Writer, trends []history.Trend, style reports.TerminalStyl
 			fmt.Fprintln(w, "  no change that chance does not explain")
 		}
 	}
+	fmt.Fprintf(w, "changes: %s\n", trends[0].Method)
 	return nil
 }
 
@@ -42,7 +43,7 @@ func writeTrends(w io.Writer, trends []history.Trend, style reports.TerminalStyl
 func (a *app) writeTrendPage(path string, trends []history.Trend) error {
 	var all []reports.Trend
 	for _, t := range trends {
-		shown := reports.Trend{Metric: t.Metric, Unit: t.Unit}
+		shown := reports.Trend{Metric: t.Metric, Unit: t.Unit, Method: t.Method}
 		for _, p := range t.Points {
 			shown.Points = append(shown.Points, trendPoint(p))
 		}

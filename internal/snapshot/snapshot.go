@@ -42,6 +42,11 @@ type Snapshot struct {
 	// parameters, seeds. Snapshots of different workloads don't compare.
 	WorkloadHash string      `json:"workload_hash,omitempty"`
 	Environment  Environment `json:"environment"`
+	// Interleaving names the measurement in which the trials of this snapshot and of
+	// another took turns: trial i of one was measured side by side with trial i of the
+	// other that has the same name here, and of the same number of trials. They are
+	// compared as pairs. Empty: the trials stand for themselves.
+	Interleaving string `json:"interleaving,omitempty"`
 	// Trials is how often the whole measurement was repeated: the length of
 	// the Values of every metric.
 	Trials   int      `json:"trials"`

@@ -37,3 +37,26 @@ func TestDetectable(t *testing.T) {
 		t.Error("the bounds are wrong")
 	}
 }
+
+func TestDetectablePaired(t *testing.T) {
+	random := rand.New(rand.NewPCG(6, 5))
+	for _, c := range []struct {
+		n     int
+		alpha float64
+	}{{6, .05}, {8, .05}, {9, .01}, {12, .05}, {25, .05}} {
+		change := DetectablePaired(1, c.n, c.alpha)
+		found := 0
+		const runs = 2000
+		for range runs {
+			if _, p := SignedRank(make([]float64, c.n), noisy(random, []float64{change}, c.n)); p <= c.alpha {
+				found++
+			}
+		}
+		if share := float64(found) / runs; share < 0.72 || share > 0.88 {
+			t.Errorf("%+v: %.1f %% of changes of %.2f were found, want about 80 %%", c, 100*share, change)
+		}
+	}
+	if !math.IsInf(DetectablePaired(1, 5, .05), 1) || !math.IsInf(DetectablePaired(0, 6, .025), 1) || !math.IsInf(DetectablePaired(1, 0, .05), 1) {
+		t.Error("something is found with too few pairs")
+	}
+}

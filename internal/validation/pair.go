@@ -11,7 +11,8 @@ import (
 )
 
 // MeasurePair measures the plan's suite on its primary and on another database, in
-// turns, so that a drift of the machine meets both alike. Nothing else of the plan
+// turns, so that a drift of the machine meets both alike, and marks the two snapshots as
+// of one interleaving: they are compared trial by trial. Nothing else of the plan
 // is measured, and nothing is changed.
 func MeasurePair(ctx context.Context, p *plan.Plan, other dbbench.Node, opts Options) (first, second *snapshot.Snapshot, err error) {
 	r := newRunner(p, opts)
@@ -36,7 +37,7 @@ func MeasurePair(ctx context.Context, p *plan.Plan, other dbbench.Node, opts Opt
 	for i, node := range []dbbench.Node{primary, other} {
 		sides[i] = &pairSide{snapshot: &snapshot.Snapshot{
 			SchemaVersion: snapshot.SchemaVersion, ID: r.id + "-" + node.Name, Plan: p.Name, Phase: node.Name,
-			StartedAt: r.now(), WorkloadHash: workloadHash(p.Measure), Environment: environment(opts.Tool),
+			Interleaving: r.id, StartedAt: r.now(), WorkloadHash: workloadHash(p.Measure), Environment: environment(opts.Tool),
 		}}
 	}
 	trials := r.trials()
