@@ -47,8 +47,12 @@ type Client struct {
 	Patience time.Duration
 }
 
-// requestTimeout bounds one request of kubectl to the API server.
-const requestTimeout = 15 * time.Second
+// requestTimeout bounds one request of kubectl to the API server, and callTimeout all
+// that it makes for one command.
+const (
+	requestTimeout = 15 * time.Second
+	callTimeout    = 2 * time.Minute
+)
 
 // retryInterval is the time between attempts to reach the API server.
 const retryInterval = 500 * time.Millisecond
@@ -58,12 +62,27 @@ const noCluster = "localhost:8080"
 
 // call runs kubectl once. doing says what for.
 func (c *Client) call(ctx context.Context, doing string, stdin []byte, args ...string) ([]byte, error) {
+	limited, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if c.Context != InCluster {
+		args = append([]string{"--request-timeout=" + requestTimeout.String()}, args...)
+	}
+	out, err := c.execute(limited, doing, stdin, args...)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return nil, &Error{Unreachable, doing, "it had no answer within " + callTimeout.String(), err}
+	}
+	return out, err
+}
+
+// execute runs kubectl in the client's place. Without a kubeconfig it takes the
+// service account of the pod that it runs in, but only without --request-timeout: a
+// configuration that says anything is preferred.
+func (c *Client) execute(ctx context.Context, doing string, stdin []byte, args ...string) ([]byte, error) {
 	place := "--context=" + c.Context
 	if c.Context == InCluster {
-		place = "--kubeconfig=/dev/null" // without one kubectl takes the pod's service account
+		place = "--kubeconfig=/dev/null"
 	}
-	pinned := append([]string{place, "--namespace=" + c.Namespace, "--request-timeout=" + requestTimeout.String()}, args...)
-	out, fault, err := c.Run(ctx, stdin, pinned)
+	out, fault, err := c.Run(ctx, stdin, append([]string{place, "--namespace=" + c.Namespace}, args...))
 	switch {
 	case err == nil:
 		return out, nil

@@ -10,8 +10,7 @@ import (
 // pod, until ctx ends, which is no error, or kubectl does.
 func (c *Client) Forward(ctx context.Context, pod string, local, remote int) error {
 	doing := "port-forward pod/" + pod
-	_, err := c.call(ctx, doing, nil, "port-forward", "pod/"+pod, fmt.Sprintf("%d:%d", local, remote),
-		"--address=127.0.0.1", "--request-timeout=0") // the last one counts: a forwarded port has no end
+	_, err := c.execute(ctx, doing, nil, "port-forward", "pod/"+pod, fmt.Sprintf("%d:%d", local, remote), "--address=127.0.0.1")
 	if ctx.Err() != nil {
 		return nil
 	}

@@ -120,6 +120,7 @@ func (c *Cluster) startControllers(config string) error {
 	for _, args := range [][]string{
 		{
 			"kube-controller-manager", "--kubeconfig=" + config, "--service-account-private-key-file=" + c.path("service-account.key"),
+			"--root-ca-file=" + c.path("apiserver/apiserver.crt"), // by which pods know the API server
 			"--use-service-account-credentials", "--cluster-cidr=" + clusterCIDR, "--leader-elect=false",
 			"--cert-dir=" + c.path("controllers"), "--horizontal-pod-autoscaler-sync-period=2s",
 			"--horizontal-pod-autoscaler-initial-readiness-delay=1s", "--horizontal-pod-autoscaler-cpu-initialization-period=5s",
