@@ -62,6 +62,13 @@ func (s *connSet) cutAll() {
 	}
 }
 
+// putOff gives conn another deadline, unless all have been cut.
+func (s *connSet) putOff(conn net.Conn, deadline time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.cut && conn.SetDeadline(deadline) == nil
+}
+
 // closeAll closes what is left of them.
 func (s *connSet) closeAll() {
 	s.mu.Lock()

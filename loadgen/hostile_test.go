@@ -279,3 +279,52 @@ func TestTheContextCutsAHangingTarget(t *testing.T) {
 		}
 	}
 }
+
+// A connection's deadline may be that of an earlier request: one that comes too early
+// ends nothing, and each request has its own in the end.
+func TestEachRequestHasItsWholeTimeout(t *testing.T) {
+	t.Parallel()
+	const timeout = 2 * time.Second
+	// The second begins with more than half of the timeout left, and takes longer than
+	// that; the last has no answer.
+	delays := []time.Duration{800 * time.Millisecond, 1600 * time.Millisecond, 0, -1}
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			url := hostileServer(t, func(conn net.Conn, r *bufio.Reader) {
+				for _, delay := range delays {
+					if _, err := http.ReadRequest(r); err != nil {
+						return
+					}
+					if delay < 0 {
+						_, _ = io.Copy(io.Discard, r)
+						return
+					}
+					time.Sleep(delay) // the service's
+					if _, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"); err != nil {
+						return
+					}
+				}
+			})
+			var mu sync.Mutex
+			var hits []Hit
+			opts := Options{Engine: engine, OnHit: func(h *Hit) {
+				mu.Lock()
+				defer mu.Unlock()
+				hits = append(hits, *h)
+			}}
+			loadOf(t, int64(len(delays)), Config{Targets: []string{url}, Rate: 20, Connections: 1, Timeout: unit.Duration(timeout)}, opts)
+			if len(hits) != len(delays) {
+				t.Fatalf("%d requests", len(hits))
+			}
+			for i, h := range hits {
+				switch took := h.End - h.Sent; {
+				case delays[i] >= 0 && h.Kind != "":
+					t.Errorf("request %d: %s after %s", i, h.Kind, took)
+				case delays[i] < 0 && (h.Kind != "timeout" || took < timeout || took > 2*timeout):
+					t.Errorf("request %d has no answer: %q after %s", i, h.Kind, took)
+				}
+			}
+		})
+	}
+}
