@@ -47,15 +47,15 @@ type search struct {
 	opts    Options
 	hash    string // of the workload
 	points  []CurvePoint
-	limited bool // a probe failed for the generator's sake
-	over    bool // the search is to end
+	limited map[float64]bool // rates at which the generator was the limit
+	over    bool             // the search is to end
 	results map[float64][]*Result
 	// run makes the load of one probe: Run, or a model of a target in tests.
 	run func(context.Context, Config, Options) (*Result, error)
 }
 
 func findCapacity(ctx context.Context, cfg Config, opts Options) (*Result, error) {
-	s := &search{cfg: cfg, opts: opts, hash: hashOf(cfg, opts.Source), results: map[float64][]*Result{}, run: Run}
+	s := &search{cfg: cfg, opts: opts, hash: hashOf(cfg, opts.Source), limited: map[float64]bool{}, results: map[float64][]*Result{}, run: Run}
 	return s.find(ctx)
 }
 
@@ -138,22 +138,33 @@ func (s *search) pilot(ctx context.Context) (float64, error) {
 	return r.Throughput / 2, nil
 }
 
-// probe tells whether a rate holds. One hiccup of this machine says nothing: only
-// a generator that is the limit time after time ends the search.
+// probe tells whether a rate holds. One hiccup of this machine says nothing: only a
+// generator that is the limit time after time is, and ends the search where a lower
+// rate has held. Where none has, one may be within its reach.
 func (s *search) probe(ctx context.Context, rate float64) (held bool, err error) {
+	var o outcome
 	for range generatorAttempts {
-		held, limited, err := s.measure(ctx, rate)
-		if err != nil || held || !limited {
-			return held, err
+		if o, err = s.measure(ctx, rate); err != nil || o == rateHeld || o == rateFailed {
+			return o == rateHeld, err
 		}
 	}
-	s.limited, s.over = true, true
+	s.limited[roundRate(rate)] = true
+	s.over = len(s.results) > 0 || o == spoiled
 	return false, nil
 }
 
-// measure probes a rate once. limited says that it failed for the generator's
-// sake.
-func (s *search) measure(ctx context.Context, rate float64) (held, limited bool, err error) {
+// An outcome is what came of one probe of a rate.
+type outcome int
+
+const (
+	rateFailed outcome = iota
+	rateHeld
+	generatorLate // it failed, and the generator was the limit
+	spoiled       // it was not the load of this rate, and a lower one is none either
+)
+
+// measure probes a rate once.
+func (s *search) measure(ctx context.Context, rate float64) (outcome, error) {
 	rate = roundRate(rate)
 	cfg := s.cfg
 	cfg.Rate, cfg.Seed = unit.Rate(rate), cfg.Seed+uint64(len(s.points))
@@ -173,10 +184,10 @@ func (s *search) measure(ctx context.Context, rate float64) (held, limited bool,
 	}
 	r, err := s.run(probeCtx, cfg, opts)
 	if err != nil {
-		return false, false, err
+		return rateFailed, err
 	}
 	if ctx.Err() != nil {
-		return false, false, fmt.Errorf("searching the capacity: %w", ctx.Err())
+		return rateFailed, fmt.Errorf("searching the capacity: %w", ctx.Err())
 	}
 	p := pointOf(r, rate, cfg.SLO.Fault(r))
 	if probeCtx.Err() != nil && p.Held {
@@ -185,17 +196,21 @@ func (s *search) measure(ctx context.Context, rate float64) (held, limited bool,
 	if r.Validity == Invalid && !r.generatorLimited() {
 		p.Held = false // it was not the load of this rate
 	}
-	if limited = !p.Held && (r.Validity == Invalid || r.generatorLimited()); limited {
-		p.Reason = r.ValidityReason
+	o := rateFailed
+	switch {
+	case p.Held:
+		o = rateHeld
+		s.results[rate] = append(s.results[rate], r)
+	case r.generatorLimited():
+		o, p.Reason = generatorLate, r.ValidityReason
+	case r.Validity == Invalid:
+		o, p.Reason = spoiled, r.ValidityReason
 	}
 	s.points = append(s.points, p)
-	if p.Held {
-		s.results[rate] = append(s.results[rate], r)
-	}
 	if s.opts.OnProbe != nil {
 		s.opts.OnProbe(p)
 	}
-	return p.Held, limited, nil
+	return o, nil
 }
 
 // generatorLimited reports whether the generator was the limit, or one of its
@@ -300,14 +315,20 @@ func (s *search) result(rate float64) (*Result, error) {
 	if rate == 0 {
 		return nil, s.nothingHeld()
 	}
-	limit := "target"
+	return s.resultAt(rate, s.limitAbove(rate)), nil
+}
+
+// limitAbove says what failed at the lowest rate above one that is the capacity. points
+// are sorted by their rate.
+func (s *search) limitAbove(rate float64) string {
+	i := slices.IndexFunc(s.points, func(p CurvePoint) bool { return p.Offered > rate && !p.Held })
 	switch {
-	case s.limited:
-		limit = "generator"
-	case s.points[len(s.points)-1].Held:
-		limit = "bound"
+	case i < 0:
+		return "bound"
+	case s.limited[s.points[i].Offered]:
+		return "generator"
 	}
-	return s.resultAt(rate, limit), nil
+	return "target"
 }
 
 // resultAt is that of a rate that held. points are sorted by their rate.
@@ -345,7 +366,7 @@ func (s *search) nothingHeld() error {
 		return fmt.Errorf("searching the capacity: %d probes were too few to confirm a rate", len(s.points))
 	}
 	lowest := s.points[i]
-	if s.limited {
+	if s.limited[lowest.Offered] {
 		return fmt.Errorf("searching the capacity: %w at %s: %s", ErrGenerator, unit.Format(lowest.Offered, unit.RequestsPerSecond), lowest.Reason)
 	}
 	return fmt.Errorf("searching the capacity: no rate was found that holds the service level time after time: at %s %s", unit.Format(lowest.Offered, unit.RequestsPerSecond), lowest.Reason)

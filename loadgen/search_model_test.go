@@ -61,7 +61,7 @@ func TestASearchWithWorkersEndsWhereOneIsTheLimit(t *testing.T) {
 	find := func(spoil func(*Result, float64)) (*Result, error) {
 		s := &search{
 			cfg:     Config{SLO: SLO{P99: unit.Duration(1e8)}, Workers: Workers{Count: 40}, Duration: unit.Duration(4 * time.Second), Warmup: unit.Duration(time.Second)},
-			results: map[float64][]*Result{},
+			results: map[float64][]*Result{}, limited: map[float64]bool{},
 		}
 		s.run = func(ctx context.Context, cfg Config, opts Options) (*Result, error) {
 			if cfg.Rate == 0 && cfg.Connections < 40 {
@@ -88,6 +88,38 @@ func TestASearchWithWorkersEndsWhereOneIsTheLimit(t *testing.T) {
 	}
 }
 
+// A search that begins beyond the generator goes down until something holds, and says
+// which of the two was the limit there.
+func TestASearchThatBeginsBeyondTheGenerator(t *testing.T) {
+	const reach = 500 // requests a second
+	for limit, q := range map[string]queue{"generator": {slots: 10, work: .01}, "target": {slots: 1, work: .01}} {
+		q.random = rand.New(rand.NewPCG(2, 2))
+		s := &search{
+			cfg:     Config{SLO: SLO{P99: unit.Duration(1e8)}, Rate: 1e5, Duration: unit.Duration(4 * time.Second), Warmup: unit.Duration(time.Second)},
+			results: map[float64][]*Result{}, limited: map[float64]bool{},
+		}
+		s.run = func(ctx context.Context, cfg Config, opts Options) (*Result, error) {
+			r, err := q.run(ctx, cfg, opts)
+			if float64(cfg.Rate) > reach {
+				r.Validity, r.ValidityReason, r.Successes = GeneratorLimited, "it was late", r.Requests/2
+			}
+			return r, err
+		}
+		r, err := s.find(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Of the generator's own reach it is enough to know that the target does so much.
+		low, high := 100*.9, 100*1.02
+		if limit == "generator" {
+			low, high = reach/growth/growth, reach
+		}
+		if c := r.Capacity; c.Limit != limit || c.Rate < low || c.Rate > high || c.Curve[len(c.Curve)-1].Offered != 1e5 {
+			t.Errorf("%s: %+v", limit, c)
+		}
+	}
+}
+
 // Whoever ends a search has what it measured until then.
 func TestAnInterruptedSearchHasItsCurve(t *testing.T) {
 	q := queue{slots: 10, work: .01, random: rand.New(rand.NewPCG(1, 1))}
@@ -95,7 +127,7 @@ func TestAnInterruptedSearchHasItsCurve(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s := &search{
 			cfg:     Config{SLO: SLO{P99: unit.Duration(1e8)}, Rate: start, Duration: unit.Duration(4 * time.Second), Warmup: unit.Duration(time.Second)},
-			results: map[float64][]*Result{}, hash: "hash",
+			results: map[float64][]*Result{}, limited: map[float64]bool{}, hash: "hash",
 		}
 		s.run = func(ctx context.Context, cfg Config, opts Options) (*Result, error) {
 			if len(s.points) == 3 {
@@ -131,7 +163,7 @@ func TestTheSearchComesWithinFivePercentOfAKnownCapacity(t *testing.T) {
 			q.random = rand.New(rand.NewPCG(seed, 7))
 			s := &search{
 				cfg:     Config{SLO: SLO{P99: unit.Duration((5*q.work + .05) * 1e9), Errors: .001}, Duration: unit.Duration(4 * time.Second), Warmup: unit.Duration(time.Second)},
-				results: map[float64][]*Result{}, run: q.run,
+				results: map[float64][]*Result{}, limited: map[float64]bool{}, run: q.run,
 			}
 			r, err := s.find(t.Context())
 			if err != nil {

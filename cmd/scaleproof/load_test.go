@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +20,7 @@ import (
 
 	"scaleproof/internal/unit"
 	"scaleproof/loadgen"
+	"scaleproof/reports"
 )
 
 func service(t *testing.T) string {
@@ -49,7 +51,6 @@ func TestLoadExitCodes(t *testing.T) {
 		"too slow":             {[]string{url + "/slow", "--slo", "p50<10ms"}, 1, "p50 of the response time is"},
 		"errors":               {[]string{url + "/slow", url + "/fail", "--slo", "errors<1%"}, 1, "of the requests failed"},
 		"beyond the generator": {append(costly(t), url, "--rate", "1000000/s", "--duration", "100ms", "--slo", "p99<1h,errors<99%"), 4, "the generator was the limit"},
-		"a search beyond it":   {append(costly(t), url, "--rate", "1000000/s", "--find-capacity", "--duration", "200ms", "--warmup", "50ms", "--slo", "p99<1h,errors<1%"), 4, "the generator was the limit"},
 		"failed check":         {[]string{url, "--check", "header X exists", "--slo", "errors<1%"}, 4, "header X exists"},
 		"nothing answers":      {[]string{"http://127.0.0.1:1/"}, 4, "no request succeeded"},
 		"no target":            {nil, 2, "no target"},
@@ -92,6 +93,19 @@ func costly(t *testing.T) []string {
 	t.Helper()
 	body := writeFile(t, "body", strings.Repeat("{{row.empty}}", 20_000))
 	return []string{"--feeder", writeFile(t, "empty.csv", "empty,id\n,1\n"), "--body", "@" + body}
+}
+
+// What a search found is no answer where the generator has ended it.
+func TestASearchThatTheGeneratorEndedIsNoGate(t *testing.T) {
+	cfg := loadgen.Config{FindCapacity: true, SLO: loadgen.SLO{Errors: .5}}
+	for limit, want := range map[string]error{"target": nil, "bound": nil, "generator": verdict(reports.Broken)} {
+		var said strings.Builder
+		r := &loadgen.Result{Validity: loadgen.Valid, Requests: 10, Successes: 10, Capacity: &loadgen.Capacity{Rate: 100, Limit: limit}}
+		err := (&app{streams: streams{err: &said}}).judgeLoad(cfg, r)
+		if fmt.Sprint(err) != fmt.Sprint(want) || strings.Contains(said.String(), "the generator was the limit") != (want != nil) {
+			t.Errorf("%s: %v, %q", limit, err, said.String())
+		}
+	}
 }
 
 // watched is a service that is slow, counts, and knows how many connections it has.
