@@ -64,9 +64,13 @@ func TestQueriesGoWithTheAction(t *testing.T) {
 		outcome reports.Word
 		reason  string
 	}{
-		{reports.Pass, "it is "}, {reports.Pass, "it is "},
-		{reports.Pass, "the rows are the same"}, {reports.Pass, "the rows are the same"}, {reports.Fail, "the rows differ: 30 before, 31 after"},
-		{reports.Unsure, `it could not be measured before: ERROR: relation "owned" does not exist`}, {reports.Unsure, `it could not be measured before: ERROR: relation "owned"`},
+		{reports.Pass, "it is "},
+		{reports.Pass, "it is "},
+		{reports.Pass, "the rows are the same"},
+		{reports.Pass, "the rows are the same"},
+		{reports.Fail, "the rows differ: 30 before, 31 after"},
+		{reports.Unsure, `it could not be measured before: ERROR: relation "owned" does not exist`},
+		{reports.Unsure, `it could not be measured before: ERROR: relation "owned"`},
 	} {
 		if c := r.Conditions[i]; c.Outcome != want.outcome || !strings.Contains(c.Reason, want.reason) {
 			t.Errorf("%s: %s, %s, want %s", c.Text, c.Outcome, c.Reason, want.outcome)
