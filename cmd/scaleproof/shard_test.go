@@ -244,6 +244,14 @@ func TestAShardPlanSaysWhatIsWrong(t *testing.T) {
 	if got.code != 0 || !strings.Contains(got.out, "Proposed ranges") || !strings.Contains(got.out, "1,000 organisations of 2,500") {
 		t.Fatalf("%+v", got)
 	}
+	execSQL(t, environment["DATABASE_URL"], "CREATE TABLE visits (organization_id bigint NOT NULL, n int); INSERT INTO visits SELECT i, i FROM generate_series(1, 2500) i")
+	for name, command := range map[string][]string{
+		"plan": {"shard", "plan", "-f", plan}, "preview": {"run", "--dry-run", "-f", plan}, "doctor": {"doctor", "-f", plan, "--out", t.TempDir()},
+	} {
+		if got := runCommand(t, environment, command...); got.code != 0 || !strings.Contains(strings.Join(strings.Fields(got.out), " "), "public.visits has no primary key, so that it is compared as a whole behind the fence: about 1000 rows") {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
 	execSQL(t, environment["DATABASE_URL"], "CREATE TABLE plans (id int PRIMARY KEY, price numeric)")
 	if got := runCommand(t, environment, "shard", "plan", "-f", plan); got.code != 4 || !strings.Contains(got.err, "public.plans has no column organization_id") {
 		t.Errorf("%+v", got)
