@@ -171,7 +171,7 @@ func (a *adviser) leaveOut(config *Config) error {
 	config.Suite, config.Queries, config.Node = "", nil, Placement{}
 	for _, q := range queries {
 		if on := q.Node.At(BeforeAction); on != "" && on != a.nodes[0].Name {
-			a.note("%s is a query of %s: advice is about %s, so that it is left out: ask for that of %[2]s by --dsn-from", q.Name, on, a.nodes[0].Name)
+			a.note("%s is a query of %s: advice is about %s, so that it is left out: ask for that of the other by itself", q.Name, on, a.nodes[0].Name)
 			continue
 		}
 		q.Node = Placement{}
