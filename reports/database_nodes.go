@@ -87,7 +87,7 @@ func placedTable(r *Report, q queries) table {
 	return t
 }
 
-// rowsWords says in a word or two what became of a query's rows.
+// rowsWords says how many rows a query gave, and what became of them.
 func (q queries) rowsWords(name string) string {
 	before, after := q.pair(name)
 	switch {
@@ -100,13 +100,8 @@ func (q queries) rowsWords(name string) string {
 	case otherWork(before, after) != "":
 		return "other work"
 	}
-	switch resultStep(before, after).Change {
-	case Equivalent:
-		return "the same"
-	case Changed:
-		return "differ"
-	}
-	return "vary"
+	words := map[Change]string{Equivalent: "the same", Changed: "they differ"}[resultStep(before, after).Change]
+	return unit.Format(after.Rows, unit.Count) + ", " + cmp.Or(words, "they vary")
 }
 
 // heldTable shows what the tables of each node hold at the end of each measurement.

@@ -248,8 +248,8 @@ func TestQueriesOfSeveralNodes(t *testing.T) {
 		text string
 		want []string
 	}{
-		"terminal": {terminal.String(), []string{"Queries by node", "q      primary → shard-2       100 ms  100 ms            100     50  the same", warning}},
-		"Markdown": {markdown.String(), []string{"### Queries by node\n\n| query | on | time before |", "| q | primary → shard-2 | 100 ms | 100 ms | 100 | 50 | the same |"}},
+		"terminal": {terminal.String(), []string{"Queries by node", "q      primary → shard-2       100 ms  100 ms            100     50  20, the same", warning}},
+		"Markdown": {markdown.String(), []string{"### Queries by node\n\n| query | on | time before |", "| q | primary → shard-2 | 100 ms | 100 ms | 100 | 50 | 20, the same |"}},
 		"page":     {page.String(), []string{`<h2 id="h-nodes">Node by node</h2>`, `<td>primary → shard-2</td>`, `<span class="kind">primary → shard-2</span>`, "What each node holds"}},
 	} {
 		for _, want := range c.want {
