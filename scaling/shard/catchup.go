@@ -115,8 +115,7 @@ func (f *follower) look(ctx context.Context) error {
 		return err
 	}
 	if failed >= f.failed+maxApplyFailures {
-		return errors.Join(j.checkPartitions(ctx, f.catalog, j.source, j.target),
-			fmt.Errorf("%s can't apply the writes that it follows, and has failed %d times since: its log says why: mend that, or abandon the move", j.target.Name, failed-f.failed))
+		return f.givenUp(ctx, fmt.Errorf("%s can't apply the writes that it follows, and has failed %d times since: its log says why: mend that, or abandon the move", j.target.Name, failed-f.failed))
 	}
 	received, worker, err := f.worker(ctx)
 	if err != nil {
@@ -131,10 +130,15 @@ func (f *follower) look(ctx context.Context) error {
 		f.furthest, f.since = furthest, now
 	}
 	if stall := j.config.stall(); now.Sub(f.since) >= stall {
-		return fmt.Errorf("no progress for %v, the limit (shard.stall): %s: its log may say more: mend that, or abandon the move", stall, f.stands)
+		return f.givenUp(ctx, fmt.Errorf("no progress for %v, the limit (shard.stall): %s: its log may say more: mend that, or abandon the move", stall, f.stands))
 	}
 	j.opts.OnProgress(Progress{Doing: "catching up", Bytes: lag})
 	return nil
+}
+
+// givenUp says of a wait that is in vain whether a new partition is the reason.
+func (f *follower) givenUp(ctx context.Context, why error) error {
+	return errors.Join(why, f.job.checkPartitions(ctx, f.catalog, f.job.source, f.job.target))
 }
 
 const workerSQL = `

@@ -280,7 +280,8 @@ func TestWritesThatCantBeApplied(t *testing.T) {
 		}
 	}
 	// Where the server does not count its failures it makes no progress, either.
-	f := &follower{job: j, source: s.conn("source"), target: s.conn("target"), failed: 1 << 40, since: time.Now()}
+	c := must[*Catalog](t)(j.catalog(t.Context()))
+	f := &follower{job: j, catalog: c, source: s.conn("source"), target: s.conn("target"), failed: 1 << 40, since: time.Now()}
 	j.config.Stall = unit.Duration(2 * time.Second)
 	if err := f.await(t.Context(), 0); err == nil || !strings.Contains(err.Error(), "no progress for 2s, the limit (shard.stall): target is ") {
 		t.Errorf("%v", err)
@@ -289,7 +290,7 @@ func TestWritesThatCantBeApplied(t *testing.T) {
 	j.config.Stall = 0
 	upTo, cancel := context.WithTimeoutCause(t.Context(), 1500*time.Millisecond, errors.New("the step has lasted for its 1.5s"))
 	defer cancel()
-	f = &follower{job: j, source: s.conn("source"), target: s.conn("target"), failed: 1 << 40, since: time.Now()}
+	f = &follower{job: j, catalog: c, source: s.conn("source"), target: s.conn("target"), failed: 1 << 40, since: time.Now()}
 	if err := f.await(upTo, 0); err == nil || !strings.Contains(err.Error(), "the step has lasted for its 1.5s (target is ") {
 		t.Errorf("%v", err)
 	}

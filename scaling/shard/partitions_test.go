@@ -64,6 +64,12 @@ func TestAPartitionThatAppears(t *testing.T) {
 			var events []string
 			j.opts.OnEvent = func(text string) { events = append(events, text) }
 			var faults *FaultsError
+			if mode == Online { // one that comes while the target is waited for
+				c := must[*Catalog](t)(j.catalog(t.Context()))
+				if err := j.catchUp(t.Context(), c); !errors.As(err, &faults) || !strings.Contains(err.Error(), "target can't apply the writes that it follows") {
+					t.Fatalf("catching up: %v", err)
+				}
+			}
 			if _, err := j.Verify(t.Context()); !errors.As(err, &faults) || len(faults.Faults) != 2 {
 				t.Fatalf("verify: %v", err)
 			}
