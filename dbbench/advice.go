@@ -139,7 +139,10 @@ func (a *adviser) runSuite(ctx context.Context) error {
 		return nil
 	}
 	once := a.config
-	once.Repetitions, once.Plans = 1, "custom"
+	once.Repetitions, once.Plans, once.Load = 1, "custom", nil
+	if err := a.leaveOut(&once); err != nil || len(once.Queries) == 0 {
+		return err
+	}
 	bench, err := Open(ctx, a.nodes[0], once)
 	if err != nil {
 		return err
@@ -154,6 +157,25 @@ func (a *adviser) runSuite(ctx context.Context) error {
 			continue
 		}
 		a.cases = append(a.cases, advisedCase{c, len(a.cases), bench.cases[i].args})
+	}
+	return nil
+}
+
+// leaveOut leaves the queries out that are placed on another node than the one that
+// advice is given for.
+func (a *adviser) leaveOut(config *Config) error {
+	queries, err := config.AllQueries()
+	if err != nil {
+		return err
+	}
+	config.Suite, config.Queries, config.Node = "", nil, Placement{}
+	for _, q := range queries {
+		if on := q.Node.At(BeforeAction); on != "" && on != a.nodes[0].Name {
+			a.note("%s is a query of %s: advice is about %s, so that it is left out: ask for that of the other by itself", q.Name, on, a.nodes[0].Name)
+			continue
+		}
+		q.Node = Placement{}
+		config.Queries = append(config.Queries, q)
 	}
 	return nil
 }

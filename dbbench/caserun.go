@@ -38,13 +38,13 @@ type planRun struct {
 
 // newCaseRun makes the case at place i of the suite ready to run.
 func (b *Bench) newCaseRun(i int, c benchCase) *caseRun {
-	r := &caseRun{benchCase: c, bench: b, statement: fmt.Sprintf("scaleproof_%d", i), result: CaseResult{Name: c.name, SQL: c.sql, Query: c.query}}
+	r := &caseRun{benchCase: c, bench: b, statement: fmt.Sprintf("scaleproof_%d", i), result: CaseResult{Name: c.name, SQL: c.sql, Query: c.query, Node: c.on.node.Name}}
 	r.result.setArguments(c.args)
 	if c.fault != nil {
 		r.result.Error = c.fault.Error()
 	}
 	for _, kind := range b.config.planModes(len(c.args) > 0) {
-		r.plans = append(r.plans, &planRun{caseRun: r, mode: kind, version: b.versionNum, result: PlanResult{Histogram: stats.NewHistogram()}})
+		r.plans = append(r.plans, &planRun{caseRun: r, mode: kind, version: c.on.versionNum, result: PlanResult{Histogram: stats.NewHistogram()}})
 	}
 	return r
 }

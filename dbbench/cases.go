@@ -17,6 +17,7 @@ import (
 // A benchCase is one query with one set of arguments.
 type benchCase struct {
 	name   string
+	on     *session
 	query  string // the name of the query that it is of
 	sql    string
 	args   [][]byte // as text; nil is NULL
@@ -31,13 +32,14 @@ var errArguments = errors.New("drawing the arguments")
 // expandCases gives the cases of all queries. A query whose arguments can't be
 // drawn gives one, with its fault. Those that an earlier result has are taken from
 // there; nil draws all.
-func (b *Bench) expandCases(ctx context.Context, queries []Query, earlier *Result) ([]benchCase, error) {
+func (b *Bench) expandCases(ctx context.Context, queries []Query, m Moment, earlier *Result) ([]benchCase, error) {
 	var all []benchCase
 	names := map[string]bool{}
 	for _, q := range queries {
-		cases, err := b.casesOf(ctx, q, earlier)
+		on := b.session(q.Node.At(m))
+		cases, err := b.casesOf(ctx, on, q, earlier)
 		switch {
-		case err != nil && (ctx.Err() != nil || b.conn.IsClosed()):
+		case err != nil && (ctx.Err() != nil || on.conn.IsClosed()):
 			return nil, fmt.Errorf("%w of %s: %w", errArguments, q.Name, errors.Join(context.Cause(ctx), err))
 		case err != nil:
 			cases = []benchCase{{name: q.Name, fault: fmt.Errorf("%w: %w", errArguments, err)}}
@@ -47,7 +49,7 @@ func (b *Bench) expandCases(ctx context.Context, queries []Query, earlier *Resul
 			weight = 1
 		}
 		for i := range cases {
-			cases[i].query, cases[i].sql, cases[i].weight = q.Name, q.SQL, weight/float64(len(cases))
+			cases[i].on, cases[i].query, cases[i].sql, cases[i].weight = on, q.Name, q.SQL, weight/float64(len(cases))
 			if names[cases[i].name] {
 				return nil, fmt.Errorf("two cases have the name %s: give one of their queries another name", cases[i].name)
 			}
@@ -59,7 +61,7 @@ func (b *Bench) expandCases(ctx context.Context, queries []Query, earlier *Resul
 }
 
 // casesOf gives one case, or one for each row that the arguments are drawn from.
-func (b *Bench) casesOf(ctx context.Context, q Query, earlier *Result) ([]benchCase, error) {
+func (b *Bench) casesOf(ctx context.Context, on *session, q Query, earlier *Result) ([]benchCase, error) {
 	from := q.ArgsFrom
 	switch {
 	case q.Organizations != "":
@@ -77,7 +79,7 @@ func (b *Bench) casesOf(ctx context.Context, q Query, earlier *Result) ([]benchC
 	if same := earlier.casesOf(q); len(same) > 0 {
 		return same, nil
 	}
-	return b.drawCases(ctx, q.Name, from)
+	return b.drawCases(ctx, on, q.Name, from)
 }
 
 // casesOf returns the cases that a result has of a query, with their arguments.
@@ -134,11 +136,11 @@ func randomCase(q Query, seed uint64) (benchCase, error) {
 
 // drawCases makes a case of each row: its first column names it. The query runs as
 // those of the suite do, in a transaction that is rolled back.
-func (b *Bench) drawCases(ctx context.Context, name, query string) ([]benchCase, error) {
+func (b *Bench) drawCases(ctx context.Context, on *session, name, query string) ([]benchCase, error) {
 	var result *pgconn.Result
-	err := b.inTransaction(ctx, func() error {
+	err := b.inTransaction(ctx, on, func() error {
 		// Values in text, as the server prints them, go back to it unchanged.
-		result = b.conn.PgConn().ExecParams(ctx, query, nil, nil, nil, nil).Read()
+		result = on.conn.PgConn().ExecParams(ctx, query, nil, nil, nil, nil).Read()
 		return result.Err
 	})
 	if err != nil {
@@ -173,16 +175,21 @@ func caseName(label []byte) string {
 	}, string(label))
 }
 
-// columnName is a column with its table, and perhaps its schema.
-var columnName = regexp.MustCompile(`^[^.\s"]+(\.[^.\s"]+){1,2}$`)
+// organizationsForm is a column with its table, and perhaps its schema, and perhaps a
+// condition on the organisations.
+var organizationsForm = regexp.MustCompile(`(?is)^([^.\s"]+(?:\.[^.\s"]+){1,2})(?:\s+where\s+(\S.*))?$`)
 
 // organizationsQuery ranks the values of a column by their rows, and takes those
 // at the 10th, 50th and 90th percentile, and the largest. Equal ones go by their
 // value, so that the same data gives the same cases.
-func organizationsQuery(column string) string {
-	parts := strings.Split(column, ".")
+func organizationsQuery(text string) string {
+	match := organizationsForm.FindStringSubmatch(text)
+	parts, among := strings.Split(match[1], "."), ""
+	if match[2] != "" {
+		among = " AND (" + match[2] + "\n)" // behind a comment, too
+	}
 	table, name := pgx.Identifier(parts[:len(parts)-1]).Sanitize(), pgx.Identifier(parts[len(parts)-1:]).Sanitize()
-	return `WITH sizes AS (SELECT ` + name + ` AS id, count(*) AS n FROM ` + table + ` WHERE ` + name + ` IS NOT NULL GROUP BY 1),
+	return `WITH sizes AS (SELECT ` + name + ` AS id, count(*) AS n FROM ` + table + ` WHERE ` + name + ` IS NOT NULL` + among + ` GROUP BY 1),
 		ranked AS (SELECT id, row_number() OVER (ORDER BY n, id) AS place, count(*) OVER () AS all_of_them FROM sizes)
 		SELECT label, id FROM (VALUES ('small', 0.1), ('median', 0.5), ('large', 0.9), ('largest', 1.0)) AS wanted (label, part)
 		JOIN ranked ON place = greatest(ceil(part * all_of_them), 1) ORDER BY part`

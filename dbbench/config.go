@@ -17,6 +17,9 @@ type Config struct {
 	// of one that is built in: "runbook". Queries stand in for it, or beside it.
 	Suite   string  `yaml:"suite" json:"suite,omitempty"`
 	Queries []Query `yaml:"queries" json:"queries,omitempty"`
+	// Node is where the queries run that name no node; zero: the first of the
+	// environment, its primary.
+	Node Placement `yaml:"node" json:"node,omitzero"`
 	// Repetitions of each case in a trial; zero: 5. Warmup runs come before
 	// them; zero: 1.
 	Repetitions int `yaml:"repetitions" json:"repetitions,omitempty"`
@@ -45,6 +48,9 @@ type Config struct {
 type Query struct {
 	Name string `yaml:"name" json:"name"`
 	SQL  string `yaml:"sql" json:"sql"`
+	// Node is where it runs; zero: where Config.Node says. Its arguments are drawn
+	// there, too, unless an earlier result has them.
+	Node Placement `yaml:"node" json:"node,omitzero"`
 	// Args are the values of $1, $2, ... as text.
 	Args []string `yaml:"args" json:"args,omitempty"`
 	// ArgsFrom is a query of which each row gives a case: its first column
@@ -52,7 +58,8 @@ type Query struct {
 	ArgsFrom string `yaml:"args_from" json:"args_from,omitempty"`
 	// Organizations is a column, "table.column" or "schema.table.column": $1 is
 	// its value with few, a median number of, many, and the most rows, which
-	// gives the cases small, median, large and largest.
+	// gives the cases small, median, large and largest. "table.column WHERE condition"
+	// looks among those rows of the table alone.
 	Organizations string `yaml:"organizations" json:"organizations,omitempty"`
 	// Random draws each value: "int(1, 1000)", "zipf(1, 1000, 1.1)",
 	// "float(0, 1)" or "choice(open, resolved)". In a suite they are drawn once

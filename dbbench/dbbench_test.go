@@ -260,7 +260,7 @@ func TestTheSidesTakeTurns(t *testing.T) {
 		sides = append(sides, s)
 	}
 	err := pass(t.Context(), sides, 3, func(p *planRun, _ context.Context, conn *pgx.Conn) error {
-		if conn == sides[0].conn {
+		if conn == sides[0].sessions[0].conn {
 			order = append(order, "A")
 		} else {
 			order = append(order, "B")

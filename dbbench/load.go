@@ -85,7 +85,13 @@ func (b *Bench) Load(ctx context.Context, load LoadConfig) (*LoadResult, error) 
 	if err := load.Validate(); err != nil {
 		return nil, err
 	}
-	r := &loadRun{node: b.node, config: b.config, load: load, cases: b.cases, ended: make(chan struct{})}
+	on := b.cases[0].on
+	for _, c := range b.cases {
+		if c.on != on {
+			return nil, fmt.Errorf("a load's clients have one node, and the case %s is on %s, %s on %s", b.cases[0].name, on.node.Name, c.name, c.on.node.Name)
+		}
+	}
+	r := &loadRun{node: on.node, config: b.config, load: load, cases: b.cases, ended: make(chan struct{})}
 	defer r.closeClients()
 	if err := r.openClients(ctx, max(load.Clients, 1)); err != nil {
 		return nil, fmt.Errorf("opening the clients of the load: %w", errors.Join(context.Cause(ctx), err))
@@ -97,7 +103,7 @@ func (b *Bench) Load(ctx context.Context, load LoadConfig) (*LoadResult, error) 
 		return nil, fmt.Errorf("running the load: %w", err)
 	}
 	result := r.result()
-	result.Version = b.version
+	result.Version = on.version
 	return result, nil
 }
 

@@ -12,9 +12,12 @@ import (
 func MergeTrials(trials []*Result) *Result {
 	last := trials[len(trials)-1]
 	merged := *last
-	merged.Cases, merged.notes = nil, nil
+	merged.Cases, merged.notes, merged.Others = nil, nil, slices.Clone(last.Others)
 	for _, t := range trials {
 		merged.ClockCost = max(merged.ClockCost, t.ClockCost)
+		for i, other := range t.Others {
+			merged.Others[i].ClockCost = max(merged.Others[i].ClockCost, other.ClockCost)
+		}
 		for _, text := range t.notes {
 			merged.note("%s", text)
 		}

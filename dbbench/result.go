@@ -9,19 +9,30 @@ import (
 	"scaleproof/internal/stats"
 )
 
-// A Result is what one trial of a suite measured on one node.
+// A Result is what one trial of a suite measured.
 type Result struct {
-	Node      string       `json:"node"`
+	NodeResult
+	// Others are the further nodes that the suite names, at this moment or another.
+	Others    []NodeResult `json:"others,omitempty"`
 	StartedAt time.Time    `json:"started_at"`
-	Version   string       `json:"version"`
 	Cases     []CaseResult `json:"cases"`
-	// ClockCost is what one reading of the server's clock takes, in seconds.
-	// Above 100 ns, times of nodes say more of the clock than of the query.
-	ClockCost float64  `json:"clock_cost"`
-	Warnings  []string `json:"warnings,omitempty"`
+	Warnings  []string     `json:"warnings,omitempty"`
 
 	notes []string // those of Warnings that the figures do not tell
 }
+
+// A NodeResult is what a trial found of a node.
+type NodeResult struct {
+	Node    string `json:"node"`
+	Version string `json:"version"`
+	// ClockCost is what one reading of the server's clock takes, in seconds; 0 where
+	// that is not known, or no case ran there. Above 100 ns, times of nodes say more
+	// of the clock than of the query.
+	ClockCost float64 `json:"clock_cost"`
+}
+
+// Nodes returns all nodes that the suite names.
+func (r *Result) Nodes() []NodeResult { return append([]NodeResult{r.NodeResult}, r.Others...) }
 
 // A CaseResult is one query with one set of parameters.
 type CaseResult struct {
@@ -29,6 +40,7 @@ type CaseResult struct {
 	SQL  string `json:"sql"`
 	// Query is the suite's query that it is a case of.
 	Query string `json:"query,omitempty"`
+	Node  string `json:"node,omitempty"` // that it ran on; empty: the result's
 	// Args are the values of the parameters as text; NULL is "NULL", and Nulls
 	// are the places, from 0, of those that are NULL rather than this text.
 	Args  []string `json:"args,omitempty"`

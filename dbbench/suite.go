@@ -30,6 +30,7 @@ type suiteFile struct {
 //	-- name: org_incidents
 //	-- params: organizations of incidents.organization_id
 //	-- weight: 10
+//	-- node: shard-2
 //	SELECT * FROM incidents WHERE organization_id = $1;
 //
 // The parameters are values ("-- params: 42, 'open'"), a query of which each row
@@ -76,17 +77,19 @@ func BuiltInSuites() []string {
 	return files
 }
 
-// AllQueries returns the queries of the suite, which it reads, and then the others.
+// AllQueries returns the queries of the suite, which it reads, and then the others,
+// each with the configuration's node where it names none.
 func (c Config) AllQueries() ([]Query, error) {
+	all := c.placed(c.Queries)
 	if c.Suite == "" {
-		return c.Queries, nil
+		return all, nil
 	}
 	suite, err := LoadSuite(c.Suite)
 	if err != nil {
 		return nil, err
 	}
-	all := append(suite, c.Queries...)
-	return all, validateQueries(all)
+	all = append(c.placed(suite), all...)
+	return all, errors.Join(validateQueries(all), c.checkLoad(all))
 }
 
 // queryName is the form of names that become parts of metric names.
@@ -120,8 +123,11 @@ func (q Query) validate(at string) []error {
 	if q.Weight < 0 {
 		fault(".weight", "is negative")
 	}
-	if q.Organizations != "" && !columnName.MatchString(q.Organizations) {
-		fault(".organizations", "must be table.column or schema.table.column, and is %q", q.Organizations)
+	if err := q.Node.validate(); err != nil {
+		faults = append(faults, invalid.In(at+".node", err))
+	}
+	if q.Organizations != "" && !organizationsForm.MatchString(q.Organizations) {
+		fault(".organizations", "must be table.column or schema.table.column, perhaps with WHERE and a condition, and is %q", q.Organizations)
 	}
 	for i, text := range q.Random {
 		if _, err := parseGenerator(text); err != nil {
@@ -163,6 +169,12 @@ func (c Config) Validate() error {
 	}
 	if c.Load != nil {
 		faults = append(faults, invalid.In("load", c.Load.Validate()))
+		if c.Suite == "" { // else AllQueries tells
+			faults = append(faults, c.checkLoad(c.placed(c.Queries)))
+		}
+	}
+	if err := c.Node.validate(); err != nil {
+		faults = append(faults, invalid.In("node", err))
 	}
 	if !slices.Contains([]string{"", "both", "custom", "generic"}, c.Plans) {
 		faults = append(faults, invalid.Field("plans", "must be custom, generic or both, and is %q", c.Plans))

@@ -9,7 +9,7 @@ import (
 )
 
 // directive is a comment that says something of the statement behind it.
-var directive = regexp.MustCompile(`^\s*--\s*(name|params|weight)\s*:\s*(.*?)\s*$`)
+var directive = regexp.MustCompile(`^\s*--\s*(name|params|weight|node)\s*:\s*(.*?)\s*$`)
 
 // A sqlQuery is a query with the lines that it stands on.
 type sqlQuery struct {
@@ -57,6 +57,13 @@ func (q *sqlQuery) direct(name, value string, line int) error {
 	}
 	if name == "params" {
 		q.params, q.paramsLine = append(q.params, value), line
+		return nil
+	}
+	if name == "node" {
+		if value == "" {
+			return fmt.Errorf("line %d: -- node: names no node", line)
+		}
+		q.Node = On(value)
 		return nil
 	}
 	weight, err := strconv.ParseFloat(value, 64)

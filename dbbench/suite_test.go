@@ -78,7 +78,7 @@ func TestTheArgumentsOfAnEarlierResultAreTaken(t *testing.T) {
 	if err := json.Unmarshal(data, &kept); err != nil {
 		t.Fatal(err)
 	}
-	b, err := OpenLike(t.Context(), node, config, &kept)
+	b, err := OpenOn(t.Context(), []Node{node}, config, AfterAction, &kept)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,6 +244,21 @@ func TestOrganisationsOfFourSizes(t *testing.T) {
 	want := map[string]float64{"org-small": 10, "org-median": 50, "org-large": 90, "org-largest": 100}
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestOrganisationsOfAPart(t *testing.T) {
+	node := Node{Name: "primary", DSN: newDatabase(t)}
+	execute(t, node, "CREATE TABLE owned AS SELECT k AS owner FROM generate_series(1, 40) k, generate_series(1, k)")
+	for condition, want := range map[string]string{"WHERE owner <= 20": "2 10 18 20", "where\n owner = 7 OR owner = 8 -- or": "7 7 8 8"} {
+		q := Query{Name: "org", SQL: "SELECT FROM owned WHERE owner = $1", Organizations: "owned.owner " + condition}
+		var args []string
+		for _, c := range open(t, node, Config{Queries: []Query{q}}).cases {
+			args = append(args, string(c.args[0]))
+		}
+		if got := strings.Join(args, " "); got != want {
+			t.Errorf("%s: %s, want %s", condition, got, want)
+		}
 	}
 }
 

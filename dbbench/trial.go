@@ -36,7 +36,7 @@ func TrialABBA(ctx context.Context, a, b *Bench) (onA, onB *Result, err error) {
 		return names
 	}
 	if !slices.Equal(names(a), names(b)) {
-		err := fmt.Errorf("the suite gives other cases on %s (%v) than on %s (%v)", a.node.Name, names(a), b.node.Name, names(b))
+		err := fmt.Errorf("the suite gives other cases on %s (%v) than on %s (%v)", a.name(), names(a), b.name(), names(b))
 		for _, c := range slices.Concat(a.cases, b.cases) {
 			err = errors.Join(err, c.fault)
 		}
@@ -48,12 +48,15 @@ func TrialABBA(ctx context.Context, a, b *Bench) (onA, onB *Result, err error) {
 	}
 	for i, c := range results[0].Cases {
 		if other := results[1].Cases[i]; !slices.Equal(c.Args, other.Args) {
-			results[1].note("%s has other arguments on %s (%v) than on %s (%v): their data differ", c.Name, b.node.Name, other.Args, a.node.Name, c.Args)
+			results[1].note("%s has other arguments on %s (%v) than on %s (%v): their data differ", c.Name, b.name(), other.Args, a.name(), c.Args)
 		}
 	}
 	results[1].warn()
 	return results[0], results[1], nil
 }
+
+// name is that of the first node.
+func (b *Bench) name() string { return b.sessions[0].node.Name }
 
 // A side is one bench in a trial.
 type side struct {
@@ -91,19 +94,38 @@ func (b *Bench) begin(ctx context.Context) (*side, error) {
 	if b.config.Budget > 0 {
 		b.deadline = time.Now().Add(b.config.Budget.Std())
 	}
-	s := &side{Bench: b, result: &Result{Node: b.node.Name, StartedAt: time.Now(), Version: b.version}}
-	var err error
-	var fault *pgconn.PgError
-	switch s.result.ClockCost, err = measureClock(ctx, b.conn.PgConn()); {
-	case ctx.Err() == nil && errors.As(err, &fault) && !b.conn.IsClosed():
-		s.result.note("the cost of the clock of %s is unknown: %v", b.node.Name, err)
-	case err != nil:
-		return nil, errors.Join(context.Cause(ctx), err)
+	s := &side{Bench: b, result: &Result{StartedAt: time.Now()}}
+	for i, on := range b.sessions {
+		node := NodeResult{Node: on.node.Name, Version: on.version}
+		if b.has(on) {
+			var err error
+			if node.ClockCost, err = s.clock(ctx, on); err != nil {
+				return nil, err
+			}
+		}
+		if i == 0 {
+			s.result.NodeResult = node
+		} else {
+			s.result.Others = append(s.result.Others, node)
+		}
 	}
 	for i, c := range b.cases {
 		s.runs = append(s.runs, b.newCaseRun(i, c))
 	}
 	return s, nil
+}
+
+// clock measures the cost of a node's clock; 0 where the server does not say.
+func (s *side) clock(ctx context.Context, on *session) (float64, error) {
+	cost, err := measureClock(ctx, on.conn.PgConn())
+	var fault *pgconn.PgError
+	switch {
+	case ctx.Err() == nil && errors.As(err, &fault) && !on.conn.IsClosed():
+		s.result.note("the cost of the clock of %s is unknown: %v", on.node.Name, err)
+	case err != nil:
+		return 0, errors.Join(context.Cause(ctx), err)
+	}
+	return cost, nil
 }
 
 // runAll makes all runs of a trial, and drops what it has prepared.
@@ -130,8 +152,13 @@ func runAll(ctx context.Context, sides []*side) error {
 		return err
 	}
 	for _, s := range sides {
-		if _, err := s.conn.Exec(ctx, "DEALLOCATE ALL"); err != nil {
-			return fmt.Errorf("dropping what was prepared on %s: %w", s.node.Name, errors.Join(context.Cause(ctx), err))
+		for _, on := range s.sessions {
+			if !s.has(on) {
+				continue
+			}
+			if _, err := on.conn.Exec(ctx, "DEALLOCATE ALL"); err != nil {
+				return fmt.Errorf("dropping what was prepared on %s: %w", on.node.Name, errors.Join(context.Cause(ctx), err))
+			}
 		}
 	}
 	return nil
@@ -180,7 +207,7 @@ func (s *side) attempt(ctx context.Context, r *caseRun, run func(context.Context
 		r.result.Cut = true
 		return nil
 	}
-	err := s.inTransaction(ctx, func() error { return run(ctx, s.conn) })
+	err := s.inTransaction(ctx, r.on, func() error { return run(ctx, r.on.conn) })
 	var fault *pgconn.PgError
 	switch {
 	case err == nil:
@@ -192,11 +219,11 @@ func (s *side) attempt(ctx context.Context, r *caseRun, run func(context.Context
 	default:
 		r.result.Error = err.Error()
 	}
-	if !s.conn.IsClosed() {
+	if !r.on.conn.IsClosed() {
 		return nil
 	}
-	if again := s.reopen(ctx, s.runs); again != nil {
-		return fmt.Errorf("query %s broke the connection to %s: %w", r.result.Name, s.node.Name, errors.Join(err, again))
+	if again := r.on.reopen(ctx, s.runs); again != nil {
+		return fmt.Errorf("query %s broke the connection to %s: %w", r.result.Name, r.on.node.Name, errors.Join(err, again))
 	}
 	return nil
 }
@@ -205,16 +232,16 @@ const queryCanceled = "57014"
 
 // inTransaction runs statements in a transaction that is rolled back, and that may
 // write with consent alone.
-func (b *Bench) inTransaction(ctx context.Context, run func() error) error {
+func (b *Bench) inTransaction(ctx context.Context, on *session, run func() error) error {
 	access := pgx.ReadOnly
 	if b.config.AllowWrites {
 		access = pgx.ReadWrite
 	}
-	tx, err := b.conn.BeginTx(ctx, pgx.TxOptions{AccessMode: access})
+	tx, err := on.conn.BeginTx(ctx, pgx.TxOptions{AccessMode: access})
 	if err != nil {
-		return fmt.Errorf("beginning a transaction on %s: %w", b.node.Name, err)
+		return fmt.Errorf("beginning a transaction on %s: %w", on.node.Name, err)
 	}
-	if _, err = b.conn.PgConn().Exec(ctx, b.setTimeout()).ReadAll(); err == nil {
+	if _, err = on.conn.PgConn().Exec(ctx, b.setTimeout()).ReadAll(); err == nil {
 		err = run()
 	}
 	if rollback := tx.Rollback(context.WithoutCancel(ctx)); rollback != nil && err == nil {

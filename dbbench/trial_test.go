@@ -63,8 +63,8 @@ func TestBothPassesAndTheClockAreMeasured(t *testing.T) {
 	if c.TimingOverhead <= 0 || c.Plan.Root.TotalTime <= 0 || c.RowsRead != 20000 {
 		t.Errorf("%+v", c.PlanResult)
 	}
-	if newer := b.versionNum >= 170000; newer != (c.Plan.Serialization != nil) || newer != (c.Plan.Planning != nil && c.Plan.Planning.MemoryUsed > 0) {
-		t.Errorf("version %d: serialization %v, planning %v", b.versionNum, c.Plan.Serialization, c.Plan.Planning)
+	if newer := b.sessions[0].versionNum >= 170000; newer != (c.Plan.Serialization != nil) || newer != (c.Plan.Planning != nil && c.Plan.Planning.MemoryUsed > 0) {
+		t.Errorf("version %d: serialization %v, planning %v", b.sessions[0].versionNum, c.Plan.Serialization, c.Plan.Planning)
 	}
 	if !slices.Equal(c.Args, []string{"7"}) {
 		t.Errorf("arguments %v", c.Args)
@@ -143,7 +143,7 @@ func TestATrialLeavesNoPreparedStatement(t *testing.T) {
 		trial(t, b)
 	}
 	var left int
-	if err := b.conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'scaleproof%'").Scan(&left); err != nil || left != 0 {
+	if err := b.sessions[0].conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'scaleproof%'").Scan(&left); err != nil || left != 0 {
 		t.Errorf("%d left, %v", left, err)
 	}
 }
@@ -158,13 +158,13 @@ func TestTheBudgetBoundsEachStatement(t *testing.T) {
 	}
 	var bounds [2]float64
 	p := b.newCaseRun(0, b.cases[0]).plans[0]
-	if err := b.inTransaction(t.Context(), func() error {
+	if err := b.inTransaction(t.Context(), b.sessions[0], func() error {
 		for i := range bounds {
-			if err := p.choosePlan(t.Context(), s.conn.PgConn()); err != nil {
+			if err := p.choosePlan(t.Context(), s.sessions[0].conn.PgConn()); err != nil {
 				return err
 			}
 			// The second has 50 ms less than the first.
-			if err := s.conn.QueryRow(t.Context(), "SELECT extract(epoch FROM current_setting('statement_timeout')::interval)::float8 FROM pg_sleep(0.05)").Scan(&bounds[i]); err != nil {
+			if err := s.sessions[0].conn.QueryRow(t.Context(), "SELECT extract(epoch FROM current_setting('statement_timeout')::interval)::float8 FROM pg_sleep(0.05)").Scan(&bounds[i]); err != nil {
 				return err
 			}
 		}
@@ -184,7 +184,7 @@ func TestAShortTimeoutIsTheQuerysAlone(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	var timeout string
-	if err := b.conn.QueryRow(t.Context(), "SHOW statement_timeout").Scan(&timeout); err != nil || timeout != "1min" {
+	if err := b.sessions[0].conn.QueryRow(t.Context(), "SHOW statement_timeout").Scan(&timeout); err != nil || timeout != "1min" {
 		t.Errorf("the session's timeout is %s, %v", timeout, err)
 	}
 }

@@ -17,8 +17,10 @@ func (r *Result) note(format string, args ...any) {
 func (r *Result) warn() {
 	r.Warnings = slices.Clone(r.notes)
 	say := func(format string, args ...any) { r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...)) }
-	if r.ClockCost > healthyClock {
-		say("reading the clock of %s takes %.0f ns, above the %.0f of a healthy one: times of nodes are too long (see pg_test_timing)", r.Node, r.ClockCost*1e9, healthyClock*1e9)
+	for _, n := range r.Nodes() {
+		if n.ClockCost > healthyClock {
+			say("reading the clock of %s takes %.0f ns, above the %.0f of a healthy one: times of nodes are too long (see pg_test_timing)", n.Node, n.ClockCost*1e9, healthyClock*1e9)
+		}
 	}
 	for _, c := range r.Cases {
 		if c.Cut && c.Error == "" {

@@ -50,6 +50,7 @@ func Compare(before, after *snapshot.Snapshot, c Criteria) Comparison {
 		comparison.Rows = append(comparison.Rows, both.row(c, paired))
 	}
 	comparison.leaveOut(before, after)
+	comparison.Warnings = append(comparison.Warnings, movedQueries(queriesOf(before, after))...)
 	gates := correctGates(comparison.Rows)
 	for i := range comparison.Rows {
 		comparison.Rows[i].tell(gates)

@@ -64,8 +64,19 @@ func otherWork(before, after *dbbench.CaseResult) string {
 	return ""
 }
 
+// failure says on which side a query failed, and why; nothing where it did not.
+func failure(before, after *dbbench.CaseResult) string {
+	switch {
+	case after.Error != "":
+		return "it could not be measured after: " + after.Error
+	case before.Error != "":
+		return "it could not be measured before: " + before.Error
+	}
+	return ""
+}
+
 // leaveOut takes the figures of queries out of a comparison that were other work
-// after than before.
+// after than before, and says of those that have none on a side why.
 func (c *Comparison) leaveOut(before, after *snapshot.Snapshot) {
 	all, err := cases(before)
 	if err != nil {
@@ -80,10 +91,15 @@ func (c *Comparison) leaveOut(before, after *snapshot.Snapshot) {
 		if k < 0 {
 			continue
 		}
-		words := otherWork(&all[i], &others[k])
+		other, failed := otherWork(&all[i], &others[k]), failure(&all[i], &others[k])
 		for j := range c.Rows {
-			if row := &c.Rows[j]; words != "" && strings.HasPrefix(row.Metric, "db."+all[i].Name+".") {
-				row.Change, row.Reason, row.Ratio, row.Same, row.P = Inconclusive, words, nil, nil, nil
+			row := &c.Rows[j]
+			switch {
+			case !strings.HasPrefix(row.Metric, "db."+all[i].Name+"."):
+			case other != "":
+				row.Change, row.Reason, row.Ratio, row.Same, row.P = Inconclusive, other, nil, nil, nil
+			case failed != "" && (row.Before.Median == nil || row.After.Median == nil):
+				row.Reason = failed
 			}
 		}
 	}
@@ -94,7 +110,7 @@ func resultStep(before, after *dbbench.CaseResult) caseStep {
 	was, is := before.Results(), after.Results()
 	switch step.Change = changeOf(was, is); {
 	case before.Error != "" || after.Error != "":
-		step.Change, step.Words = Inconclusive, "it failed: "+firstOf(after.Error, before.Error)
+		step.Change, step.Words = Inconclusive, failure(before, after)
 	case len(was) == 0 || len(is) == 0:
 		step.Change, step.Words = Inconclusive, "the rows were not hashed"
 	case len(was) > 1:
@@ -115,10 +131,10 @@ func planStep(before, after *dbbench.CaseResult) caseStep {
 	step := caseStep{Question: "plan"}
 	was, is := before.Shapes(), after.Shapes()
 	switch step.Change = changeOf(was, is); {
+	case before.Error != "" || after.Error != "":
+		step.Change, step.Words = Inconclusive, failure(before, after)
 	case len(was) == 0 || len(is) == 0:
 		step.Change, step.Words = Inconclusive, "there is no plan"
-	case before.Error != "" || after.Error != "":
-		step.Change, step.Words = Inconclusive, "it failed: "+firstOf(after.Error, before.Error)
 	case step.Change == Equivalent:
 		step.Words = "its shape is the same"
 	case step.Change == Inconclusive:

@@ -2,6 +2,8 @@ package reports
 
 import (
 	"bytes"
+	"errors"
+	"math"
 	"strings"
 	"testing"
 
@@ -230,5 +232,49 @@ func TestBenchOnATerminal(t *testing.T) {
 	}
 	if got := load.String(); !strings.Contains(got, "q, 25 % of the mix, can't run: no such table") {
 		t.Errorf("%s", got)
+	}
+}
+
+// Queries that went to another node are shown with both, and why one could not be
+// measured before stands with its figures.
+func TestQueriesOfSeveralNodes(t *testing.T) {
+	r := queried(t, "shard", func(before, after *dbbench.CaseResult) { before.Node, after.Node = "primary", "shard-2" }, keptViews, 50)
+	var terminal, markdown, page bytes.Buffer
+	if err := errors.Join(WriteTerminal(&terminal, r, TerminalStyle{}), WriteMarkdown(&markdown, r), WriteHTML(&page, r)); err != nil {
+		t.Fatal(err)
+	}
+	const warning = "q ran on primary before and on shard-2 after: the servers' machines"
+	for name, c := range map[string]struct {
+		text string
+		want []string
+	}{
+		"terminal": {terminal.String(), []string{"Queries by node", "q      primary → shard-2       100 ms  100 ms            100     50  20, the same", warning}},
+		"Markdown": {markdown.String(), []string{"### Queries by node\n\n| query | on | time before |", "| q | primary → shard-2 | 100 ms | 100 ms | 100 | 50 | 20, the same |"}},
+		"page":     {page.String(), []string{`<h2 id="h-nodes">Node by node</h2>`, `<td>primary → shard-2</td>`, `<span class="kind">primary → shard-2</span>`, "What each node holds"}},
+	} {
+		for _, want := range c.want {
+			if !strings.Contains(c.text, want) {
+				t.Errorf("%s lacks %q:\n%s", name, want, c.text)
+			}
+		}
+	}
+	// On one node there is nothing to tell.
+	terminal.Reset()
+	if err := WriteTerminal(&terminal, queried(t, "shard", kept, keptViews, 50), TerminalStyle{}); err != nil || strings.Contains(terminal.String(), "Queries by node") {
+		t.Errorf("%v:\n%s", err, &terminal)
+	}
+	missing := queried(t, "shard", func(before, _ *dbbench.CaseResult) { before.Error = "no such table" }, keptViews, 50)
+	for i := range missing.Before.Metrics {
+		missing.Before.Metrics[i].Values = snapshot.Values{math.NaN(), math.NaN(), math.NaN(), math.NaN(), math.NaN()}
+	}
+	bound, err := expr.Parse("db.q.blocks < 60")
+	if err != nil {
+		t.Fatal(err)
+	}
+	criteria := Criteria{Gates: []GateSpec{{Metric: "db.q.blocks"}}, Objectives: []expr.Condition{bound}}
+	missing.Comparison = Compare(missing.Before, missing.After, criteria)
+	results, _ := Judge(missing, criteria, Facts{})
+	if results[0].Outcome != Pass || results[1].Outcome != Unsure || results[1].Reason != "it could not be measured before: no such table" {
+		t.Errorf("%+v", results)
 	}
 }

@@ -115,7 +115,7 @@ func fixtureSnapshot(t testing.TB, phase string, median float64, rate int64, ind
 	s.Trials, s.Metrics = b.Build()
 	for name, section := range map[string]any{
 		"load.api": load("api", median, rate),
-		"db": &dbbench.Result{Node: "primary", Cases: []dbbench.CaseResult{
+		"db": &dbbench.Result{NodeResult: dbbench.NodeResult{Node: "primary"}, Cases: []dbbench.CaseResult{
 			{Name: "org_incidents", SQL: "SELECT * FROM incidents WHERE organization_id = $1", Rows: 20, ResultHash: "a", PlanResult: dbbench.PlanResult{
 				Figures: dbbench.Figures{Blocks: 8226, RowsRemoved: 495540, QError: 446}, Plan: planOf(index), Fingerprint: planOf(index).Fingerprint(),
 			}},

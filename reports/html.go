@@ -62,6 +62,7 @@ type page struct {
 	Plans      []planPair
 	Database   *databaseChange
 	Views      []metricGroup // what the database's views say of the trials
+	Nodes      []table       // queries by node, where there are several
 	Statistics []table
 	Resources  []table
 	Validity   []table
@@ -167,6 +168,9 @@ func (p *inlined) inline(charts []chart, raw any) error {
 
 // addTables adds the figures that are no metrics of the comparison.
 func (p *page) addTables() (err error) {
+	if p.Nodes, err = nodeTables(p.Report); err != nil {
+		return err
+	}
 	if p.Statistics, err = statisticsTables(p.Report); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,6 +17,7 @@ import (
 type planPair struct {
 	Name, SQL string
 	Args      string
+	Where     string // it ran; empty where all have one node
 	// Steps are what was asked of the query, from the surest to the least sure.
 	Steps         []caseStep
 	Before, After *planView
@@ -75,8 +77,14 @@ func planPairs(r *Report) ([]planPair, error) {
 		return nil, err
 	}
 	var pairs []planPair
+	ways := map[string]string{}
+	if q := (queries{before, after}); q.onSeveralNodes() {
+		for _, p := range q.placedCases() {
+			ways[p.name] = p.way()
+		}
+	}
 	for i, b := range before {
-		pair := planPair{Name: b.Name, SQL: b.SQL, Args: strings.Join(b.Args, ", ")}
+		pair := planPair{Name: b.Name, SQL: b.SQL, Args: strings.Join(b.Args, ", "), Where: ways[b.Name]}
 		j := slices.IndexFunc(after, func(a dbbench.CaseResult) bool { return a.Name == b.Name })
 		if j < 0 {
 			pair.Before = viewPlan(b.Error, b.Rows, &b.PlanResult, nil)
@@ -118,6 +126,9 @@ func cases(s *snapshot.Snapshot) ([]dbbench.CaseResult, error) {
 	var result dbbench.Result
 	if _, err := s.Section("db", &result); err != nil {
 		return nil, err
+	}
+	for i := range result.Cases {
+		result.Cases[i].Node = cmp.Or(result.Cases[i].Node, result.Node)
 	}
 	return result.Cases, nil
 }

@@ -277,12 +277,18 @@ const mostIndexes = 40
 func (n nodeStatistics) tables() table {
 	t := table{
 		Title: "Table growth", Note: "Sizes with indexes and TOAST at the end of each measurement.",
-		Head: columns("table", "#size before", "#after", "#growth", "#rows", "#dead rows", "#sequential scans before", "#after"),
+		Head: columns("table", "#size before", "#after", "#growth", "#rows before", "#after", "#dead rows", "#sequential scans before", "#after"),
 	}
 	if n.after == nil {
 		return t
 	}
 	before, after := sizesOf(n.before), sizesOf(n.after)
+	rowsBefore := map[string]float64{}
+	if n.before != nil {
+		for _, row := range n.before.Views["pg_stat_user_tables"] {
+			rowsBefore[fmt.Sprint(row["relid"])], _ = row.Number("n_live_tup")
+		}
+	}
 	scansBefore, scansAfter := tallyOf(n.counted, "pg_stat_user_tables", "relid"), tallyOf(n.later, "pg_stat_user_tables", "relid")
 	rows := slices.Clone(n.after.Views["pg_stat_user_tables"])
 	slices.SortStableFunc(rows, func(a, b dbbench.Row) int {
@@ -290,14 +296,17 @@ func (n nodeStatistics) tables() table {
 	})
 	for _, row := range rows[:min(len(rows), 2*topRows)] {
 		id := fmt.Sprint(row["relid"])
-		sizeBefore, growth := "–", "–"
+		sizeBefore, growth, liveBefore := "–", "–", "–"
 		if size, ok := before[id]; ok {
 			sizeBefore, growth = unit.Format(size, unit.Bytes), unit.Format(after[id]-size, unit.Bytes)
+		}
+		if live, ok := rowsBefore[id]; ok {
+			liveBefore = unit.Format(live, unit.Count)
 		}
 		live, _ := row["n_live_tup"].(float64)
 		dead, _ := row["n_dead_tup"].(float64)
 		t.Rows = append(t.Rows, []string{
-			fmt.Sprint(row["relname"]), sizeBefore, unit.Format(after[id], unit.Bytes), growth, unit.Format(live, unit.Count), unit.Format(dead, unit.Count),
+			fmt.Sprint(row["relname"]), sizeBefore, unit.Format(after[id], unit.Bytes), growth, liveBefore, unit.Format(live, unit.Count), unit.Format(dead, unit.Count),
 			scansBefore.count(id, "seq_scan"), scansAfter.count(id, "seq_scan"),
 		})
 	}

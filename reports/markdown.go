@@ -33,6 +33,7 @@ func WriteMarkdown(w io.Writer, r *Report) error {
 		fmt.Fprintf(&b, "\n*%s*\n", state)
 	}
 	markdownRows(&b, r.Comparison.Rows)
+	markdownNodes(&b, r)
 	markdownDatabase(&b, r)
 	for i, warning := range allWarnings(r) {
 		if i == 0 {

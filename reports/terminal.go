@@ -28,6 +28,7 @@ func WriteTerminal(w io.Writer, r *Report, style TerminalStyle) error {
 	t.transition(r.Through)
 	t.efficiency(r.Efficiency)
 	t.rows(r.Comparison.Rows)
+	t.nodes(r)
 	t.database(r)
 	t.checklist(r.Checklist)
 	t.signatures(r.Signatures)

@@ -231,6 +231,8 @@ type PreviewStep struct {
 	Parallel string `json:"parallel,omitempty"` // the group that it runs with
 	When     string `json:"when,omitempty"`     // its condition
 	MayFail  bool   `json:"may_fail,omitempty"`
+	// Notes are what a person should know before.
+	Notes []string `json:"notes,omitempty"`
 	// Err is why the state can't be read.
 	Err error `json:"-"`
 }
@@ -259,6 +261,11 @@ func (x *Executor) Current(ctx context.Context, index int) (state string, ok boo
 	return x.clean(state), true, err
 }
 
+// A noter is a change that has something to say before it is made.
+type noter interface {
+	notes(ctx context.Context) []string
+}
+
 // Preview reads the state that each step would change, and changes nothing.
 func (x *Executor) Preview(ctx context.Context, steps []Step) []PreviewStep {
 	var previews []PreviewStep
@@ -280,6 +287,11 @@ func (x *Executor) Preview(ctx context.Context, steps []Step) []PreviewStep {
 			p.Diff = diff(p.State, p.Will)
 		default:
 			p.State = NoState
+		}
+		if n, ok := c.(noter); ok && p.Err == nil {
+			for _, note := range n.notes(ctx) {
+				p.Notes = append(p.Notes, x.clean(note))
+			}
 		}
 		previews = append(previews, p)
 	}

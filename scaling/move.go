@@ -109,6 +109,22 @@ func (c *shardChange) read(ctx context.Context) (state string, ok bool, err erro
 	return string(s.Phase), true, err
 }
 
+// notes implements noter: what makes a fence long.
+func (c *shardChange) notes(ctx context.Context) []string {
+	if c.Phase != phaseCutover {
+		return nil
+	}
+	job, err := c.job()
+	if err != nil {
+		return nil // read told it
+	}
+	notes, err := job.FenceNotes(ctx)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	return notes
+}
+
 func (c *shardChange) apply(ctx context.Context) (string, error) {
 	job, err := c.job()
 	if err != nil {

@@ -108,8 +108,26 @@ func checkBench(cmd *cobra.Command, config dbbench.Config, trials int, output st
 	if err := config.Validate(); err != nil {
 		return &usageError{err}
 	}
-	if _, err := config.AllQueries(); err != nil {
+	queries, err := config.AllQueries()
+	if err != nil {
 		return &usageError{err}
+	}
+	return checkPlacements(queries, cmd.Flags().Changed("against-from"))
+}
+
+// checkPlacements refuses queries of other nodes than the one that is measured, and
+// all that name one where two are.
+func checkPlacements(queries []dbbench.Query, two bool) error {
+	for _, q := range queries {
+		switch q.Node {
+		case dbbench.Placement{}:
+		case dbbench.On("primary"):
+			if two {
+				return usagef("the query %s names a node, and --against-from runs each on both databases: take the node out", q.Name)
+			}
+		default:
+			return usagef("the query %s is on %s, and db bench measures one database, called primary: take the node out, or measure by a plan, which names the others", q.Name, q.Node)
+		}
 	}
 	return nil
 }

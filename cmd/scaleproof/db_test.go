@@ -161,6 +161,26 @@ func execute(t *testing.T, dsn, sql string) {
 	}
 }
 
+// db bench has one database, called primary, and two with --against-from: queries of
+// others are refused before anything is measured.
+func TestDBBenchRefusesQueriesOfOtherNodes(t *testing.T) {
+	there := map[string]string{"DATABASE_URL": "postgres://127.0.0.1:1/x", "OTHER": "postgres://127.0.0.1:1/y"}
+	elsewhere, here := writeFile(t, "a.sql", "-- name: a\n-- node: shard-2\nSELECT 1;\n"), writeFile(t, "b.sql", "-- name: b\n-- node: primary\nSELECT 1;\n")
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"--suite", elsewhere}, 2, "the query a is on shard-2, and db bench measures one database, called primary"},
+		{[]string{"--suite", here, "--against-from", "OTHER"}, 2, "the query b names a node, and --against-from runs each on both"},
+		{[]string{"--suite", here}, 4, "primary"}, // which is not there
+	} {
+		if got := runCommand(t, there, append([]string{"db", "bench"}, c.args...)...); got.code != c.code || !strings.Contains(got.err, c.says) {
+			t.Errorf("%v: %+v", c.args, got)
+		}
+	}
+}
+
 func TestDBBenchAgainst(t *testing.T) {
 	server := testpg.ForTest(t)
 	environment := map[string]string{"DATABASE_URL": server.NewDatabase(t), "CANDIDATE": server.NewDatabaseNamed(t, "candidate"), "GONE": "postgres://app:sentinel-secret@127.0.0.1:1/db"}

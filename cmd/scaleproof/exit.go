@@ -57,12 +57,13 @@ func (a *app) exitCode(err error) int {
 		usage       *usageError
 		badPlan     *plan.Error
 		consent     *validation.ConsentError
+		unsuited    *validation.PlanError
 		environment *validation.EnvironmentError
 	)
 	switch {
 	case errors.As(err, &environment):
 		return reports.Broken.ExitCode()
-	case errors.As(err, &usage), errors.As(err, &badPlan), errors.As(err, &consent), !a.started:
+	case errors.As(err, &usage), errors.As(err, &badPlan), errors.As(err, &consent), errors.As(err, &unsuited), !a.started:
 		return exitUsage
 	}
 	return reports.Broken.ExitCode()

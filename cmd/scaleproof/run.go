@@ -200,6 +200,9 @@ func previewStep(w io.Writer, number int, s scaling.PreviewStep) {
 	for _, line := range s.Diff {
 		fmt.Fprintf(w, "     diff: %s\n", line)
 	}
+	for _, note := range s.Notes {
+		fmt.Fprintf(w, "     note: %s\n", note)
+	}
 	if s.Irreversible {
 		fmt.Fprintf(w, "     back: IRREVERSIBLE: needs --yes (%s)\n", s.Undo)
 		return

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,9 +14,12 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"scaleproof/dbbench"
 	"scaleproof/examples"
 	"scaleproof/internal/sample"
+	"scaleproof/internal/snapshot"
 	"scaleproof/internal/testpg"
+	"scaleproof/reports"
 	"scaleproof/scaling/shard"
 )
 
@@ -108,11 +112,13 @@ func TestTheRunbooksShardMove(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	stop := writeAlways(t, environment["DATABASE_URL"])
-	got := runCommand(t, environment, "run", "-f", plan, "--out", filepath.Join(t.TempDir(), "report"))
+	dir := filepath.Join(t.TempDir(), "report")
+	got := runCommand(t, environment, "run", "-f", plan, "--out", dir)
 	stop()
 	if got.code != 0 && got.code != 3 || !strings.Contains(got.err, "step copy: making indexes") || !strings.Contains(got.err, "step switch: the fence is up") || !strings.Contains(got.err, "step copy: copying") {
 		t.Fatalf("%+v", got)
 	}
+	checkMeasuredOnShard(t, environment, dir, got.out)
 	if got := runCommand(t, environment, "shard", "move", "-f", plan); got.code != 0 || !strings.Contains(got.out, "Next: scaleproof shard cleanup") {
 		t.Errorf("%+v", got)
 	}
@@ -142,13 +148,82 @@ func TestTheRunbooksShardMove(t *testing.T) {
 	}
 }
 
+// checkMeasuredOnShard makes sure that what a run's report says of organisations that
+// moved was measured on the primary before, on the shard after, and with the same
+// arguments; and that it says so wherever it is read.
+func checkMeasuredOnShard(t *testing.T, environment map[string]string, dir, terminal string) {
+	t.Helper()
+	var report reports.Report
+	if err := json.Unmarshal([]byte(mustRead(t, filepath.Join(dir, "report.json"))), &report); err != nil {
+		t.Fatal(err)
+	}
+	var before, after dbbench.Result
+	for s, into := range map[*snapshot.Snapshot]*dbbench.Result{report.Before: &before, report.After: &after} {
+		if found, err := s.Section("db", into); err != nil || !found {
+			t.Fatalf("no suite: %v", err)
+		}
+	}
+	if len(before.Cases) != 8 || len(after.Cases) != 8 {
+		t.Fatalf("%d cases before and %d after", len(before.Cases), len(after.Cases))
+	}
+	for i, b := range before.Cases {
+		a, want := after.Cases[i], "primary"
+		if strings.HasPrefix(b.Name, "moves-") {
+			want = "shard-2"
+		}
+		if b.Error != "" || a.Error != "" || b.Node != "primary" || a.Node != want || b.Name != a.Name || !slices.Equal(b.Args, a.Args) || b.ResultHash != a.ResultHash || a.Rows == 0 {
+			t.Errorf("%s with %v on %s, %s; after with %v on %s, %s", b.Name, b.Args, b.Node, b.Error, a.Args, a.Node, a.Error)
+		}
+	}
+	// The shard's server has counted those runs, and its tables are in the capture.
+	shard := environment["SHARD_2_URL"]
+	calls := queryInt(t, environment["DATABASE_URL"], `SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
+		WHERE datname = '`+shard[strings.LastIndex(shard, "/")+1:]+`' AND query LIKE 'SELECT * FROM incidents WHERE organization_id = $1%'`)
+	if want := int64(4 * 5 * 3); calls < want { // cases, trials, repetitions
+		t.Errorf("the shard was asked %d times for incidents, not %d or more", calls, want)
+	}
+	var was, is map[string]*dbbench.Statistics
+	if _, err := report.Before.Section("pg", &was); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := report.After.Section("pg", &is); err != nil {
+		t.Fatal(err)
+	}
+	tables := func(all map[string]*dbbench.Statistics, node string) int {
+		return len(all[node].Views["pg_stat_user_tables"])
+	}
+	if tables(was, "primary") == 0 || tables(was, "shard-2") != 0 || tables(is, "primary") == 0 || tables(is, "shard-2") == 0 {
+		t.Errorf("captured of the primary %d and %d tables, of the shard %d and %d", tables(was, "primary"), tables(is, "primary"), tables(was, "shard-2"), tables(is, "shard-2"))
+	}
+	for name, text := range map[string]string{"terminal": terminal, "report.md": mustRead(t, filepath.Join(dir, "report.md")), "report.html": mustRead(t, filepath.Join(dir, "report.html"))} {
+		for _, want := range []string{"Queries by node", "primary → shard-2", "What each node holds", "servers"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s lacks %q", name, want)
+			}
+		}
+	}
+}
+
+func queryInt(t *testing.T, dsn, sql string) (n int64) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if err := conn.QueryRow(t.Context(), sql).Scan(&n); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return n
+}
+
 func TestTheStepsOfAMoveAreUndone(t *testing.T) {
 	environment, plan := runbookShard(t)
 	text, err := os.ReadFile(plan)
 	if err != nil {
 		t.Fatal(err)
 	}
-	failing := strings.Replace(string(text), "\ngates:", "    - {name: fails, exec: {command: [\"false\"], undo: [\"true\"]}}\n\ngates:", 1)
+	failing := strings.Replace(string(text), "timeout: 1h}\n", "timeout: 1h}\n    - {name: fails, exec: {command: [\"false\"], undo: [\"true\"]}}\n", 1)
 	if err := os.WriteFile(plan, []byte(failing), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -168,6 +243,14 @@ func TestAShardPlanSaysWhatIsWrong(t *testing.T) {
 	got := runCommand(t, environment, "shard", "plan", "-f", plan, "--shards", "3")
 	if got.code != 0 || !strings.Contains(got.out, "Proposed ranges") || !strings.Contains(got.out, "1,000 organisations of 2,500") {
 		t.Fatalf("%+v", got)
+	}
+	execSQL(t, environment["DATABASE_URL"], "CREATE TABLE visits (organization_id bigint NOT NULL, n int); INSERT INTO visits SELECT i, i FROM generate_series(1, 2500) i")
+	for name, command := range map[string][]string{
+		"plan": {"shard", "plan", "-f", plan}, "preview": {"run", "--dry-run", "-f", plan}, "doctor": {"doctor", "-f", plan, "--out", t.TempDir()},
+	} {
+		if got := runCommand(t, environment, command...); got.code != 0 || !strings.Contains(strings.Join(strings.Fields(got.out), " "), "public.visits has no primary key, so that it is compared as a whole behind the fence: about 1000 rows") {
+			t.Errorf("%s: %+v", name, got)
+		}
 	}
 	execSQL(t, environment["DATABASE_URL"], "CREATE TABLE plans (id int PRIMARY KEY, price numeric)")
 	if got := runCommand(t, environment, "shard", "plan", "-f", plan); got.code != 4 || !strings.Contains(got.err, "public.plans has no column organization_id") {

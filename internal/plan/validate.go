@@ -22,6 +22,7 @@ func (p *Plan) validate() error {
 		p.validateHead(),
 		invalid.In("environment.postgres", p.Environment.Postgres.validate()),
 		invalid.In("measure", p.Measure.validate()),
+		p.validatePlacements(),
 		invalid.In("shard", p.validateShard()),
 		p.validateWorkers(),
 		invalid.In("action", p.validateAction()),
@@ -71,6 +72,36 @@ func (p Postgres) validate() error {
 		seen[node.Name] = true
 	}
 	return errors.Join(faults...)
+}
+
+// names returns those of all nodes.
+func (p Postgres) names() []string {
+	var names []string
+	for _, node := range p.All() {
+		names = append(names, node.Name)
+	}
+	return names
+}
+
+// checkNode returns the fault of a field that names a node which is not there, or nil.
+func (p Postgres) checkNode(field, node string) error {
+	names := p.names()
+	if slices.Contains(names, node) {
+		return nil
+	}
+	if len(names) == 0 {
+		return invalid.Field(field, "environment.postgres has no node %q, and no other", node)
+	}
+	return invalid.Field(field, "environment.postgres has no node %q, but %s", node, strings.Join(names, ", "))
+}
+
+// validatePlacements finds the nodes that queries run on.
+func (p *Plan) validatePlacements() error {
+	database := p.Measure.Database
+	if database == nil || len(p.Environment.Postgres.All()) == 0 { // which measuring tells
+		return nil
+	}
+	return invalid.In("measure.database", database.CheckNodes(p.Environment.Postgres.names()))
 }
 
 // maxTrials bounds a typing error, not a use.
@@ -135,10 +166,6 @@ func (p *Plan) validateAction() error {
 			faults = append(faults, invalid.Field("load_through", "load %s searches for its rate, which through an action must be known: give it a rate, or name another load", name))
 		}
 	}
-	nodes := map[string]bool{}
-	for _, node := range p.Environment.Postgres.All() {
-		nodes[node.Name] = true
-	}
 	faults = append(faults, invalid.In("steps", scaling.ValidateSteps(p.Action.Steps)))
 	for i, step := range p.Action.Steps {
 		at := fmt.Sprintf("steps[%d]", i)
@@ -149,8 +176,8 @@ func (p *Plan) validateAction() error {
 			faults = append(faults, invalid.Field(at+".shard", "the plan has no section shard, which says what moves"))
 		}
 		faults = append(faults, invalid.In(at, p.validateArguments(step)))
-		if step.SQL != nil && !nodes[orPrimary(step.SQL.Node)] {
-			faults = append(faults, invalid.Field(at+".sql", "environment.postgres has no node %q", orPrimary(step.SQL.Node)))
+		if step.SQL != nil {
+			faults = append(faults, p.Environment.Postgres.checkNode(at+".sql", orPrimary(step.SQL.Node)))
 		}
 	}
 	return errors.Join(faults...)
@@ -161,13 +188,9 @@ func (p *Plan) validateShard() error {
 		return nil
 	}
 	faults := []error{p.Shard.Validate()}
-	nodes := map[string]bool{}
-	for _, node := range p.Environment.Postgres.All() {
-		nodes[node.Name] = true
-	}
-	for field, node := range map[string]string{"source": p.Shard.SourceNode(), "target": p.Shard.Target} {
-		if node != "" && !nodes[node] {
-			faults = append(faults, invalid.Field(field, "environment.postgres has no node %q", node))
+	for _, end := range []struct{ field, node string }{{"source", p.Shard.SourceNode()}, {"target", p.Shard.Target}} {
+		if end.node != "" {
+			faults = append(faults, p.Environment.Postgres.checkNode(end.field, end.node))
 		}
 	}
 	if k := p.Environment.Kubernetes; p.Shard.Routing.ConfigMap != "" && (k.Context == "" || k.Namespace == "") {

@@ -26,6 +26,9 @@ func criteriaOf(p *plan.Plan) reports.Criteria {
 func Gate(ctx context.Context, p *plan.Plan, baseline *snapshot.Snapshot, allowDifferences bool, opts Options) (*reports.Report, error) {
 	r := newRunner(p, opts)
 	defer r.endWorkers()
+	if err := r.settled(); err != nil {
+		return nil, err
+	}
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
@@ -42,6 +45,29 @@ func Gate(ctx context.Context, p *plan.Plan, baseline *snapshot.Snapshot, allowD
 	report.FinishedAt, report.Events = r.now(), r.events
 	r.event(Judging, "%s: %s", report.Verdict.Word, report.Verdict.Headline)
 	return report, nil
+}
+
+// A PlanError is that a plan is sound, and not made for what was asked.
+type PlanError struct{ reason string }
+
+func (e *PlanError) Error() string { return e.reason }
+
+// settled refuses a plan whose queries go elsewhere after its action than before: a
+// gate does not know on which side of it the service is.
+func (r *runner) settled() error {
+	if r.plan.Measure.Database == nil {
+		return nil
+	}
+	queries, err := r.plan.Measure.Database.AllQueries()
+	if err != nil {
+		return &EnvironmentError{err}
+	}
+	for _, q := range queries {
+		if q.Node.Moves() {
+			return &PlanError{fmt.Sprintf("the query %s is on %s the action, and a gate has none: gate by a plan that names one node", q.Name, q.Node)}
+		}
+	}
+	return nil
 }
 
 // Calibrate measures the same thing twice.

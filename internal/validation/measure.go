@@ -111,11 +111,19 @@ func (m *measurement) openDatabase(ctx context.Context) (*dbbench.Bench, error) 
 			return nil, err
 		}
 	}
-	bench, err := dbbench.OpenLike(ctx, nodes[0], *config, &earlier)
+	bench, err := dbbench.OpenOn(ctx, nodes, *config, m.moment(), &earlier)
 	if err != nil {
 		return nil, &EnvironmentError{fmt.Errorf("opening the database benchmark: %w", err)}
 	}
 	return bench, nil
+}
+
+// moment tells where queries go that an action moves to another node.
+func (m *measurement) moment() dbbench.Moment {
+	if m.phase == After && m.acted {
+		return dbbench.AfterAction
+	}
+	return dbbench.BeforeAction
 }
 
 // trial measures everything once.
@@ -296,13 +304,15 @@ func (m *measurement) addSections() error {
 		if err := m.snap.PutSection("db", suite); err != nil {
 			return err
 		}
-		m.snap.Environment.Facts["postgres.primary.version"] = suite.Version
+		for _, node := range suite.Nodes() {
+			m.snap.Environment.Facts["postgres."+node.Node+".version"] = node.Version
+		}
 	}
 	if m.databaseLoad != nil {
 		if err := m.snap.PutSection("db.load", m.databaseLoad); err != nil {
 			return err
 		}
-		m.snap.Environment.Facts["postgres.primary.version"] = m.databaseLoad.Version
+		m.snap.Environment.Facts["postgres."+m.databaseLoad.Node+".version"] = m.databaseLoad.Version
 	}
 	if m.usage != nil {
 		return m.snap.PutSection("resources", m.usage)

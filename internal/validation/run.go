@@ -58,6 +58,9 @@ type runner struct {
 	// before is what the service was like before the action, once it is measured;
 	// what is measured later is measured with the same arguments of queries.
 	before *snapshot.Snapshot
+	// acted is that the action has come to its end: what is measured after it is
+	// measured where the action has put it.
+	acted bool
 	// serverUID is that of the plan's cluster, once it is reached and may be read.
 	serverUID string
 	// loadOnly leaves the database suite out of its load.
@@ -188,6 +191,7 @@ func (r *runner) openJournal() (*scaling.Journal, error) {
 func (r *runner) finish(ctx context.Context, report *reports.Report, act *action) {
 	fault := act.err
 	if fault == nil {
+		r.acted = true
 		report.After, fault = r.measure(ctx, After)
 	}
 	if fault == nil && r.plan.Measure.Design == plan.ABA {

@@ -189,8 +189,6 @@ func (k *classifier) check(tables []*Table) {
 		case t.Class == Omitted:
 		case t.Class == ByKey && !k.reachesRoot(t):
 			k.fault("%s does not reach an organisation by %s", t, t.Via.Name)
-		case t.owned() && len(t.Key) == 0:
-			k.warn("%s has no primary key: differences are told by whole rows", t)
 		}
 		if t.Class == ByKey && t.nullable(t.Via.Columns) || t.Class == ByColumn && t.nullable([]string{t.Column}) {
 			k.warn("%s may have rows of no organisation, which stay on the source", t)

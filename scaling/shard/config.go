@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"scaleproof/internal/invalid"
 	"scaleproof/internal/unit"
@@ -46,6 +47,7 @@ type Config struct {
 	Throttle Throttle        `yaml:"throttle" json:"throttle,omitempty"`
 	Routing  RoutingConfig   `yaml:"routing" json:"routing"`
 	Fence    unit.Duration   `yaml:"fence" json:"fence,omitempty"` // the longest that a fence may last; zero: 1 m
+	Stall    unit.Duration   `yaml:"stall" json:"stall,omitempty"` // online: the longest without progress of the target while it is waited for; zero: 2 m
 	Soak     unit.Duration   `yaml:"soak" json:"soak,omitempty"`   // before clean-up; zero: 24 h
 	Shards   int             `yaml:"shards" json:"shards,omitempty"`
 	Traffic  map[string]Rate `yaml:"traffic" json:"traffic,omitempty"`
@@ -187,7 +189,10 @@ func (c Config) root() string    { return orDefault(c.Root, "organizations") }
 func (c Config) rootKey() string { return orDefault(c.RootKey, "id") }
 func (c Config) column() string  { return orDefault(c.Column, "organization_id") }
 func (c Config) mode() Mode      { return orDefault(c.Mode, Fenced) }
-func (c Config) workers() int    { return orDefault(c.Workers, defaultWorkers) }
+func (c Config) stall() time.Duration {
+	return orDefault(c.Stall.Std(), defaultStall)
+}
+func (c Config) workers() int { return orDefault(c.Workers, defaultWorkers) }
 
 func (c Config) schemas() []string {
 	if len(c.Schemas) == 0 {

@@ -122,6 +122,9 @@ func (j *Job) passOver(ctx context.Context, c *Catalog, p passage, r *CutoverRes
 		// Going back from a cut-over that never came to its switch.
 		return j.abort(ctx, c, passage{from: p.to, to: p.from, aborted: Copied, toTarget: true})
 	}
+	if err := j.checkPartitions(ctx, c, p.from, p.to); err != nil {
+		return err
+	}
 	if p.toTarget {
 		if err := routes.movable(j.source.Name, c.organizations); err != nil {
 			return err
@@ -130,7 +133,13 @@ func (j *Job) passOver(ctx context.Context, c *Catalog, p passage, r *CutoverRes
 			return err
 		}
 		p.following = p.following || r.Phase == Following // which says so where the subscription is gone
-		err = recorder{j, c}.install(ctx)
+		if p.following {
+			// A worker that stands still holds the tables that triggers are made on.
+			if err := j.catchUp(ctx, c); err != nil {
+				return err
+			}
+		}
+		err = j.inTime(ctx, "other sessions hold tables of "+j.target.Name+" for longer than the fence may last", recorder{j, c}.install)
 	} else if err = j.dropReplication(ctx); err == nil { // a cut-over may have left it
 		err = j.lost(ctx, c) // else going back would delete the only copy
 	}
@@ -146,13 +155,11 @@ func (j *Job) passOver(ctx context.Context, c *Catalog, p passage, r *CutoverRes
 	// it alone.
 	track := j.tracker(c, p.from, p.to)
 	defer track.end(ctx)
-	starting, cancel := context.WithTimeoutCause(ctx, j.fenceLimit(), errors.New("transactions that write are open for longer than the fence may last"))
-	defer cancel()
-	if err := track.start(starting); err != nil {
+	if err := j.inTime(ctx, "transactions that write are open for longer than the fence may last", track.start); err != nil {
 		return err
 	}
 	if p.following {
-		if err := j.catchUp(ctx); err != nil {
+		if err := j.catchUp(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -211,6 +218,18 @@ func (j *Job) behindFence(ctx context.Context, c *Catalog, p passage, routes Rou
 	return j.settle(ctx, c, p, routes, r, seconds)
 }
 
+// inTime runs f, which waits for others, for as long as a fence may last. why is said
+// where that is not enough.
+func (j *Job) inTime(ctx context.Context, why string, f func(context.Context) error) error {
+	bounded, cancel := context.WithTimeout(ctx, j.fenceLimit())
+	defer cancel()
+	err := f(bounded)
+	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
+		return fmt.Errorf("%s (%v): %w", why, j.fenceLimit(), err)
+	}
+	return err
+}
+
 func (j *Job) fenceLimit() time.Duration { return orDefault(j.config.Fence.Std(), defaultFence) }
 
 // aborted aborts, and says what came of it and why it was.
@@ -224,8 +243,11 @@ func (j *Job) aborted(ctx context.Context, c *Catalog, p passage, why error) err
 // switchOver makes both sides equal and switches the routing. switched is that it
 // is, or may be.
 func (j *Job) switchOver(ctx context.Context, c *Catalog, p passage, routes Routes, held *heldFence, track *tracker, k *comparer, r *CutoverResult) (switched bool, err error) {
+	if err := j.checkPartitions(ctx, c, p.from, p.to); err != nil { // made since it was looked at
+		return false, err
+	}
 	if p.following {
-		if err := j.catchUp(ctx); err != nil {
+		if err := j.catchUp(ctx, c); err != nil {
 			return false, err
 		}
 	}

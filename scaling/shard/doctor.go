@@ -58,7 +58,7 @@ func Leftovers(ctx context.Context, nodes []Node) []Leftover {
 }
 
 // Check says what would keep the move from working, and what a person should
-// know, without counting rows.
+// know, without counting rows but for a sample of tables without a primary key.
 func (j *Job) Check(ctx context.Context) (faults, warnings []string, err error) {
 	defer j.release()
 	c, err := j.catalog(ctx)
@@ -68,13 +68,20 @@ func (j *Job) Check(ctx context.Context) (faults, warnings []string, err error) 
 	if faults, err = j.faults(ctx, c); err != nil {
 		return nil, nil, err
 	}
-	warnings, err = j.warnings(ctx, c)
+	err = j.source.with(ctx, func(conn *pgx.Conn) error {
+		whole, err := j.wholeTables(ctx, conn, c)
+		if err != nil {
+			return err
+		}
+		warnings, err = j.warnings(ctx, c, whole)
+		return err
+	})
 	return faults, warnings, err
 }
 
 // warnings says what a person should know, and a move survives.
-func (j *Job) warnings(ctx context.Context, c *Catalog) ([]string, error) {
-	warnings := slices.Clone(c.Warnings)
+func (j *Job) warnings(ctx context.Context, c *Catalog, whole []WholeTable) ([]string, error) {
+	warnings := append(slices.Clone(c.Warnings), j.wholeWarnings(whole)...)
 	if j.config.Throttle == (Throttle{}) {
 		return warnings, nil
 	}

@@ -92,6 +92,9 @@ func (j *Job) prepare(ctx context.Context, target *pgx.Conn, c *Catalog) (State,
 			return s, err
 		}
 	}
+	if err := j.checkPartitions(ctx, c, j.source, j.target); err != nil {
+		return s, err
+	}
 	return readState(ctx, target, j.config.Name)
 }
 

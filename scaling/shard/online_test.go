@@ -14,6 +14,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"scaleproof/internal/unit"
 )
 
 // plainSQL is the runbook's schema, in which each table names its organisation:
@@ -269,8 +271,28 @@ func TestWritesThatCantBeApplied(t *testing.T) {
 	must[*MoveResult](t)(j.Move(t.Context()))
 	s.exec("target", "ALTER TABLE incidents ADD CONSTRAINT titled CHECK (title <> 'refused')")
 	s.exec("source", "INSERT INTO incidents (organization_id, title, state) VALUES (7, 'refused', 'new')")
-	if _, err := j.Cutover(t.Context()); err == nil || !strings.Contains(err.Error(), "target can't apply the writes that it follows") {
-		t.Fatalf("%v", err)
+	for name, phase := range map[string]func(context.Context) error{
+		"cutover": func(ctx context.Context) error { _, err := j.Cutover(ctx); return err },
+		"verify":  func(ctx context.Context) error { _, err := j.Verify(ctx); return err },
+	} {
+		if err := phase(t.Context()); err == nil || !strings.Contains(err.Error(), "target can't apply the writes that it follows") {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	// Where the server does not count its failures it makes no progress, either.
+	c := must[*Catalog](t)(j.catalog(t.Context()))
+	f := &follower{job: j, catalog: c, source: s.conn("source"), target: s.conn("target"), failed: 1 << 40, since: time.Now()}
+	j.config.Stall = unit.Duration(2 * time.Second)
+	if err := f.await(t.Context(), 0); err == nil || !strings.Contains(err.Error(), "no progress for 2s, the limit (shard.stall): target is ") {
+		t.Errorf("%v", err)
+	}
+	// A step whose time is up says where it stood.
+	j.config.Stall = 0
+	upTo, cancel := context.WithTimeoutCause(t.Context(), 1500*time.Millisecond, errors.New("the step has lasted for its 1.5s"))
+	defer cancel()
+	f = &follower{job: j, catalog: c, source: s.conn("source"), target: s.conn("target"), failed: 1 << 40, since: time.Now()}
+	if err := f.await(upTo, 0); err == nil || !strings.Contains(err.Error(), "the step has lasted for its 1.5s (target is ") {
+		t.Errorf("%v", err)
 	}
 	s.exec("target", "ALTER TABLE incidents DROP CONSTRAINT titled")
 	if err := j.Abandon(t.Context()); err != nil {

@@ -19,7 +19,9 @@ type Plan struct {
 	Sizes         []Size        `json:"sizes"` // of all organisations, by key
 	Moving        Share         `json:"moving"`
 	Proposal      *Proposal     `json:"proposal,omitempty"`
-	Warnings      []string      `json:"warnings,omitempty"`
+	// Whole are the tables that are compared as a whole behind the fence.
+	Whole    []WholeTable `json:"whole,omitempty"`
+	Warnings []string     `json:"warnings,omitempty"`
 	// Faults would make the move fail.
 	Faults []string `json:"faults,omitempty"`
 }
@@ -45,7 +47,10 @@ func (j *Job) Plan(ctx context.Context, shards int) (*Plan, error) {
 		if err != nil {
 			return err
 		}
-		if p.Warnings, err = j.warnings(ctx, catalog); err != nil {
+		if p.Whole, err = j.wholeTables(ctx, conn, catalog); err != nil {
+			return err
+		}
+		if p.Warnings, err = j.warnings(ctx, catalog, p.Whole); err != nil {
 			return err
 		}
 		for _, t := range catalog.Tables {

@@ -86,8 +86,15 @@ func (j *Job) targetFaults(ctx context.Context, c *Catalog) (faults []string, er
 		if err != nil {
 			return err
 		}
-		differences, _ := compareTables(c, there)
+		differences, fresh := compareTables(c, there)
 		faults = append(faults, differences...)
+		if !fresh {
+			missing, err := j.partitionFaults(ctx, c, j.source, j.target)
+			if err != nil {
+				return err
+			}
+			faults = append(faults, missing...)
+		}
 		state, err := readState(ctx, conn, j.config.Name)
 		if err != nil || len(differences) > 0 || len(there) == 0 || state.Phase != None {
 			return err

@@ -291,7 +291,7 @@ func (t *tracker) approach(ctx context.Context, p passage, k *comparer) (compare
 			return compared, copied, err
 		}
 		if p.following {
-			if err := t.job.catchUp(ctx); err != nil {
+			if err := t.job.catchUp(ctx, t.catalog); err != nil {
 				return compared, copied, err
 			}
 		}

@@ -112,9 +112,14 @@ func (j *Job) verify(ctx context.Context, c *Catalog, phase Phase) (*Verificatio
 	if err != nil {
 		return nil, err
 	}
+	if phase == Following || phase == Copied {
+		if err := j.checkPartitions(ctx, c, j.source, j.target); err != nil {
+			return nil, err
+		}
+	}
 	if phase == Following {
-		k.catchUp = j.catchUp
-		if err := j.catchUp(ctx); err != nil {
+		k.catchUp = func(ctx context.Context) error { return j.catchUp(ctx, c) }
+		if err := k.catchUp(ctx); err != nil {
 			return nil, err
 		}
 	}
