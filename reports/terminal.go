@@ -204,7 +204,7 @@ func (t *terminal) table(table [][]string) {
 		}
 		change := row[len(row)-1]
 		if n == 0 {
-			t.printf("%s\n", t.paint(dim, line))
+			t.printf("%s\n", t.paint(dim, strings.TrimRight(line+"  "+change, " ")))
 			continue
 		}
 		t.printf("%s  %s\n", line, t.paint(changeColor(Change(change)), change))
