@@ -32,7 +32,7 @@ func demoCommand(t *testing.T, args ...string) (cmd *exec.Cmd, temp, out string)
 		t.Fatal(err)
 	}
 	out = filepath.Join(t.TempDir(), "out")
-	cmd = exec.Command(program(t), append([]string{"demo", "--out", out}, args...)...)
+	cmd = exec.Command(program(t), append([]string{"demo", "--incidents", "50000", "--out", out}, args...)...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+temp)
 	return cmd, temp, out
 }
