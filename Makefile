@@ -13,9 +13,11 @@ demo: build ## a whole validation on a PostgreSQL server and a service of its ow
 	@scripts/install-postgres.sh
 	./bin/scaleproof demo
 
+# lint vets, so that the tests need not again. Some packages wait for loads that take
+# their time: three at once keep two processors busy.
 test: ## all tests with the race detector, against a real PostgreSQL server
 	@scripts/install-postgres.sh
-	go test -race ./...
+	go test -race -vet=off -p 3 ./...
 
 test-postgres-versions: ## the database tests on PostgreSQL 13 to 18, from npm
 	scripts/test-postgres-versions.sh

@@ -165,7 +165,7 @@ func TestRankHPA(t *testing.T) {
 }
 
 func TestRecommendHPA(t *testing.T) {
-	day := loadTrace(6*60, func(minute int) float64 { return 550 - 450*math.Cos(2*math.Pi*float64(minute)/180) })
+	day := loadTrace(3*60, func(minute int) float64 { return 550 - 450*math.Cos(2*math.Pi*float64(minute)/180) })
 	base := hpaOf(t, "  minReplicas: 20\n  maxReplicas: 40\n"+cpu50)
 	base.Metadata = map[string]any{"name": "app"}
 	w := Workload{CapacityPerReplica: 100, UtilisationAtCapacity: 0.9, PodStart: time.Minute}

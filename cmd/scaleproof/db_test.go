@@ -12,8 +12,6 @@ import (
 	"scaleproof/internal/testpg"
 )
 
-func TestMain(m *testing.M) { testpg.Main(m) }
-
 const explained = `[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "incidents", "Alias": "incidents",
  "Startup Cost": 0, "Total Cost": 513, "Plan Rows": 10, "Plan Width": 48, "Actual Startup Time": 0.1, "Actual Total Time": 9.5,
  "Actual Rows": 4000, "Actual Loops": 1, "Filter": "(organization_id = 7)", "Rows Removed by Filter": 496000,

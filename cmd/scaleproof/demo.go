@@ -26,14 +26,18 @@ report. Nothing of it stays behind but the report.`,
 	out := cmd.Flags().String("out", "scaleproof-demo", "folder for the report")
 	breaks := cmd.Flags().Bool("break", false, "run an action that makes things worse, and is undone")
 	seed := cmd.Flags().Uint64("seed", 1, "seed of the data")
+	incidents := cmd.Flags().Int("incidents", 500_000, "incidents in the database, at least 10,000")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *incidents < 10_000 {
+			return &usageError{fmt.Errorf("--incidents %d: it takes at least 10,000 for a query to take any time", *incidents)}
+		}
 		interrupts := a.interrupts(cmd.Context(), "Interrupted: undoing what was done and removing the demo's server. Press Ctrl-C again to leave at once.")
 		defer interrupts.stop()
 		program, err := os.Executable()
 		if err != nil {
 			return fmt.Errorf("finding this program: %w", err)
 		}
-		opts := demo.Options{Program: program, Seed: *seed, Now: time.Now(), OnStep: a.progress()}
+		opts := demo.Options{Program: program, Seed: *seed, Incidents: *incidents, Now: time.Now(), OnStep: a.progress()}
 		path := "demo.yaml"
 		if *breaks {
 			path, opts.Replicas = "demo-break.yaml", 4

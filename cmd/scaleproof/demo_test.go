@@ -19,16 +19,6 @@ import (
 	"scaleproof/reports"
 )
 
-// program builds the binary once for the tests that need real processes.
-func program(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "scaleproof")
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
-		t.Fatalf("building: %v\n%s", err, out)
-	}
-	return path
-}
-
 // demoCommand is a demo whose temporary files go to a folder that the test
 // watches. The folder must be open to the server's user.
 func demoCommand(t *testing.T, args ...string) (cmd *exec.Cmd, temp, out string) {
@@ -42,7 +32,7 @@ func demoCommand(t *testing.T, args ...string) (cmd *exec.Cmd, temp, out string)
 		t.Fatal(err)
 	}
 	out = filepath.Join(t.TempDir(), "out")
-	cmd = exec.Command(program(t), append([]string{"demo", "--out", out}, args...)...)
+	cmd = exec.Command(program(t), append([]string{"demo", "--incidents", "50000", "--out", out}, args...)...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+temp)
 	return cmd, temp, out
 }

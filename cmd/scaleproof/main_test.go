@@ -62,6 +62,7 @@ func TestExitCodes(t *testing.T) {
 		"unreachable target":   {[]string{"run", "-f", unreachable}, 4, "127.0.0.1:1"},
 		"unreachable database": {[]string{"snapshot", "-f", badDSN}, 4, "primary"},
 		"truncated snapshot":   {[]string{"compare", truncated, truncated}, 2, "truncated"},
+		"a demo of nothing":    {[]string{"demo", "--incidents", "9"}, 2, "at least 10,000"},
 		"no report":            {[]string{"report", t.TempDir()}, 2, "report.json"},
 	} {
 		got := runCommand(t, environment, c.args...)

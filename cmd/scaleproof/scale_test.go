@@ -197,35 +197,39 @@ func TestAFailedStepIsUndone(t *testing.T) {
 
 // kill -9 in any step leaves a run that rollback brings to the exact prior state.
 func TestAKilledRunIsUndoneFromItsJournal(t *testing.T) {
+	t.Parallel()
 	binary := program(t)
 	for slow := range 3 {
-		dir, runs := t.TempDir(), filepath.Join(t.TempDir(), "runs")
-		plan := fileSteps(t, dir, slow)
-		cmd := exec.Command(binary, "scale", "apply", "-f", plan, "--runs", runs)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		// The step has acted and not ended.
-		name := filepath.Join(dir, string(rune('a'+slow)))
-		waitFor(t, func() bool { data, _ := os.ReadFile(name); return string(data) == "2" })
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait()
-		// What it has left running would write on: it is ended first.
-		got := runCommand(t, nil, "scale", "rollback", onlyRun(t, runs), "-f", plan, "--runs", runs)
-		if got.code != 0 || !strings.Contains(got.err, "processes that the dead run had left") {
-			t.Errorf("killed in step %d: %+v", slow, got)
-		}
-		pid, err := os.ReadFile(filepath.Join(dir, "pid"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
-		if err == nil && !strings.Contains(string(stat), ") Z ") {
-			t.Errorf("killed in step %d: the orphan lives: %s", slow, stat)
-		}
-		assertFiles(t, dir, "111")
+		t.Run(fmt.Sprint("in step ", slow), func(t *testing.T) {
+			t.Parallel()
+			dir, runs := t.TempDir(), filepath.Join(t.TempDir(), "runs")
+			plan := fileSteps(t, dir, slow)
+			cmd := exec.Command(binary, "scale", "apply", "-f", plan, "--runs", runs)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			// The step has acted and not ended.
+			name := filepath.Join(dir, string(rune('a'+slow)))
+			waitFor(t, func() bool { data, _ := os.ReadFile(name); return string(data) == "2" })
+			if err := cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait()
+			// What it has left running would write on: it is ended first.
+			got := runCommand(t, nil, "scale", "rollback", onlyRun(t, runs), "-f", plan, "--runs", runs)
+			if got.code != 0 || !strings.Contains(got.err, "processes that the dead run had left") {
+				t.Errorf("%+v", got)
+			}
+			pid, err := os.ReadFile(filepath.Join(dir, "pid"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
+			if err == nil && !strings.Contains(string(stat), ") Z ") {
+				t.Errorf("the orphan lives: %s", stat)
+			}
+			assertFiles(t, dir, "111")
+		})
 	}
 }
 

@@ -84,7 +84,10 @@ func writeAlways(t *testing.T, dsn string) (stop func()) {
 	go func() {
 		defer conn.Close(context.Background())
 		written := 0
+		pace := time.NewTicker(time.Millisecond) // a service's load, which leaves the move a processor
+		defer pace.Stop()
 		for i := 0; ctx.Err() == nil; i++ {
+			<-pace.C
 			_, err := conn.Exec(context.Background(), "UPDATE organizations SET name = 'written ' || $1::int WHERE id = 1000 + $1 % 2 * 200", i)
 			var fault *pgconn.PgError
 			if err == nil {

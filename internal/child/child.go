@@ -44,8 +44,12 @@ const markName = "SCALEPROOF_CHILD"
 // Mark is the entry of a program's environment by which EndMarked finds it.
 func Mark(mark string) string { return markName + "=" + mark }
 
-// lookInterval is the time between looks for processes that are to end.
-const lookInterval = 20 * time.Millisecond
+// The time between looks for processes that are to end. Each look reads what every
+// process of this machine has in its environment, so that the time grows.
+const (
+	firstLook   = 20 * time.Millisecond
+	longestLook = 320 * time.Millisecond
+)
 
 // EndMarked ends what a process that is dead has left running under a mark: SIGTERM
 // and, after Grace, SIGKILL. It returns how many processes there were once none is
@@ -53,9 +57,7 @@ const lookInterval = 20 * time.Millisecond
 func EndMarked(ctx context.Context, mark string) (int, error) {
 	seen := map[int]bool{}
 	deadline := time.Now().Add(Grace)
-	ticker := time.NewTicker(lookInterval)
-	defer ticker.Stop()
-	for {
+	for wait := firstLook; ; wait = min(2*wait, longestLook) {
 		left := marked(markName, mark)
 		if len(left) == 0 {
 			return len(seen), nil
@@ -75,7 +77,7 @@ func EndMarked(ctx context.Context, mark string) (int, error) {
 		select {
 		case <-ctx.Done():
 			return len(seen), errors.Join(context.Cause(ctx), fmt.Errorf("the processes %v that a dead run has left are still there", left))
-		case <-ticker.C:
+		case <-time.After(wait):
 		}
 	}
 }

@@ -73,23 +73,36 @@ func MeanOfSeries(xs []float64, confidence float64, seed uint64) Interval {
 		nan := math.NaN()
 		return Interval{nan, nan, nan, 0}
 	}
-	end := 1 / BlockLength(xs)
+	center := mean(xs)
+	// before[i] is how much the i values before are above the mean, around the end of
+	// the series too, so that a block is a difference.
+	before := make([]float64, 2*n+1)
+	for i := range 2 * n {
+		before[i+1] = before[i] + xs[i%n] - center
+	}
+	length := BlockLength(xs)
 	random := rand.New(rand.NewPCG(seed, 2))
 	means := make([]float64, resamples)
 	for i := range means {
-		at := random.IntN(n)
-		for range n {
-			means[i] += xs[at] / float64(n)
-			if at = (at + 1) % n; random.Float64() < end {
-				at = random.IntN(n)
-			}
+		above := 0.0
+		for left := n; left > 0; {
+			at, block := random.IntN(n), min(geometric(random, length), left)
+			above += before[at+block] - before[at]
+			left -= block
 		}
+		means[i] = center + above/float64(n)
 	}
 	slices.Sort(means)
 	tail := (1 - confidence) / 2
-	mean := 0.0
-	for _, x := range xs {
-		mean += x / float64(n)
+	return Interval{center, means[int(tail*resamples)], means[resamples-1-int(tail*resamples)], confidence}
+}
+
+// geometric draws a whole number of at least 1 from the geometric distribution of a
+// mean of at least 1.
+func geometric(random *rand.Rand, mean float64) int {
+	if mean <= 1 {
+		return 1
 	}
-	return Interval{mean, means[int(tail*resamples)], means[resamples-1-int(tail*resamples)], confidence}
+	draw := math.Log(1-random.Float64()) / math.Log1p(-1/mean)
+	return 1 + int(min(draw, math.MaxInt32))
 }

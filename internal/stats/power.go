@@ -1,10 +1,6 @@
 package stats
 
-import (
-	"math"
-
-	"gonum.org/v1/gonum/stat/distuv"
-)
+import "math"
 
 // power is the probability with which a change of the detectable size is found.
 const power = 0.8
@@ -31,8 +27,8 @@ func Detectable(sd float64, n, m int, alpha float64) float64 {
 		_, confidence := pairsOutside(n, m, 1-alpha)
 		alpha = 1 - confidence
 	}
-	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(n + m - 2)}
-	return (t.Quantile(1-alpha/2) + t.Quantile(power)) * sd * math.Sqrt((1/float64(n)+1/float64(m))/rankEfficiency)
+	degrees := n + m - 2
+	return (studentQuantile(1-alpha/2, degrees) + studentQuantile(power, degrees)) * sd * math.Sqrt((1/float64(n)+1/float64(m))/rankEfficiency)
 }
 
 // DetectablePaired is Detectable for the two-sided signed-rank test on n pairs, whose
@@ -45,8 +41,7 @@ func DetectablePaired(sd float64, n int, alpha float64) float64 {
 		_, confidence := averagesOutside(n, 1-alpha)
 		alpha = 1 - confidence
 	}
-	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(n - 1)}
-	return (t.Quantile(1-alpha/2) + t.Quantile(power)) * sd / math.Sqrt(float64(n)*rankEfficiency)
+	return (studentQuantile(1-alpha/2, n-1) + studentQuantile(power, n-1)) * sd / math.Sqrt(float64(n)*rankEfficiency)
 }
 
 // SmallestPairedP returns the two-sided p-value of a signed-rank test of n pairs whose

@@ -150,22 +150,32 @@ func pairsOutside(n, m int, confidence float64) (outside int, achieved float64) 
 		z := math.Sqrt2 * math.Erfinv(confidence)
 		return max(int(mean-z*deviation-0.5), 0), confidence
 	}
-	ranks := make([]int, n+m)
-	for i := range ranks {
-		ranks[i] = i + 1
-	}
-	counts := rankSumCounts(ranks, n)
-	all := 0.0
-	for _, c := range counts {
-		all += c
-	}
-	lowest := n * (n + 1) / 2 // the rank sum at which U is 0
-	below := counts[lowest] / all
-	for 1-2*(below+counts[lowest+outside+1]/all) >= confidence {
+	counts, all := lowUCounts(n, m)
+	below := counts[0] / all
+	for 1-2*(below+counts[outside+1]/all) >= confidence {
 		outside++
-		below += counts[lowest+outside] / all
+		below += counts[outside] / all
 	}
 	return outside, 1 - 2*below
+}
+
+// lowUCounts returns in how many of all orders of n and m values without ties U is 0, 1
+// and so on, up to the middle. They are the coefficients of the Gaussian binomial, the product
+// over i up to n of (1 - q^(m+i)) / (1 - q^i), since a number of pairs is a partition
+// into at most n parts of at most m.
+func lowUCounts(n, m int) (counts []float64, all float64) {
+	counts, all = make([]float64, n*m/2+2), 1
+	counts[0] = 1
+	for i := 1; i <= n; i++ {
+		all = all * float64(m+i) / float64(i)
+		for u := len(counts) - 1; u >= m+i; u-- {
+			counts[u] -= counts[u-m-i]
+		}
+		for u := i; u < len(counts); u++ {
+			counts[u] += counts[u-i]
+		}
+	}
+	return counts, all
 }
 
 func abs(x int) int { return max(x, -x) }

@@ -205,3 +205,30 @@ func TestBenjaminiHochbergKnownAnswers(t *testing.T) {
 		t.Errorf("the order of the input is lost: %v", got)
 	}
 }
+
+// The product gives what counting the subsets of ranks gives.
+func TestLowUCountsAgainstRankSums(t *testing.T) {
+	for _, size := range [][2]int{{1, 1}, {1, 9}, {4, 4}, {6, 6}, {12, 5}, {20, 20}, {60, 60}, {3, 117}} {
+		n, m := size[0], size[1]
+		ranks := make([]int, n+m)
+		for i := range ranks {
+			ranks[i] = i + 1
+		}
+		sums := rankSumCounts(ranks, n)
+		counts, all := lowUCounts(n, m)
+		total, below, want := 0.0, 0.0, 0.0
+		for _, count := range sums {
+			total += count
+		}
+		if !near(all, total, 1e-9*total) {
+			t.Errorf("%d against %d: %v orders, want %v", n, m, all, total)
+		}
+		for u := range n*m/2 + 1 {
+			below, want = below+counts[u], want+sums[n*(n+1)/2+u]
+			if !near(below, want, 1e-9*want) {
+				t.Errorf("%d against %d: U is at most %d in %v orders, want %v", n, m, u, below, want)
+				break
+			}
+		}
+	}
+}

@@ -64,10 +64,15 @@ func inversionCounts(n int) []float64 {
 	counts := []float64{1}
 	for k := 2; k <= n; k++ {
 		next := make([]float64, len(counts)+k-1)
-		for i, c := range counts {
-			for j := range k {
-				next[i+j] += c / float64(k)
+		window := 0.0 // the sum of the last k counts: the k-th has 0 to k-1 of its own
+		for i := range next {
+			if i < len(counts) {
+				window += counts[i]
 			}
+			if i >= k {
+				window -= counts[i-k]
+			}
+			next[i] = window / float64(k)
 		}
 		counts = next
 	}

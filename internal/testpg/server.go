@@ -102,8 +102,12 @@ func (s *Server) dataDir() string { return filepath.Join(s.dir, "data") }
 func (s *Server) logFile() string { return filepath.Join(s.dir, "log") }
 
 func (s *Server) initialise(ctx context.Context) error {
+	text, err := scramSecret(s.password)
+	if err != nil {
+		return fmt.Errorf("initialising PostgreSQL: %w", err)
+	}
 	secret := filepath.Join(s.dir, "password")
-	if err := os.WriteFile(secret, []byte(s.password), 0o600); err != nil {
+	if err := os.WriteFile(secret, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("initialising PostgreSQL: %w", err)
 	}
 	defer os.Remove(secret)

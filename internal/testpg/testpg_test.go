@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 func TestMain(m *testing.M) {
@@ -113,6 +114,22 @@ func TestRestartKeepsTheData(t *testing.T) {
 	}
 	if err := s.Execute(t.Context(), "postgres", "SELECT * FROM kept"); err != nil {
 		t.Error(err)
+	}
+}
+
+// The server knows the password that it was not told, and no other.
+func TestAWrongPasswordIsRefused(t *testing.T) {
+	config, err := pgx.ParseConfig(ForTest(t).AdminDSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Password += "x"
+	var refusal *pgconn.PgError
+	if conn, err := pgx.ConnectConfig(t.Context(), config); err == nil {
+		conn.Close(t.Context())
+		t.Error("a wrong password was taken")
+	} else if !errors.As(err, &refusal) || refusal.Code != "28P01" {
+		t.Errorf("%v", err)
 	}
 }
 

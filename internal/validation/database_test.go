@@ -72,7 +72,7 @@ gates: [{metric: db.org-largest.result}]
 func TestDoubtsAboutTheDatabaseAreWarnings(t *testing.T) {
 	p, dsn := onDatabase(t, `
     queries:
-      - {name: random, sql: "SELECT generate_series(1, (1000000 * random())::int)"}
+      - {name: random, sql: "SELECT generate_series(1, (100000 * random())::int)"}
       - {name: gone, sql: "SELECT * FROM nowhere"}
     repetitions: 1
     statistics: all

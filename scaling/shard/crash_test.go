@@ -262,3 +262,25 @@ func TestTheSecondIsRefused(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A phase that has ended holds its lock no more, so that the next may follow at once: a
+// server notices only a moment later that a session is gone.
+func TestAPhaseThatHasEndedHoldsNoLock(t *testing.T) {
+	t.Parallel()
+	s := newPlainStage(t, 100)
+	j := s.job(s.plainConfig(Fenced, 5, 20))
+	conn, held := s.conn("target"), 0
+	for range 100 {
+		if err := j.alone(t.Context(), func(context.Context) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		var locks int
+		if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())").Scan(&locks); err != nil {
+			t.Fatal(err)
+		}
+		held += locks
+	}
+	if held > 0 {
+		t.Errorf("%d times of 100 the lock was still held", held)
+	}
+}

@@ -100,11 +100,20 @@ func (j *Job) alone(ctx context.Context, f func(context.Context) error) error {
 	if !free {
 		return fmt.Errorf("%s: %w", j.config.Name, ErrRunning)
 	}
+	defer j.unlock(conn)
 	// Sessions that a killed process has left may still be committing.
 	if err := execAll(ctx, conn, fmt.Sprintf("SELECT pg_advisory_lock(%d), pg_advisory_unlock(%[1]d)", j.lockKey("worker"))); err != nil {
 		return err
 	}
 	return f(ctx)
+}
+
+// unlock gives the lock back at once. The session that has it outlives its end by a
+// moment, in which the next phase would be refused.
+func (j *Job) unlock(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	_, _ = conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", j.lockKey("job")) // with a lost connection it goes by itself
 }
 
 // release ends the sessions that a phase has kept.

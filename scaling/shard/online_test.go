@@ -76,7 +76,9 @@ func (w *writers) run(ctx context.Context, seed uint64) error {
 		conns[node] = conn
 	}
 	var mine []acknowledged
-	for ctx.Err() == nil {
+	pace := time.NewTicker(5 * time.Millisecond) // a service's load, which leaves the move a processor
+	defer pace.Stop()
+	for ; ctx.Err() == nil; <-pace.C {
 		organization := int64(1 + rng.IntN(50))
 		routes, err := w.routing.Read(ctx)
 		if err != nil {
