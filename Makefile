@@ -14,10 +14,10 @@ demo: build ## a whole validation on a PostgreSQL server and a service of its ow
 	./bin/scaleproof demo
 
 # lint vets, so that the tests need not again. Some packages wait for loads that take
-# their time: three at once keep two processors busy.
+# their time: three at once keep two processors busy, the longest first.
 test: ## all tests with the race detector, against a real PostgreSQL server
 	@scripts/install-postgres.sh
-	go test -race -vet=off -p 3 ./...
+	go test -race -vet=off -p 3 ./cmd/scaleproof ./internal/validation ./scaling/shard ./...
 
 test-postgres-versions: ## the database tests on PostgreSQL 13 to 18, from npm
 	scripts/test-postgres-versions.sh

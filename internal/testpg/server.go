@@ -79,7 +79,10 @@ func Start(ctx context.Context, opts Options) (_ *Server, err error) {
 	if err := s.initialise(ctx); err != nil {
 		return nil, err
 	}
-	return s, s.launch(ctx, opts.Settings)
+	if err := s.launch(ctx, opts.Settings); err != nil {
+		return nil, err
+	}
+	return s, s.hashOnce(ctx)
 }
 
 // makeFolder makes the server's folder and sets its guardian.
@@ -102,12 +105,8 @@ func (s *Server) dataDir() string { return filepath.Join(s.dir, "data") }
 func (s *Server) logFile() string { return filepath.Join(s.dir, "log") }
 
 func (s *Server) initialise(ctx context.Context) error {
-	text, err := scramSecret(s.password)
-	if err != nil {
-		return fmt.Errorf("initialising PostgreSQL: %w", err)
-	}
 	secret := filepath.Join(s.dir, "password")
-	if err := os.WriteFile(secret, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(secret, []byte(s.password), 0o600); err != nil {
 		return fmt.Errorf("initialising PostgreSQL: %w", err)
 	}
 	defer os.Remove(secret)
