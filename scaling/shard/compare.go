@@ -147,54 +147,6 @@ func (k *comparer) drill(ctx context.Context, r tableComparison) ([]Difference, 
 	return all, nil
 }
 
-// followRounds is how often a row that changes is looked at again.
-const followRounds = 5
-
-// followed names the rows of b that are not as a had them, while b follows a: what a
-// has is read before b has caught up and after, and b in between. A row that a had
-// alike both times must be so on b. One that a changes may be as at either time, or
-// is looked at again; changing counts those that were not told in any round.
-func (k *comparer) followed(ctx context.Context, r tableComparison) (wrong []Difference, changing int, err error) {
-	var before, after, follows map[string][]int64
-	read := func(s side, rows *map[string][]int64) {
-		if err != nil {
-			return
-		}
-		*rows, err = k.rowsOf(ctx, s, r, r.hasher.table.keyWords())
-		for key := range *rows {
-			slices.Sort((*rows)[key])
-		}
-	}
-	read(k.a, &before)
-	var open map[string]bool // nil: all
-	for round := 1; err == nil; round++ {
-		if err = k.catchUp(ctx); err != nil {
-			break
-		}
-		read(k.b, &follows)
-		read(k.a, &after)
-		should, has, next := map[string][]int64{}, map[string][]int64{}, map[string]bool{}
-		for _, rows := range []map[string][]int64{before, after, follows} {
-			for key := range rows {
-				have := follows[key]
-				switch {
-				case open != nil && !open[key], slices.Equal(have, before[key]), slices.Equal(have, after[key]):
-				case !slices.Equal(before[key], after[key]):
-					next[key] = true
-				default:
-					should[key], has[key], next[key] = after[key], have, true
-				}
-			}
-		}
-		if changing = len(next) - len(should); changing == 0 || round == followRounds {
-			wrong = differences(r.hasher.table.String(), should, has)
-			return wrong[:min(len(wrong), maxDifferences)], changing, err
-		}
-		before, open = after, next
-	}
-	return nil, 0, err
-}
-
 // keyWords writes a row's key for a person.
 func (t *Table) keyWords() string { return "concat_ws(', ', " + idents("t.", t.identity()) + ")" }
 
