@@ -298,7 +298,7 @@ measure:
 		return cmd
 	}
 	out, err := run("1s", "doctor", "--probe", "--output=json").CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "one did, and the target answered it") || target.count.Load() == 0 {
+	if err != nil || !strings.Contains(string(out), "one has come by "+testcluster.MachineIP+":") || target.count.Load() == 0 {
 		t.Errorf("%v: %s", err, out)
 	}
 	s.nothingLeft()

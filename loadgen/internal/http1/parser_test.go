@@ -157,6 +157,7 @@ func FuzzParser(f *testing.F) {
 		"HTTP/1.0 404 Not Found\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
 		"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nX: a\r\n\tb\r\n\r\nuntil close",
+		"HTTP/1.0 100 \n\nHTTP/0.0 200 \n\n",
 	} {
 		f.Add([]byte(stream), uint64(1), false)
 		f.Add([]byte(stream), uint64(2), true)
@@ -196,7 +197,7 @@ func deviates(stream []byte, want answer) bool {
 	}
 	head, _, _ := bytes.Cut(stream, []byte("\n\r\n"))
 	return len(stream) > MaxLine || bytes.Contains(head, []byte("\n ")) || bytes.Contains(head, []byte("\n\t")) || // folded framing headers
-		bytes.Contains(stream, []byte("HTTP/1.1 1")) && !validVersions(stream)
+		(bytes.Contains(stream, []byte("HTTP/1.1 1")) || bytes.Contains(stream, []byte("HTTP/1.0 1"))) && !validVersions(stream)
 }
 
 // validVersions reports whether the answers after interim ones are HTTP/1.x.
