@@ -58,12 +58,7 @@ func (r *run) begin(ctx context.Context) (err error) {
 	}
 	r.clock = clock{r.started}
 	if wait := time.Until(r.started) - fineWait; wait > 0 {
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-		}
+		nap.Pause(ctx, wait)
 	}
 	for ctx.Err() == nil && r.clock.now() < 0 {
 		nap.For(time.Duration(-r.clock.now()))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"scaleproof/internal/kubectl"
+	"scaleproof/internal/nap"
 )
 
 var errNoKubernetes = errors.New("the environment has no Kubernetes: set environment.kubernetes in the plan")
@@ -259,12 +260,8 @@ func insist(ctx context.Context, try func() error) error {
 		if reason := kubectl.ReasonOf(err); reason != kubectl.Conflict && reason != kubectl.Unreachable || len(kubectl.Managers(err)) > 0 {
 			return err
 		}
-		timer := time.NewTimer(writeInterval)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !nap.Pause(ctx, writeInterval) {
 			return errors.Join(context.Cause(ctx), err)
-		case <-timer.C:
 		}
 	}
 }

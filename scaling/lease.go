@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"scaleproof/internal/kubectl"
+	"scaleproof/internal/nap"
 )
 
 // A LeaseConfig says which lock is taken, by whom.
@@ -76,12 +77,8 @@ func (l *Lease) takeOver(ctx context.Context) error {
 	if renewed, err := time.Parse(time.RFC3339, locked.Renewed); err == nil && l.config.Now().Sub(renewed) < duration {
 		return locked
 	}
-	timer := time.NewTimer(duration)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
+	if !nap.Pause(ctx, duration) {
 		return context.Cause(ctx)
-	case <-timer.C:
 	}
 	return l.swap(ctx, found, locked)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"scaleproof/dbbench"
+	"scaleproof/internal/nap"
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/validation"
 	"scaleproof/reports"
@@ -77,7 +78,9 @@ func (a *app) statsDuring(ctx context.Context, nodes []dbbench.Node, during, int
 		return err
 	}
 	sampler := dbbench.StartActivity(ctx, nodes, interval)
-	err = sleep(ctx, during)
+	if !nap.Pause(ctx, during) {
+		err = ctx.Err()
+	}
 	activity := sampler.Stop()
 	if err != nil {
 		return err
@@ -182,16 +185,4 @@ func areCaptures(all []*dbbench.Statistics) bool {
 		}
 	}
 	return len(all) > 0
-}
-
-// sleep waits, and ends early with ctx.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

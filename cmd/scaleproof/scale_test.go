@@ -14,6 +14,21 @@ import (
 	"scaleproof/scaling"
 )
 
+// killInStep starts a command, and kills it once the slow one of fileSteps has acted
+// and not ended.
+func killInStep(t *testing.T, cmd *exec.Cmd, dir string, slow int) {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, string(rune('a'+slow)))
+	waitFor(t, func() bool { data, _ := os.ReadFile(name); return string(data) == "2" })
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+}
+
 // fileSteps is a plan whose steps write files a, b and c one after the other;
 // slow is a step that also waits for a file called go.
 func fileSteps(t *testing.T, dir string, slow int) string {
@@ -205,16 +220,7 @@ func TestAKilledRunIsUndoneFromItsJournal(t *testing.T) {
 			dir, runs := t.TempDir(), filepath.Join(t.TempDir(), "runs")
 			plan := fileSteps(t, dir, slow)
 			cmd := exec.Command(binary, "scale", "apply", "-f", plan, "--runs", runs)
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			// The step has acted and not ended.
-			name := filepath.Join(dir, string(rune('a'+slow)))
-			waitFor(t, func() bool { data, _ := os.ReadFile(name); return string(data) == "2" })
-			if err := cmd.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
-			_ = cmd.Wait()
+			killInStep(t, cmd, dir, slow)
 			// What it has left running would write on: it is ended first.
 			got := runCommand(t, nil, "scale", "rollback", onlyRun(t, runs), "-f", plan, "--runs", runs)
 			if got.code != 0 || !strings.Contains(got.err, "processes that the dead run had left") {
@@ -393,15 +399,7 @@ func TestAKilledRunIsResumed(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd := exec.Command(binary, "run", "-f", path, "--out", out)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		name := filepath.Join(dir, string(rune('a'+slow)))
-		waitFor(t, func() bool { data, _ := os.ReadFile(name); return string(data) == "2" })
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait()
+		killInStep(t, cmd, dir, slow)
 		if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -9,11 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,15 +25,7 @@ import (
 	"scaleproof/loadgen"
 )
 
-var oddProgram = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(folder, "oddworker")
-	cmd := exec.Command("go", "build", "-tags=cluster", "-o", path, "scaleproof/internal/clustertest/oddworker")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building oddworker: %w: %s", err, out)
-	}
-	return path, nil
-})
+var oddProgram = sync.OnceValues(func() (string, error) { return build("scaleproof/internal/clustertest/oddworker", "-tags=cluster") })
 
 // odd makes an image of workers with an oddity, and returns workers of it.
 func odd(s *stage, count int, name string, oddity any) loadgen.Workers {
@@ -71,11 +60,7 @@ type collector struct {
 func newCollector(t *testing.T) *collector {
 	t.Helper()
 	c := &collector{all: make(chan *stats.Histogram, 16)}
-	listener, err := net.Listen("tcp", testcluster.MachineIP+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	c.url = "http://" + serveOnMachine(t, func(_ http.ResponseWriter, r *http.Request) {
 		h := stats.NewHistogram()
 		for {
 			var nanos int64
@@ -90,12 +75,7 @@ func newCollector(t *testing.T) *collector {
 			h.RecordNanos(nanos)
 		}
 		c.all <- h
-	}))
-	server.Listener.Close()
-	server.Listener = listener
-	server.Start()
-	t.Cleanup(server.Close)
-	c.url = "http://" + listener.Addr().String()
+	})
 	return c
 }
 
@@ -125,14 +105,7 @@ func TestPodsMeasureWhatOneProcessWould(t *testing.T) {
 		Targets: []string{"GET " + target.url}, Rate: 200, Arrivals: "poisson", Seed: 11, Duration: unit.Duration(3 * time.Second),
 		Workers: odd(s, 4, "samples", map[string]any{"samples": samples.url}),
 	}
-	f, err := s.workers(load)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := loadgen.Run(t.Context(), load, loadgen.Options{Fleet: f})
-	if err != nil {
-		t.Fatal(err)
-	}
+	f, r := s.loadBy(load)
 	if err := f.Coordinator.Close(); err != nil { // the workers go, and hand in what they have
 		t.Error(err)
 	}
@@ -150,14 +123,7 @@ func TestAWrongClockMakesTheRunInvalid(t *testing.T) {
 		Targets: []string{"GET " + target.url}, Rate: 50, Duration: unit.Duration(time.Second),
 		Workers: odd(s, 3, "clock", map[string]any{"ahead": map[int]time.Duration{2: 5 * time.Second}}),
 	}
-	f, err := s.workers(load)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := loadgen.Run(t.Context(), load, loadgen.Options{Fleet: f})
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, r := s.loadBy(load)
 	if r.Validity != loadgen.Invalid || !strings.Contains(r.ValidityReason, "worker 2: its clock") || r.Workers[2].ClockOffset < 4.9 || r.Workers[1].ClockOffset > 1 {
 		t.Errorf("%s: %s", r.Validity, r.ValidityReason)
 	}

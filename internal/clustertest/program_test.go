@@ -20,15 +20,19 @@ import (
 )
 
 // program is scaleproof, as a user or an image has it. It is built once.
-var program = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(folder, "scaleproof")
-	cmd := exec.Command("go", "build", "-o", path, "scaleproof/cmd/scaleproof")
+var program = sync.OnceValues(func() (string, error) { return build("scaleproof/cmd/scaleproof") })
+
+// build builds a program that needs no library, with what flags say, and returns its
+// path.
+func build(pkg string, flags ...string) (string, error) {
+	path := filepath.Join(folder, filepath.Base(pkg))
+	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, pkg)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building scaleproof: %w: %s", err, out)
+		return "", fmt.Errorf("building %s: %w: %s", pkg, err, out)
 	}
 	return path, nil
-})
+}
 
 // A user runs scaleproof in a folder of their own, with a kubectl in PATH.
 type user struct {

@@ -54,24 +54,31 @@ type counted struct {
 	first chan struct{} // closed at the first request
 }
 
+// serveOnMachine serves where pods reach the test's machine, and returns the address.
+func serveOnMachine(t *testing.T, handle http.HandlerFunc) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", testcluster.MachineIP+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(handle)
+	server.Listener.Close()
+	server.Listener = listener
+	server.Start()
+	t.Cleanup(server.Close)
+	return listener.Addr().String()
+}
+
 // countedService makes a Service without a selector, and its endpoint.
 func countedService(s *stage) *counted {
 	s.t.Helper()
 	c := &counted{first: make(chan struct{})}
 	var once sync.Once
-	listener, err := net.Listen("tcp", testcluster.MachineIP+":0")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	address := serveOnMachine(s.t, func(http.ResponseWriter, *http.Request) {
 		c.count.Add(1)
 		once.Do(func() { close(c.first) })
-	}))
-	server.Listener.Close()
-	server.Listener = listener
-	server.Start()
-	s.t.Cleanup(server.Close)
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	})
+	_, port, _ := net.SplitHostPort(address)
 	s.run(fmt.Sprintf(`
 apiVersion: v1
 kind: Service
@@ -104,6 +111,20 @@ func (s *stage) workers(load loadgen.Config) (*workers.Fleet, error) {
 		s.t.Cleanup(func() { _ = f.Close() })
 	}
 	return f, err
+}
+
+// loadBy makes a load by workers that it starts.
+func (s *stage) loadBy(load loadgen.Config) (*workers.Fleet, *loadgen.Result) {
+	s.t.Helper()
+	f, err := s.workers(load)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r, err := loadgen.Run(s.t.Context(), load, loadgen.Options{Fleet: f})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return f, r
 }
 
 // nothingLeft fails where workers leave something behind. A Secret that the garbage

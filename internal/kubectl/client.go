@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"scaleproof/internal/child"
+	"scaleproof/internal/nap"
 )
 
 // A Runner runs kubectl once. Its error tells that the program could not be run
@@ -115,12 +116,8 @@ func (c *Client) patient(ctx context.Context, doing string, stdin []byte, args .
 		if ReasonOf(err) != Unreachable || !time.Now().Before(deadline) {
 			return out, err
 		}
-		timer := time.NewTimer(retryInterval)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !nap.Pause(ctx, retryInterval) {
 			return nil, errors.Join(context.Cause(ctx), err)
-		case <-timer.C:
 		}
 	}
 }

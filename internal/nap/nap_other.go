@@ -1,6 +1,7 @@
 //go:build !linux
 
-// Package nap sleeps for less than the runtime's timers can.
+// Package nap waits: for less than the runtime's timers can, and for no longer than a
+// context.
 package nap
 
 import (

@@ -164,13 +164,3 @@ func leadsIn(ctx context.Context, loaded <-chan error) error {
 	}
 	return nil
 }
-
-// pause waits while load runs; it ends early with ctx.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}

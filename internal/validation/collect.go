@@ -9,6 +9,7 @@ import (
 
 	"scaleproof/capacity"
 	"scaleproof/dbbench"
+	"scaleproof/internal/nap"
 	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/unit"
@@ -125,7 +126,7 @@ func (c *collection) host(ctx context.Context, length time.Duration) error {
 	if err != nil {
 		return &EnvironmentError{fmt.Errorf("sampling resources: %w", err)}
 	}
-	pause(ctx, length)
+	nap.Pause(ctx, length)
 	usage := sampler.Stop()
 	for _, warning := range usage.Warnings {
 		c.warn(warning)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"scaleproof/internal/nap"
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/unit"
 	"scaleproof/loadgen"
@@ -58,7 +59,7 @@ func (r *runner) probe(ctx context.Context, o *scaling.Outcome) {
 		}
 		if ctx.Err() == nil {
 			last = fault
-			pause(ctx, probeLength) // a service that refuses is asked again at leisure
+			nap.Pause(ctx, probeLength) // a service that refuses is asked again at leisure
 		} else if last != "" {
 			fault = last // one that was cut short says less
 		}

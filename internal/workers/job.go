@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"scaleproof/internal/kubectl"
+	"scaleproof/internal/nap"
 	"scaleproof/loadgen"
 	"scaleproof/loadgen/fleet"
 )
@@ -142,11 +143,7 @@ func (j *job) remove() error {
 				return fmt.Errorf("removing job/%s: %w", j.name, err)
 			}
 		}
-		timer := time.NewTimer(watchEvery / 4)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !nap.Pause(ctx, watchEvery/4) {
 			return fmt.Errorf("job/%s is not gone yet: its pods are ending, and it goes with the last: %w", j.name, ctx.Err())
 		}
 	}
@@ -157,14 +154,7 @@ const watchEvery = 2 * time.Second
 
 // watch returns why the pods will never join.
 func (j *job) watch(ctx context.Context) error {
-	for {
-		timer := time.NewTimer(watchEvery)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
-		case <-timer.C:
-		}
+	for nap.Pause(ctx, watchEvery) {
 		pods, err := j.Client.List(ctx, "pods", runLabel+"="+j.ID)
 		if err != nil {
 			continue // the coordinator's patience has an end
@@ -180,6 +170,7 @@ func (j *job) watch(ctx context.Context) error {
 		}
 		j.waiting.Store(&waiting)
 	}
+	return nil
 }
 
 // A Right is a verb on a resource, or on its subresource.

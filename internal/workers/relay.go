@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"scaleproof/internal/kubectl"
+	"scaleproof/internal/nap"
 )
 
 // The ports of a relay: that which workers dial, and that of the coordinator, which
@@ -52,12 +53,7 @@ func (r *relay) forward() {
 				err = r.client.Forward(r.ctx, r.pod, local, controlPort)
 			}
 			r.note("", err)
-			timer := time.NewTimer(redial)
-			select {
-			case <-timer.C:
-			case <-r.ctx.Done():
-				timer.Stop()
-			}
+			nap.Pause(r.ctx, redial)
 		}
 	})
 }
@@ -128,11 +124,7 @@ func (j *job) startRelay(ctx context.Context) error {
 			j.relay.forward()
 			return nil
 		}
-		timer := time.NewTimer(watchEvery / 4)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !nap.Pause(ctx, watchEvery/4) {
 			return fmt.Errorf("waiting for the relay: %w", errors.Join(waiting(pod), context.Cause(ctx)))
 		}
 	}

@@ -81,21 +81,13 @@ func Serve(listener net.Listener, opts Options) (*Coordinator, error) {
 }
 
 func (c *Coordinator) accept() {
-	for {
-		raw, err := c.listener.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			time.Sleep(redial) // out of descriptors, or worse: it may pass
-			continue
-		}
+	accept(c.listener, func(raw net.Conn) {
 		c.serving.Go(func() {
 			if err := c.welcome(raw); err != nil {
 				raw.Close()
 			}
 		})
-	}
+	})
 }
 
 // welcome lets a worker in, and serves it until it is lost.

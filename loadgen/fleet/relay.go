@@ -35,8 +35,8 @@ func Relay(ctx context.Context, workers, coordinator net.Listener, patience time
 		coordinator.Close()
 	})
 	waiting := make(chan net.Conn)
-	all.Go(func() { accept(ctx, workers, r.arrived) })
-	all.Go(func() { accept(ctx, coordinator, waiting) })
+	all.Go(func() { accept(workers, hand(ctx, r.arrived)) })
+	all.Go(func() { accept(coordinator, hand(ctx, waiting)) })
 
 	lost := time.NewTimer(patience)
 	defer lost.Stop()
@@ -65,28 +65,28 @@ func Relay(ctx context.Context, workers, coordinator net.Listener, patience time
 	}
 }
 
-// accept hands on what comes to a listener until ctx ends.
-func accept(ctx context.Context, from net.Listener, to chan<- net.Conn) {
+// accept hands what comes to a listener to take, until the listener is closed.
+func accept(from net.Listener, take func(net.Conn)) {
 	for {
 		conn, err := from.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil { // out of descriptors, or worse: it may pass
-			timer := time.NewTimer(redial)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
-				return
-			}
+		if err != nil {
+			time.Sleep(redial) // out of descriptors, or worse: it may pass
 			continue
 		}
+		take(conn)
+	}
+}
+
+// hand sends connections to a channel until ctx ends, and closes those that come after.
+func hand(ctx context.Context, to chan<- net.Conn) func(net.Conn) {
+	return func(conn net.Conn) {
 		select {
 		case to <- conn:
 		case <-ctx.Done():
 			conn.Close()
-			return
 		}
 	}
 }

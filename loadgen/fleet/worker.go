@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"scaleproof/internal/nap"
 	"scaleproof/loadgen"
 )
 
@@ -121,12 +122,8 @@ func dial(ctx context.Context, opts WorkerOptions) (*tls.Conn, error) {
 				return nil, err
 			}
 		}
-		timer := time.NewTimer(redial)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !nap.Pause(ctx, redial) {
 			return nil, errors.Join(last, ctx.Err())
-		case <-timer.C:
 		}
 	}
 }
