@@ -81,13 +81,21 @@ const throttleSQL = `SELECT
 		WHERE application_name NOT LIKE 'scaleproof%' AND replay_lsn IS DISTINCT FROM sent_lsn), 0)::float8,
 	(SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND backend_type = 'client backend' AND application_name <> $1)`
 
-// throttle shuts and opens the gate as the source's load asks, until ctx ends. A
-// source that can't be asked is an error, which ends the copy.
+// throttle shuts and opens the gate as the source's load asks, until ctx ends, which is
+// no error whatever it was doing then. A source that can't be asked is one, which ends
+// the copy.
 func (j *Job) throttle(ctx context.Context, g *gate) error {
-	limits := j.config.Throttle
-	if limits == (Throttle{}) {
+	if j.config.Throttle == (Throttle{}) {
 		return nil
 	}
+	err := j.watchLoad(ctx, g)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (j *Job) watchLoad(ctx context.Context, g *gate) error {
 	return j.source.with(ctx, func(conn *pgx.Conn) error {
 		if warning, err := throttleWarning(ctx, conn, j.source.Name); err != nil {
 			return err
@@ -101,12 +109,9 @@ func (j *Job) throttle(ctx context.Context, g *gate) error {
 			var lag float64
 			var active int
 			if err := conn.QueryRow(ctx, throttleSQL, applicationName).Scan(&lag, &active); err != nil {
-				if ctx.Err() != nil {
-					return nil
-				}
 				return fmt.Errorf("reading the load of %s: %w", j.source.Name, err)
 			}
-			g.set(limits.reason(lag, active))
+			g.set(j.config.Throttle.reason(lag, active))
 			select {
 			case <-ctx.Done():
 				return nil

@@ -74,6 +74,19 @@ func TestAThrottleThatSeesNothing(t *testing.T) {
 	}
 }
 
+// What ends before its throttle has looked for the first time does not fail by it.
+func TestAThrottleMayEndAtAnyTime(t *testing.T) {
+	t.Parallel()
+	s := newPlainStage(t, 100)
+	c := s.plainConfig(Fenced, 5, 20)
+	c.Throttle.ActiveSessions = 50
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.job(c).throttle(ended, newGate()); err != nil {
+		t.Error(err)
+	}
+}
+
 // A copy waits while the source is busy, says so, and ends once it is not.
 func TestACopyWaitsForABusySource(t *testing.T) {
 	t.Parallel()
