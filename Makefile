@@ -14,10 +14,12 @@ demo: build ## a whole validation on a PostgreSQL server and a service of its ow
 	./bin/scaleproof demo
 
 # lint vets, so that the tests need not again. Some packages wait for loads that take
-# their time: three at once keep two processors busy, the longest first.
+# their time: three at once keep two processors busy, the longest first. Every process
+# with the race detector would wait a second before it ends, for late reports.
 test: ## all tests with the race detector, against a real PostgreSQL server
 	@scripts/install-postgres.sh
-	go test -race -vet=off -p 3 ./cmd/scaleproof ./internal/validation ./scaling/shard ./...
+	TMPDIR=$$(scripts/fast-tmp.sh) GORACE=atexit_sleep_ms=100 go test -race -vet=off -p 3 \
+		./cmd/scaleproof ./internal/validation ./scaling/shard ./loadgen ./dbbench ./reports ./capacity ./...
 
 test-postgres-versions: ## the database tests on PostgreSQL 13 to 18, from npm
 	scripts/test-postgres-versions.sh

@@ -40,10 +40,10 @@ func run(report, folder string, all bool) error {
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU)
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	defer cancel()
-	ctx, cancel = chromedp.NewContext(ctx)
-	defer cancel()
 	ctx, cancel = context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	ctx, _ = chromedp.NewContext(ctx)
+	defer chromedp.Cancel(ctx) // closed, not killed: it takes its temporary files away
 	for _, shot := range []struct {
 		name, scheme string
 		width        int64
