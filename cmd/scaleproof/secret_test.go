@@ -8,9 +8,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -25,24 +27,32 @@ const (
 	escaped      = `"&<` + sentinelPart + `\>'`
 )
 
-// arguments gathers the command lines of all processes of the machine until stop is
-// called, and returns those that hold a sentinel. The test's own are not: it is
-// compiled in.
+// arguments gathers, each millisecond until stop is called, the command lines of all
+// processes that have begun since, and returns those that hold a sentinel. The test's
+// own is older: the sentinel is compiled in.
 func arguments(t *testing.T) (stop func() []string) {
 	t.Helper()
+	older := map[string]bool{}
+	for _, process := range processes(t) {
+		older[process] = true
+	}
 	done := make(chan struct{})
 	var found []string
 	var wait sync.WaitGroup
 	wait.Go(func() {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
 		for {
 			select {
 			case <-done:
 				return
-			default:
+			case <-tick.C:
 			}
-			files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-			for _, file := range files {
-				if line, err := os.ReadFile(file); err == nil && strings.Contains(string(line), sentinelPart) {
+			for _, process := range processes(t) {
+				if older[process] {
+					continue
+				}
+				if line, err := os.ReadFile("/proc/" + process + "/cmdline"); err == nil && strings.Contains(string(line), sentinelPart) {
 					found = append(found, strings.ReplaceAll(string(line), "\x00", " "))
 				}
 			}
@@ -53,6 +63,21 @@ func arguments(t *testing.T) (stop func() []string) {
 		wait.Wait()
 		return found
 	}
+}
+
+// processes are the IDs of the machine's processes.
+func processes(t *testing.T) (ids []string) {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	defer proc.Close()
+	names, err := proc.Readdirnames(-1)
+	if err != nil {
+		t.Error(err)
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return name[0] < '0' || name[0] > '9' })
 }
 
 // databaseOf is the address of a database that a role with the sentinel as its
@@ -100,7 +125,7 @@ environment:
   postgres: {primary: {dsn: "postgres://secret_test:${DB_PASSWORD}@%[1]s"}}
 measure:
   trials: 4
-  load: [{name: api, targets: ["GET %[2]s/health"], headers: ["Authorization: Bearer ${API_TOKEN}"], connections: 1, duration: 100ms}]
+  load: [{name: api, targets: ["GET %[2]s/health"], headers: ["Authorization: Bearer ${API_TOKEN}"], rate: 50, duration: 100ms}]
 action:
   load_through: api
   steps:
