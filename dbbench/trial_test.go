@@ -195,7 +195,7 @@ func TestTrialsAreMerged(t *testing.T) {
 	b := open(t, node, Config{Repetitions: 2, Queries: []Query{
 		byOrganization,
 		{Name: "size", SQL: "SELECT count(*) FROM incidents"},
-		{Name: "random", SQL: "SELECT generate_series(1, (1000000 * random())::int)"},
+		{Name: "random", SQL: "SELECT generate_series(1, (100000 * random())::int)"},
 		{Name: "breaks", SQL: "SELECT 1 / count(*) FROM pg_class WHERE relname = 'breaker'"},
 	}})
 	var trials []*Result
