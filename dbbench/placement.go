@@ -2,10 +2,8 @@ package dbbench
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -80,38 +78,45 @@ func (p Placement) validate() error {
 	return nil
 }
 
-// CheckNodes returns the faults of queries that are placed on nodes that are not
-// there, as joined *invalid.FieldErrors of the configuration's fields. It reads the
-// suite; one that can't be read has none.
-func (c Config) CheckNodes(nodes []string) error {
-	var faults []error
-	check := func(path, of string, p Placement) {
-		for _, m := range []Moment{BeforeAction, AfterAction} {
-			name := p.At(m)
-			if name == "" || slices.Contains(nodes, name) || m == AfterAction && !p.Moves() {
-				continue
-			}
-			at := path
-			if p.Moves() && path != "suite" {
-				at += "." + string(m)
-			}
-			faults = append(faults, invalid.Field(at, "%senvironment.postgres has no node %q, but %s", of, name, strings.Join(nodes, ", ")))
-		}
-	}
-	check("node", "", c.Node)
+// A NamedNode is where a configuration names a node.
+type NamedNode struct {
+	Field string // of the configuration, such as queries[0].node.after
+	Query string // of a suite's file, whose fields the configuration lacks; else empty
+	Node  string
+}
+
+// NamedNodes lists the nodes that the configuration names, without those that queries
+// run on unnamed. It reads the suite; one that can't be read names none.
+func (c Config) NamedNodes() []NamedNode {
+	named := namedNodes("node", "", c.Node)
 	for i, q := range c.Queries {
-		check(fmt.Sprintf("queries[%d].node", i), "", q.Node)
+		named = append(named, namedNodes(fmt.Sprintf("queries[%d].node", i), "", q.Node)...)
 	}
-	if c.Suite != "" {
-		suite, err := LoadSuite(c.Suite)
-		if err != nil {
-			return nil // AllQueries tells
-		}
-		for _, q := range suite {
-			check("suite", "of the query "+q.Name+": ", q.Node)
-		}
+	if c.Suite == "" {
+		return named
 	}
-	return errors.Join(faults...)
+	suite, err := LoadSuite(c.Suite)
+	if err != nil {
+		return named // AllQueries tells
+	}
+	for _, q := range suite {
+		named = append(named, namedNodes("suite", q.Name, q.Node)...)
+	}
+	return named
+}
+
+func namedNodes(field, query string, p Placement) (named []NamedNode) {
+	switch {
+	case p.Moves() && query == "":
+		for _, m := range []Moment{BeforeAction, AfterAction} {
+			named = append(named, NamedNode{Field: field + "." + string(m), Node: p.At(m)})
+		}
+	case p.Moves():
+		named = append(named, NamedNode{field, query, p.Before}, NamedNode{field, query, p.After})
+	case p.Before != "":
+		named = append(named, NamedNode{field, query, p.Before})
+	}
+	return named
 }
 
 // checkLoad refuses a load of queries that are not all placed alike: its clients have

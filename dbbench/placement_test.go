@@ -14,7 +14,6 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/jackc/pgx/v5"
 
-	"scaleproof/internal/invalid"
 	"scaleproof/internal/testpg"
 )
 
@@ -48,27 +47,18 @@ func TestAPlacementIsANameOrTwo(t *testing.T) {
 	}
 }
 
-func TestPlacementsOnNodesThatAreNotThere(t *testing.T) {
+func TestNodesThatAConfigurationNames(t *testing.T) {
 	suite := filepath.Join(t.TempDir(), "suite.sql")
-	if err := os.WriteFile(suite, []byte("-- name: a\n-- node: shard-9\nSELECT 1;\n"), 0o600); err != nil {
+	if err := os.WriteFile(suite, []byte("-- name: a\n-- node: shard-9\nSELECT 1;\n-- name: b\n-- node: primary\nSELECT 1;\n-- name: c\nSELECT 1;\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	config := Config{Suite: suite, Node: On("nowhere"), Queries: []Query{
 		{Name: "b", SQL: "SELECT 1", Node: Placement{"primary", "shard-3"}},
 		{Name: "c", SQL: "SELECT 1", Node: On("shard-2")},
 	}}
-	var got []string
-	for _, err := range invalid.All(config.CheckNodes([]string{"primary", "shard-2"})) {
-		var field *invalid.FieldError
-		if !errors.As(err, &field) {
-			t.Fatal(err)
-		}
-		got = append(got, field.Path)
-		if !strings.HasSuffix(field.Message, ", but primary, shard-2") {
-			t.Errorf("%s does not say which there are", field.Message)
-		}
-	}
-	if want := []string{"node", "queries[0].node.after", "suite"}; !slices.Equal(got, want) {
+	got := config.NamedNodes()
+	want := []NamedNode{{"node", "", "nowhere"}, {"queries[0].node.before", "", "primary"}, {"queries[0].node.after", "", "shard-3"}, {"queries[1].node", "", "shard-2"}, {"suite", "a", "shard-9"}, {"suite", "b", "primary"}}
+	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	for name, c := range map[string]struct {

@@ -84,15 +84,17 @@ func (p Postgres) names() []string {
 }
 
 // checkNode returns the fault of a field that names a node which is not there, or nil.
-func (p Postgres) checkNode(field, node string) error {
+// What is said of the field, if anything, leads.
+func (p Postgres) checkNode(field, of, node string) error {
 	names := p.names()
 	if slices.Contains(names, node) {
 		return nil
 	}
-	if len(names) == 0 {
-		return invalid.Field(field, "environment.postgres has no node %q, and no other", node)
+	there := "no other"
+	if len(names) > 0 {
+		there = strings.Join(names, ", ")
 	}
-	return invalid.Field(field, "environment.postgres has no node %q, but %s", node, strings.Join(names, ", "))
+	return invalid.Field(field, "%senvironment.postgres has no node %q, but %s", of, node, there)
 }
 
 // validatePlacements finds the nodes that queries run on.
@@ -101,7 +103,15 @@ func (p *Plan) validatePlacements() error {
 	if database == nil || len(p.Environment.Postgres.All()) == 0 { // which measuring tells
 		return nil
 	}
-	return invalid.In("measure.database", database.CheckNodes(p.Environment.Postgres.names()))
+	var faults []error
+	for _, named := range database.NamedNodes() {
+		of := ""
+		if named.Query != "" {
+			of = "of the query " + named.Query + ": "
+		}
+		faults = append(faults, p.Environment.Postgres.checkNode(named.Field, of, named.Node))
+	}
+	return invalid.In("measure.database", errors.Join(faults...))
 }
 
 // maxTrials bounds a typing error, not a use.
@@ -177,7 +187,7 @@ func (p *Plan) validateAction() error {
 		}
 		faults = append(faults, invalid.In(at, p.validateArguments(step)))
 		if step.SQL != nil {
-			faults = append(faults, p.Environment.Postgres.checkNode(at+".sql", orPrimary(step.SQL.Node)))
+			faults = append(faults, p.Environment.Postgres.checkNode(at+".sql", "", orPrimary(step.SQL.Node)))
 		}
 	}
 	return errors.Join(faults...)
@@ -190,7 +200,7 @@ func (p *Plan) validateShard() error {
 	faults := []error{p.Shard.Validate()}
 	for _, end := range []struct{ field, node string }{{"source", p.Shard.SourceNode()}, {"target", p.Shard.Target}} {
 		if end.node != "" {
-			faults = append(faults, p.Environment.Postgres.checkNode(end.field, end.node))
+			faults = append(faults, p.Environment.Postgres.checkNode(end.field, "", end.node))
 		}
 	}
 	if k := p.Environment.Kubernetes; p.Shard.Routing.ConfigMap != "" && (k.Context == "" || k.Namespace == "") {
