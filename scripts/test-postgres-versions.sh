@@ -7,5 +7,5 @@ cd "$(dirname "$0")/.."
 for major in "$@"; do
 	bin=$(scripts/fetch-postgres.sh "$major")
 	echo "PostgreSQL $("$bin/postgres" --version | awk '{print $3}')"
-	SCALEPROOF_POSTGRES_BIN=$bin go test -count=1 ./dbbench ./internal/history
+	TMPDIR=$(scripts/fast-tmp.sh) SCALEPROOF_POSTGRES_BIN=$bin go test -count=1 ./dbbench ./internal/history
 done
