@@ -59,10 +59,26 @@ func newStage(t *testing.T, manifests ...string) *stage {
 	s.env = scaling.Environment{Now: time.Now, Kubernetes: s.client(testcluster.AdminContext)}
 	s.run("", "create", "namespace", s.namespace)
 	t.Cleanup(func() {
+		if t.Failed() {
+			s.logs()
+		}
 		_, _ = cluster.Kubectl(context.Background(), "", "delete", "namespace", s.namespace, "--wait=false")
 	})
 	s.apps(manifests...)
 	return s
+}
+
+// logs tells what the pods of a failed test have said last.
+func (s *stage) logs() {
+	ctx := context.Background()
+	pods, err := cluster.Kubectl(ctx, "", "--namespace="+s.namespace, "get", "pods", "-o=name")
+	if err != nil {
+		s.t.Log(err)
+	}
+	for _, pod := range strings.Fields(pods) {
+		log, err := cluster.Kubectl(ctx, "", "--namespace="+s.namespace, "logs", pod, "--all-containers", "--tail=20")
+		s.t.Logf("%s (%v):\n%s", pod, err, log)
+	}
 }
 
 // apps makes objects and waits until the workloads of the namespace run.

@@ -21,7 +21,8 @@ import (
 )
 
 // postgresScript starts a primary or, where PRIMARY is set, a replica that streams
-// from it.
+// from it. A replica that is a little late still finds what it lacks: the checkpoint of
+// the next one's backup would otherwise take it away.
 const postgresScript = `
 set -e
 export PATH=BINARIES:/bin
@@ -33,7 +34,7 @@ if [ ! -s /data/pg/PG_VERSION ]; then
 		echo "host all,replication all all trust" >>/data/pg/pg_hba.conf
 	fi
 fi
-exec postgres -D /data/pg -c listen_addresses='*' -c fsync=off -c unix_socket_directories=/tmp -c shared_buffers=8MB -c max_wal_senders=10
+exec postgres -D /data/pg -c listen_addresses='*' -c fsync=off -c unix_socket_directories=/tmp -c shared_buffers=8MB -c max_wal_senders=10 -c wal_keep_size=256MB
 `
 
 // loadPostgres makes the image of a PostgreSQL server out of the one of this machine.
