@@ -106,15 +106,17 @@ func (c Config) NamedNodes() []NamedNode {
 }
 
 func namedNodes(field, query string, p Placement) (named []NamedNode) {
-	switch {
-	case p.Moves() && query == "":
-		for _, m := range []Moment{BeforeAction, AfterAction} {
-			named = append(named, NamedNode{Field: field + "." + string(m), Node: p.At(m)})
+	if !p.Moves() && p.Before != "" {
+		return []NamedNode{{field, query, p.Before}}
+	}
+	for _, m := range []Moment{BeforeAction, AfterAction} {
+		at := field
+		if query == "" {
+			at += "." + string(m)
 		}
-	case p.Moves():
-		named = append(named, NamedNode{field, query, p.Before}, NamedNode{field, query, p.After})
-	case p.Before != "":
-		named = append(named, NamedNode{field, query, p.Before})
+		if node := p.At(m); node != "" { // one moment alone is validate's
+			named = append(named, NamedNode{at, query, node})
+		}
 	}
 	return named
 }

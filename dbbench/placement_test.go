@@ -55,9 +55,10 @@ func TestNodesThatAConfigurationNames(t *testing.T) {
 	config := Config{Suite: suite, Node: On("nowhere"), Queries: []Query{
 		{Name: "b", SQL: "SELECT 1", Node: Placement{"primary", "shard-3"}},
 		{Name: "c", SQL: "SELECT 1", Node: On("shard-2")},
+		{Name: "d", SQL: "SELECT 1", Node: Placement{Before: "primary"}},
 	}}
 	got := config.NamedNodes()
-	want := []NamedNode{{"node", "", "nowhere"}, {"queries[0].node.before", "", "primary"}, {"queries[0].node.after", "", "shard-3"}, {"queries[1].node", "", "shard-2"}, {"suite", "a", "shard-9"}, {"suite", "b", "primary"}}
+	want := []NamedNode{{"node", "", "nowhere"}, {"queries[0].node.before", "", "primary"}, {"queries[0].node.after", "", "shard-3"}, {"queries[1].node", "", "shard-2"}, {"queries[2].node.before", "", "primary"}, {"suite", "a", "shard-9"}, {"suite", "b", "primary"}}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

@@ -18,13 +18,13 @@ roomy() {
 
 # Containers often mount it noexec.
 runs() {
-	local program
+	local program status=0
 	program=$(mktemp "$memory/scaleproof-XXXXXX") || return 1
 	printf '#!/bin/sh\n' >"$program"
 	chmod +x "$program"
-	"$program" 2>/dev/null && rm "$program" && return
+	"$program" 2>/dev/null || status=1
 	rm "$program"
-	return 1
+	return $status
 }
 
 if [ -n "${TMPDIR:-}" ]; then

@@ -8,13 +8,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/shirou/gopsutil/v3/process"
 
 	"scaleproof/internal/testpg"
 )
@@ -32,9 +32,9 @@ const (
 // own is older: the sentinel is compiled in.
 func arguments(t *testing.T) (stop func() []string) {
 	t.Helper()
-	older := map[string]bool{}
-	for _, process := range processes(t) {
-		older[process] = true
+	older := map[int32]bool{}
+	for _, id := range processes(t) {
+		older[id] = true
 	}
 	done := make(chan struct{})
 	var found []string
@@ -48,11 +48,11 @@ func arguments(t *testing.T) (stop func() []string) {
 				return
 			case <-tick.C:
 			}
-			for _, process := range processes(t) {
-				if older[process] {
+			for _, id := range processes(t) {
+				if older[id] {
 					continue
 				}
-				if line, err := os.ReadFile("/proc/" + process + "/cmdline"); err == nil && strings.Contains(string(line), sentinelPart) {
+				if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", id)); err == nil && strings.Contains(string(line), sentinelPart) {
 					found = append(found, strings.ReplaceAll(string(line), "\x00", " "))
 				}
 			}
@@ -66,18 +66,13 @@ func arguments(t *testing.T) (stop func() []string) {
 }
 
 // processes are the IDs of the machine's processes.
-func processes(t *testing.T) (ids []string) {
-	proc, err := os.Open("/proc")
-	if err != nil {
-		t.Error(err)
-		return nil
-	}
-	defer proc.Close()
-	names, err := proc.Readdirnames(-1)
+func processes(t *testing.T) []int32 {
+	t.Helper()
+	ids, err := process.Pids()
 	if err != nil {
 		t.Error(err)
 	}
-	return slices.DeleteFunc(names, func(name string) bool { return name[0] < '0' || name[0] > '9' })
+	return ids
 }
 
 // databaseOf is the address of a database that a role with the sentinel as its
