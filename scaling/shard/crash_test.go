@@ -263,6 +263,35 @@ func TestTheSecondIsRefused(t *testing.T) {
 	}
 }
 
+// The session of a process that was killed may hold the lock for a moment more.
+func TestALockThatIsGivenBackSoonIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	s := newPlainStage(t, 100)
+	j := s.job(s.plainConfig(Fenced, 5, 20))
+	dying, watching := s.conn("target"), s.conn("target")
+	if _, err := dying.Exec(t.Context(), "SELECT pg_advisory_lock($1)", j.lockKey("job")); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- j.alone(t.Context(), func(context.Context) error { return nil }) }()
+	for asked := false; !asked; {
+		select {
+		case err := <-ended:
+			t.Fatalf("it ended with %v before the lock was given back", err)
+		default:
+		}
+		if err := watching.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT pg_try_advisory_lock%')").Scan(&asked); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := dying.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // A phase that has ended holds its lock no more, so that the next may follow at once: a
 // server notices only a moment later that a session is gone.
 func TestAPhaseThatHasEndedHoldsNoLock(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"scaleproof/internal/nap"
 )
 
 // Options are what a job needs of the process that it runs in.
@@ -93,12 +95,8 @@ func (j *Job) alone(ctx context.Context, f func(context.Context) error) error {
 	}
 	defer closeConn(conn)
 	defer j.release()
-	var free bool
-	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", j.lockKey("job")).Scan(&free); err != nil {
-		return fmt.Errorf("locking the move: %w", err)
-	}
-	if !free {
-		return fmt.Errorf("%s: %w", j.config.Name, ErrRunning)
+	if err := j.lock(ctx, conn); err != nil {
+		return err
 	}
 	defer j.unlock(conn)
 	// Sessions that a killed process has left may still be committing.
@@ -106,6 +104,28 @@ func (j *Job) alone(ctx context.Context, f func(context.Context) error) error {
 		return err
 	}
 	return f(ctx)
+}
+
+// afterlife is how long a lock is asked for: a server notices only a moment later that
+// the process which held it was killed.
+const afterlife = 3 * time.Second
+
+func (j *Job) lock(ctx context.Context, conn *pgx.Conn) error {
+	for deadline := time.Now().Add(afterlife); ; {
+		var free bool
+		if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", j.lockKey("job")).Scan(&free); err != nil {
+			return fmt.Errorf("locking the move: %w", err)
+		}
+		if free {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s: %w", j.config.Name, ErrRunning)
+		}
+		if !nap.Pause(ctx, afterlife/60) {
+			return fmt.Errorf("locking the move: %w", context.Cause(ctx))
+		}
+	}
 }
 
 // unlock gives the lock back at once. The session that has it outlives its end by a
