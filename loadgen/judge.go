@@ -39,7 +39,11 @@ func waited(starved, requests int64) bool {
 
 // judge says whether the figures of res speak about the target.
 func (r *run) judge(res *Result, t *window, used Generator) (Validity, string) {
-	if res.Requests == 0 && res.Unsent == 0 {
+	cpu := used.CPUSeconds / (res.DurationSeconds + r.cfg.Warmup.Seconds())
+	if res.Requests+res.Unfinished == 0 && res.Unsent > 0 {
+		return GeneratorLimited, fmt.Sprintf("none of %d scheduled requests was sent: %s", res.Unsent, used.told(cpu))
+	}
+	if res.Requests == 0 {
 		return Inconclusive, "no request ended within the measured window"
 	}
 	if n := res.Errors[kindFiles.String()] + res.Errors[kindPorts.String()]; float64(n) > tolerableShare*float64(res.Requests) {
@@ -48,7 +52,6 @@ func (r *run) judge(res *Result, t *window, used Generator) (Validity, string) {
 	if res.Successes == 0 {
 		return Inconclusive, fmt.Sprintf("none of %d requests succeeded: there is no response time to speak of", res.Requests)
 	}
-	cpu := used.CPUSeconds / (res.DurationSeconds + r.cfg.Warmup.Seconds())
 	if len(r.stages) == 0 {
 		if cpu >= busy*float64(used.CPUs) {
 			return GeneratorLimited, fmt.Sprintf("the generator used %.2f CPUs of the %d that it runs on: it measured itself", cpu, used.CPUs)
@@ -75,7 +78,13 @@ func (r *run) judgeOpen(res *Result, t *window, used Generator, cpu float64) (Va
 	if waited(t.starved, t.requests) {
 		return TargetLimited, fmt.Sprintf("%s, since they waited for a connection: all %d were waiting for answers, or hundreds to be accepted: the target is slower than the schedule (its response times are right, those of the schedule were not reached), or more connections are needed", fault, r.limit)
 	}
-	return GeneratorLimited, fmt.Sprintf("%s: the generator used %.2f of %d CPUs, and its garbage collector paused it for %s", fault, cpu, used.CPUs, round(used.GCPauseSeconds))
+	return GeneratorLimited, fmt.Sprintf("%s: %s", fault, used.told(cpu))
+}
+
+// told says what held the generator up, which used so many CPUs.
+func (g Generator) told(cpu float64) string {
+	// A window that ended late has more of its CPU's time than it is long.
+	return fmt.Sprintf("the generator used %.2f of %d CPUs, and its garbage collector paused it for %s", min(cpu, float64(g.CPUs)), g.CPUs, round(g.GCPauseSeconds))
 }
 
 func round(seconds float64) string { return unit.Format(seconds, unit.Seconds) }

@@ -60,6 +60,12 @@ func TestARunIsJudgedBeforeItsFiguresAre(t *testing.T) {
 		"never sent for want of connections": {open: true, starved: 500, want: TargetLimited, change: func(r *Result) {
 			r.Unsent = 100
 		}},
+		"none sent": {open: true, used: Generator{CPUs: 2, CPUSeconds: 3}, want: GeneratorLimited, says: "none of 100 scheduled requests was sent: the generator used 2.00 of 2 CPUs", change: func(r *Result) {
+			*r = Result{DurationSeconds: 1, Unsent: 100}
+		}},
+		"none ended, and some not sent": {open: true, want: Inconclusive, says: "no request ended", change: func(r *Result) {
+			*r = Result{DurationSeconds: 1, Unsent: 100, Unfinished: 8}
+		}},
 		"no descriptors": {open: true, want: GeneratorLimited, says: "raise the limits", change: func(r *Result) {
 			r.Errors["files"], r.Successes = 500, 500
 		}},
