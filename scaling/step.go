@@ -3,6 +3,7 @@ package scaling
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -145,6 +146,20 @@ func (s Step) OnKubernetes() bool {
 // WritesNode reports whether the step writes a Postgres node.
 func (s Step) WritesNode(name string) bool {
 	return s.SQL != nil && len(s.SQL.Up) > 0 && orDefault(s.SQL.Node, primary) == name
+}
+
+// AwaitsReplicas reports whether the step waits for replicas that stream from a node,
+// and for how many: 0 where that is no plain number.
+func (s Step) AwaitsReplicas(node string) (replicas int, ok bool) {
+	if s.Wait == nil || s.Wait.SQL == nil || orDefault(s.Wait.SQL.Node, primary) != node ||
+		!strings.Contains(strings.ToLower(s.Wait.SQL.Query), "pg_stat_replication") {
+		return 0, false
+	}
+	replicas, err := strconv.Atoi(strings.TrimSpace(s.Wait.SQL.Expect))
+	if err != nil {
+		return 0, true
+	}
+	return replicas, true
 }
 
 // Unread reports whether the step has an undo of which nothing can be read that

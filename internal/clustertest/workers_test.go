@@ -246,6 +246,44 @@ func TestAKilledPodMakesTheRunInvalid(t *testing.T) {
 	s.nothingLeft()
 }
 
+// A worker that is killed for its memory is the commonest loss, and told as that.
+func TestAPodWithoutEnoughMemoryIsToldAsThat(t *testing.T) {
+	t.Parallel()
+	imaged(t)
+	s := newStage(t)
+	target := countedService(s)
+	load := loadgen.Config{
+		Targets: []string{"POST " + target.url}, Rate: 200, Duration: unit.Duration(2 * time.Minute), Workers: small(1),
+		// Each connection keeps a body of its own.
+		Body: strings.Repeat("{{row.long}}", 1000), Feeder: longRow(t),
+	}
+	f, err := s.workers(load)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := loadgen.Run(t.Context(), load, loadgen.Options{Fleet: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Validity != loadgen.Invalid || !strings.Contains(r.ValidityReason, "worker 0: it was lost: its connection ended: pod scaleproof-workers-test-0-") || !strings.Contains(r.ValidityReason, "OOMKilled") {
+		t.Errorf("%s: %s", r.Validity, r.ValidityReason)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	s.nothingLeft()
+}
+
+// longRow is a feeder whose one row has a field of 64 KiB.
+func longRow(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "long.csv")
+	if err := os.WriteFile(path, []byte("id,long\n1,"+strings.Repeat("x", 64<<10)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // Whatever becomes of the answers of the API server while the objects are made, none
 // is left.
 func TestWorkersThatWereHalfMadeAreRemoved(t *testing.T) {

@@ -45,6 +45,7 @@ func (r *runner) checkPostgres(ctx context.Context, node dbbench.Node) []scaling
 			checks = append(checks, scaling.Check{Name: title, State: scaling.CheckWarning, Detail: c.detail, Mend: c.mend})
 		}
 	}
+	checks = append(checks, r.checkReplication(ctx, conn, node.Name)...)
 	for _, s := range r.plan.Action.Steps {
 		if !s.WritesNode(node.Name) {
 			continue

@@ -7,9 +7,17 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/shirou/gopsutil/v3/process"
+
+	"scaleproof/internal/stats"
+	"scaleproof/internal/unit"
 	"scaleproof/internal/workers"
 	"scaleproof/loadgen"
 	"scaleproof/loadgen/fleet"
@@ -93,4 +101,53 @@ func TestPodsProbeAfterARollback(t *testing.T) {
 	if b := probe(); !b.Verified || !strings.Contains(b.Probe, "was not probed: ") || !strings.Contains(b.Probe, "lost") {
 		t.Errorf("without its pods: %+v", b)
 	}
+}
+
+// What ran a worker knows why it is lost: here, this machine.
+func TestAKilledWorkerIsToldAsKilled(t *testing.T) {
+	s := newTarget(t)
+	load := planFor(t, s, 5, "").Measure.Load[0]
+	load.Duration, load.Workers = unit.Duration(time.Minute), loadgen.Workers{Count: 2, Local: true}
+	crew, err := workers.Local(t.Context(), workers.LocalOptions{Program: os.Args[0], Count: 2, Build: "test", Err: os.Stderr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer crew.Close()
+	var kill sync.Once
+	onSecond := func(loadgen.Second, *stats.Histogram) { kill.Do(func() { killWorker(t, 1) }) }
+	r, err := loadgen.Run(t.Context(), load, loadgen.Options{Fleet: crew, OnSecond: onSecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const why = "worker 1: it was lost: its connection ended: worker 1 ended: signal: killed"
+	if r.Validity != loadgen.Invalid || r.ValidityReason != why {
+		t.Errorf("%s: %s, want %s", r.Validity, r.ValidityReason, why)
+	}
+	if _, err := loadgen.Run(t.Context(), load, loadgen.Options{Fleet: crew}); err == nil || err.Error() != why {
+		t.Errorf("the next run: %v", err)
+	}
+}
+
+// killWorker kills the process of this one's that is the worker of an index.
+func killWorker(t *testing.T, index int) {
+	t.Helper()
+	self, err := process.NewProcess(int32(os.Getpid()))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	children, err := self.Children()
+	if err != nil {
+		t.Error(err)
+	}
+	for _, child := range children {
+		args, err := child.CmdlineSlice()
+		if err == nil && slices.Contains(args, "worker") && args[len(args)-1] == strconv.Itoa(index) {
+			if err := child.Kill(); err != nil {
+				t.Error(err)
+			}
+			return
+		}
+	}
+	t.Errorf("no worker %d among %d processes", index, len(children))
 }

@@ -1,6 +1,7 @@
 package workers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -152,21 +153,19 @@ func (j *job) remove() error {
 // watchEvery is the time between looks at pods that have not joined yet.
 const watchEvery = 2 * time.Second
 
-// watch returns why the pods will never join.
+// watch returns why the pods will never join, or why the first of them has ended.
 func (j *job) watch(ctx context.Context) error {
 	for nap.Pause(ctx, watchEvery) {
 		pods, err := j.Client.List(ctx, "pods", runLabel+"="+j.ID)
 		if err != nil {
 			continue // the coordinator's patience has an end
 		}
+		if reason := whyEnded(pods); reason != "" {
+			return errors.New(reason)
+		}
 		waiting := ""
 		for _, pod := range pods {
-			if reason := hopeless(pod); reason != "" {
-				return errors.New(reason)
-			}
-			if reason := waits(pod); reason != "" {
-				waiting = reason
-			}
+			waiting = cmp.Or(waits(pod), waiting)
 		}
 		j.waiting.Store(&waiting)
 	}

@@ -198,3 +198,35 @@ func TestManifests(t *testing.T) {
 		}
 	}
 }
+
+// A Job ends all its pods once one has failed: the one that it was for is told.
+func TestOfAJobsPodsTheOneThatFailedIsTold(t *testing.T) {
+	pod := func(metadata, status string) kubectl.Object {
+		o, err := kubectl.Decode([]byte(`{"metadata": {"name": ` + metadata + `}, "status": {` + status + `}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	terminated := func(state string) string {
+		return `"phase": "Failed", "containerStatuses": [{"state": {"terminated": {` + state + `}}}]`
+	}
+	const leaves, drained = `, "deletionTimestamp": "2026-01-02T03:04:05Z"`, `, "conditions": [{"type": "DisruptionTarget", "status": "True"}]`
+	running := pod(`"a"`, `"phase": "Running"`)
+	told := pod(`"b"`+leaves, terminated(`"reason": "Error", "exitCode": 1, "message": "told to go"`))
+	for want, failed := range map[string]kubectl.Object{
+		"pod c failed: OOMKilled: it needed more":                     pod(`"c"`, terminated(`"reason": "OOMKilled", "exitCode": 137, "message": "worker 2 is here"`)),
+		"pod c failed: no secret":                                     pod(`"c"`, terminated(`"reason": "Error", "exitCode": 4, "message": "no secret"`)),
+		"pod c failed: Error, exit code 137":                          pod(`"c"`, terminated(`"reason": "Error", "exitCode": 137`)),
+		"pod c failed: Evicted The node was low on resource: memory.": pod(`"c"`, `"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."`),
+		"pod c failed: terminated":                                    pod(`"c"`+leaves, terminated(`"reason": "Error", "exitCode": 143, "message": "terminated"`)+drained),
+		"pod b is being deleted, as its Job does":                     running,
+	} {
+		if got := whyEnded([]kubectl.Object{running, told, failed}); !strings.HasPrefix(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if got := whyEnded([]kubectl.Object{running}); got != "" {
+		t.Errorf("of one that runs: %q", got)
+	}
+}

@@ -88,8 +88,8 @@ func startProcess(opts LocalOptions, index int, address string, secret []byte, e
 	}
 	p := &process{index, cmd, in, make(chan struct{})}
 	go func() {
-		err := cmd.Wait()
-		ended <- fmt.Errorf("worker %d ended: %v", index, err)
+		_ = cmd.Wait() // its state tells
+		ended <- fmt.Errorf("worker %d ended: %s", index, cmd.ProcessState)
 		close(p.done)
 	}()
 	_, err = io.WriteString(in, hex.EncodeToString(secret)+"\n")

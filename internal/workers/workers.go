@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
+	"scaleproof/loadgen"
 	"scaleproof/loadgen/fleet"
 )
 
@@ -17,6 +19,36 @@ type Fleet struct {
 	*fleet.Coordinator
 	// end removes the workers, which have been told to go.
 	end func() error
+	// watch returns why a worker has ended, or will never come.
+	watch func(context.Context) error
+	fate  sync.Once // of the workers that were lost
+	why   error     // nil where it is not known
+}
+
+// telling is how long it may take until it is known what became of a worker: a
+// kubelet looks at its containers every second or so.
+const telling = 10 * time.Second
+
+// Run makes a load, as a Coordinator does. Where a worker was lost, it tells why as
+// far as whoever ran the worker knows: that it was killed for its memory, say.
+func (f *Fleet) Run(ctx context.Context, cfg loadgen.Config, opts loadgen.Options) (*loadgen.Result, error) {
+	r, err := f.Coordinator.Run(ctx, cfg, opts)
+	if !f.Lost() || ctx.Err() != nil {
+		return r, err
+	}
+	f.fate.Do(func() {
+		ctx, cancel := context.WithTimeout(ctx, telling)
+		defer cancel()
+		f.why = f.watch(ctx)
+	})
+	switch {
+	case f.why == nil:
+	case err != nil:
+		err = fmt.Errorf("%w: %w", err, f.why)
+	case r.Validity == loadgen.Invalid:
+		r.ValidityReason += ": " + f.why.Error()
+	}
+	return r, err
 }
 
 // Close ends the workers and removes what was made for them.
@@ -31,7 +63,7 @@ func serve(ctx context.Context, listener net.Listener, count int, build string, 
 		return nil, errors.Join(err, listener.Close())
 	}
 	end, err := start(secret)
-	f := &Fleet{c, end}
+	f := &Fleet{Coordinator: c, end: end, watch: watch}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}

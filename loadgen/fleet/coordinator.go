@@ -215,6 +215,19 @@ func (c *Coordinator) all() ([]*member, error) {
 	return members, nil
 }
 
+// Lost reports whether a worker was here and is gone.
+func (c *Coordinator) Lost() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.members, func(m *member) bool {
+		if m == nil {
+			return false
+		}
+		_, lost := m.lost()
+		return lost
+	})
+}
+
 // Ways returns the addresses by which the workers that are here have come, in
 // alphabetical order.
 func (c *Coordinator) Ways() []string {
