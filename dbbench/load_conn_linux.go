@@ -2,12 +2,16 @@ package dbbench
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // dialDirect opens a connection that the runtime's poller does not watch, so that a
@@ -18,19 +22,34 @@ func dialDirect(ctx context.Context, network, address string) (net.Conn, error) 
 	if err != nil {
 		return nil, err
 	}
-	socket, ok := conn.(interface{ File() (*os.File, error) })
+	socket, ok := conn.(syscall.Conn)
 	if !ok {
 		return conn, nil
 	}
-	file, err := socket.File()
+	fd, err := takeOver(socket, conn)
 	if err != nil {
 		return nil, fmt.Errorf("taking the socket from the poller: %w", err)
 	}
-	direct := &directConn{File: file, fd: int(file.Fd()), local: conn.LocalAddr(), remote: conn.RemoteAddr()} // Fd makes it block
-	if err := conn.Close(); err != nil {                                                                      // the file is a duplicate
-		return nil, fmt.Errorf("taking the socket from the poller: %w", err)
+	return &directConn{File: os.NewFile(uintptr(fd), "socket"), fd: fd, local: conn.LocalAddr(), remote: conn.RemoteAddr()}, nil
+}
+
+// takeOver closes a connection, and returns its socket. That of the File method would
+// be watched by the poller still, whose thread would wake with each answer.
+func takeOver(socket syscall.Conn, conn io.Closer) (fd int, err error) {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return 0, errors.Join(err, conn.Close())
 	}
-	return direct, nil
+	var fault error
+	err = raw.Control(func(of uintptr) { fd, fault = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0) })
+	if err := errors.Join(err, fault); err != nil {
+		return 0, errors.Join(err, conn.Close())
+	}
+	// A file of a socket that does not block would be watched, too.
+	if err := errors.Join(conn.Close(), unix.SetNonblock(fd, false)); err != nil {
+		return 0, errors.Join(err, unix.Close(fd))
+	}
+	return fd, nil
 }
 
 // A directConn blocks its thread while it reads. It can't end that by a deadline

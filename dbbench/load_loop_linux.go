@@ -97,7 +97,10 @@ func (l *loadLoop) work(ctx context.Context, wg *sync.WaitGroup) {
 // wait waits for answers: first past the scheduler, as answers come soon, and then
 // with its knowledge, so that a slow server leaves the CPU to others.
 func (l *loadLoop) wait() int {
-	const soon = 1 // ms
+	// Longer than a tick of the kernel, at least 10 ms: a shorter wait programs the
+	// CPU's timer for each answer, which costs a virtual machine 2 us. Whoever stops
+	// the world interrupts it by a signal.
+	const soon = 20 // ms
 	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epfd), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), soon, 0, 0)
 	if errno == 0 && n > 0 {
 		return int(n)
