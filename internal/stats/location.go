@@ -37,15 +37,16 @@ func MedianInterval(xs []float64, confidence float64) Interval {
 		nan := math.NaN()
 		return Interval{nan, nan, nan, 0}
 	}
-	// P(fewer than k+1 of n values are below the median), Binomial(n, 1/2).
-	term := math.Pow(0.5, float64(n))
-	below, k := term, 0
+	// P(k of n values are below the median), Binomial(n, 1/2): by logarithms, since of
+	// a thousand values the first ones are less than a number can be.
+	probability := func(k int) float64 { return math.Exp(logChoose(int64(n), int64(k)) - float64(n)*math.Ln2) }
+	below, k := probability(0), 0
 	for k+1 < (n+1)/2 {
-		term *= float64(n-k) / float64(k+1)
-		if 1-2*(below+term) < confidence {
+		next := below + probability(k+1)
+		if 1-2*next < confidence {
 			break
 		}
-		below += term
+		below = next
 		k++
 	}
 	return Interval{Median(sorted), sorted[k], sorted[n-1-k], 1 - 2*below}

@@ -155,6 +155,14 @@ func TestMedianInterval(t *testing.T) {
 	if got := MedianInterval(nil, 0.95); !math.IsNaN(got.Value) {
 		t.Errorf("no values: %+v", got)
 	}
+	many := make([]float64, 2000)
+	for i := range many {
+		many[i] = float64(i + 1)
+	}
+	// Binomial(2000, 1/2) has a deviation of 22.36: 956 of 2,000 by the normal approximation.
+	if got := MedianInterval(many, 0.95); got.Low != 956 || got.High != 1045 || !near(got.Confidence, 0.953, 0.003) {
+		t.Errorf("2,000 values: %+v", got)
+	}
 }
 
 func TestFisherKnownAnswers(t *testing.T) {
