@@ -155,6 +155,11 @@ func (s *Snapshot) check() error {
 				return fmt.Errorf("field %s.values[%d] is infinite", field, j)
 			}
 		}
+		for j, of := range m.Of {
+			if m.Events[j] < 0 || m.Events[j] > of {
+				return fmt.Errorf("field %s.events[%d] is %d of %d", field, j, m.Events[j], of)
+			}
+		}
 	}
 	return nil
 }

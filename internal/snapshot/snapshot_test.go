@@ -86,6 +86,8 @@ func TestDamagedFilesAreRefusedByField(t *testing.T) {
 		"unknown unit":    {replace(`"seconds"`, `"parsecs"`), "metrics[0] (load.health.response.p99).unit"},
 		"direction":       {replace(`"lower"`, `"sideways"`), ".better is \"sideways\""},
 		"trials":          {replace(`"trials": 3`, `"trials": 4`), "3 values for 4 trials"},
+		"more than all":   {replace("    2\n   ],", "    101\n   ],"), "(load.health.errors).events[2] is 101 of 100"},
+		"less than none":  {replace("    2\n   ],", "    -1\n   ],"), "(load.health.errors).events[2] is -1 of 100"},
 		"two files":       {good + good, "goes on after its end"},
 	} {
 		_, err := Read(strings.NewReader(c.text))
