@@ -101,11 +101,13 @@ func csvMetric(columns map[string]int, row []string) (Metric, error) {
 	if text := field("unit"); text != "" {
 		m.Unit = unit.Base(text)
 		if !m.Unit.Known() {
-			factor, base, err := unit.Parse("1" + text)
+			factor, base, err := unit.Parse("1 " + text) // apart, so that no digit of the unit is one of the number
 			if err != nil {
 				return m, fmt.Errorf("field unit of %s is %q, which is no known unit", m.Name, text)
 			}
-			value, m.Unit = value*factor, base
+			if value, m.Unit = value*factor, base; math.IsInf(value, 0) {
+				return m, fmt.Errorf("field value of %s is %q %s, which is infinite", m.Name, field("value"), text)
+			}
 		}
 	}
 	if text := field("better"); text != "" {

@@ -162,6 +162,7 @@ func TestReadCSV(t *testing.T) {
 		"no header": "", "no rows": "metric,value\n", "no value": "metric\na\n", "unknown column": "metric,value,color\na,1,red\n",
 		"NaN": "metric,value\na,NaN\n", "word": "metric,value\na,fast\n", "unit": "metric,value,unit\na,1,parsec\n",
 		"ragged": "metric,value\na\n", "nameless": "metric,value\n,1\n", "two units": "metric,value,unit\na,1,s\na,1,B\n",
+		"unit with a number": "metric,value,unit\na,1,10ms\n", "factor": "metric,value,unit\na,1,00\n", "overflow": "metric,value,unit\na,1e308,TB\n",
 	} {
 		if _, err := ReadCSV(strings.NewReader(text)); err == nil {
 			t.Errorf("%s: read without an error", name)
