@@ -164,7 +164,7 @@ func Resolve(ctx context.Context, s Store, reference string, scope Scope) (Entry
 	}
 	var found []Entry
 	for _, e := range slices.Backward(entries) {
-		if !isBaseline && (reference == Latest || isCommit(reference, e.Commit)) && e.Phase != scope.Without && (scope.Plan == "" || e.Plan == scope.Plan) {
+		if !isBaseline && (reference == Latest || isCommit(reference, e.Commit)) && (scope.Without == "" || e.Phase != scope.Without) && (scope.Plan == "" || e.Plan == scope.Plan) {
 			found = append(found, e)
 		}
 	}

@@ -143,6 +143,7 @@ func TestReferencesAmongPlans(t *testing.T) {
 		add(1, "b", "gate", "0abcdef0")
 		add(2, "a", "gate", "release-2")
 		add(3, "a", "collect", "0abcdef0")
+		add(4, "d", "", "") // of another tool
 		if err := s.Promote(t.Context(), "release", "night-0000"); err != nil {
 			t.Fatal(name, err)
 		}
@@ -156,13 +157,14 @@ func TestReferencesAmongPlans(t *testing.T) {
 			{"0abcdef", Scope{Without: "collect"}, "of the plan b and of a"},
 			{"latest", Scope{Plan: "a", Without: "collect"}, "night-0002"},
 			{"latest", Scope{Plan: "a"}, "night-0003"},
-			{"latest", Scope{Without: "collect"}, "of the plan a and of b"},
+			{"latest", Scope{Without: "collect"}, "of the plan d and of a"},
 			{"release", Scope{Plan: "a"}, "night-0000"}, // not the commit release-2
 			{"release", Scope{}, "night-0000"},
 			{"release-2", Scope{}, "night-0002"},
 			{"release", Scope{Plan: "b"}, "which the plan a has measured, and not b"},
 			{"night-0003", Scope{Plan: "a", Without: "collect"}, "night-0003"}, // it is named
 			{"latest", Scope{Plan: "c"}, ErrUnknown.Error()},
+			{"latest", Scope{Plan: "d"}, "night-0004"},
 		} {
 			e, err := Resolve(t.Context(), s, c.reference, c.scope)
 			if got := e.ID; err == nil && got != c.want || err != nil && !strings.Contains(err.Error(), c.want) {
