@@ -33,7 +33,7 @@ type USL struct {
 	Beta  Coefficient `json:"beta"`
 	Gamma Coefficient `json:"gamma"`
 	// Peak is where throughput is highest, nil where it is never: with beta 0 it
-	// approaches Limit.
+	// approaches Limit, and with alpha above 1 it falls from one on.
 	Peak *Coefficient `json:"peak"`
 	// PeakThroughput is that at Peak.
 	PeakThroughput float64 `json:"peak_throughput,omitempty"`
@@ -107,14 +107,17 @@ func (u *USL) conclude(n []float64) {
 	u.highest = highest
 	if b > 0 && a < 1 {
 		peak := math.Sqrt((1 - a) / b)
-		// The delta method on the logarithm keeps the interval above 0.
+		// The delta method on the logarithm keeps the interval above 0. Below one there
+		// is nothing to be highest.
 		gradient := []float64{-0.5 / (1 - a), -0.5 / b, 0}
 		half := u.t * u.deltaError(gradient)
-		u.Peak = &Coefficient{Value: peak, Low: peak * math.Exp(-half), High: peak * math.Exp(min(half, 700)), Error: peak * half / u.t}
-		u.PeakThroughput = u.at(peak)
+		u.Peak = &Coefficient{Value: max(1, peak), Low: max(1, peak*math.Exp(-half)), High: max(1, peak*math.Exp(min(half, 700))), Error: peak * half / u.t}
+		u.PeakThroughput = u.at(u.Peak.Value)
 		if peak > highest {
 			u.warnf("the peak at %.4g lies beyond the highest concurrency that was measured, %g", peak, highest)
 		}
+	} else if a > 1 {
+		u.warnf("no peak: alpha is above 1, and throughput falls from one on")
 	} else if b == 0 {
 		u.warnf("no peak: beta is 0")
 	}

@@ -94,12 +94,14 @@ func WriteUSL(w io.Writer, u *capacity.USL, at []float64, style TerminalStyle) e
 	switch {
 	case u.Peak != nil:
 		t.printf("  throughput is highest at %s (%s to %s): %s\n", unit.Format(u.Peak.Value, unit.Count), unit.Format(u.Peak.Low, unit.Count), unit.Format(u.Peak.High, unit.Count), unit.Format(u.PeakThroughput, unit.Count))
+	case u.Alpha.Value > 1:
+		t.printf("  throughput falls from one on: more of them bring less\n")
 	case u.Limit > 0:
 		t.printf("  throughput has no peak, and approaches %s\n", unit.Format(u.Limit, unit.Count))
 	default:
 		t.printf("  throughput grows linearly as far as was measured\n")
 	}
-	if u.Knee > 0 {
+	if u.Knee > 1 && (u.Peak == nil || u.Knee < u.Peak.Value) { // beyond the peak more brings less
 		t.printf("  the knee is at %s: beyond it more brings little\n", unit.Format(u.Knee, unit.Count))
 	}
 	for _, n := range at {

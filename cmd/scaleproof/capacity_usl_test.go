@@ -141,3 +141,19 @@ func TestProjectScenarios(t *testing.T) {
 		}
 	}
 }
+
+// Where more of them bring less, that is said, and no peak below one, nor a limit that
+// is approached, nor a knee where throughput falls.
+func TestCapacityUSLOfWhatFalls(t *testing.T) {
+	for name, c := range map[string]struct{ rows, says, not string }{
+		"from one on":      {"1,100\n2,52\n4,27\n8,13\n16,7\n", "throughput falls from one on", "approaches"},
+		"peak below one":   {"1,100\n2,60\n4,30\n8,10\n16,4\n", "throughput is highest at 1 (1 to 1.95): 99.9\n", "knee"},
+		"knee beyond peak": {"1,100\n2,189\n4,308\n6,353\n8,354\n10,336\n", "throughput is highest at 7", "knee"},
+		"knee before peak": {"1,65\n18,996\n36,1652\n72,1853\n108,1829\n144,1775\n216,1702\n", "the knee is at 36.1", "falls"},
+	} {
+		got := runCommand(t, nil, "capacity", "usl", writeFile(t, "sweep.csv", "n,throughput\n"+c.rows))
+		if got.code != 0 || !strings.Contains(got.out, c.says) || strings.Contains(got.out, c.not) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
