@@ -160,14 +160,14 @@ func (p *projectFlags) options(s capacity.Series) (capacity.ProjectOptions, erro
 		if text == "" {
 			continue
 		}
-		value, base, err := unit.Parse(text)
-		if err != nil {
+		var q unit.Quantity
+		if err := q.UnmarshalText([]byte(text)); err != nil {
 			return opts, &usageError{err}
 		}
-		if s.Unit != "" && base != s.Unit && base != unit.Count {
-			return opts, usagef("%s is measured in %s, and the limit %s in %s", s.Name, s.Unit, text, base)
+		if s.Unit != "" && !q.Fits(s.Unit) {
+			return opts, usagef("%s is measured in %s, and the limit %s in %s", s.Name, s.Unit, text, q.Base)
 		}
-		opts.Limit, opts.Below = &value, p.floor != ""
+		opts.Limit, opts.Below = &q.Value, p.floor != ""
 	}
 	return opts, nil
 }

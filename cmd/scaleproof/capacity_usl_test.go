@@ -135,7 +135,11 @@ func TestProjectScenarios(t *testing.T) {
 			t.Errorf("%v: reached in %v days, want %v", c.args, got, c.want)
 		}
 	}
-	for _, args := range [][]string{{"--add", "3s"}, {"--add-per-day", "much"}} {
+	rate := []string{"capacity", "project", "--series", path, "--unit", "requests/second", "--limit", "500/s"}
+	if got := runCommand(t, nil, rate...); got.code != 0 || !strings.Contains(got.out, "limit at 500/s: already reached") {
+		t.Errorf("a limit of what is counted in a second: %+v", got)
+	}
+	for _, args := range [][]string{{"--add", "3s"}, {"--add-per-day", "much"}, {"--limit", "3s"}} {
 		if got := runCommand(t, nil, append([]string{"capacity", "project", "--series", path, "--unit", "bytes"}, args...)...); got.code != 2 {
 			t.Errorf("%v: %+v", args, got)
 		}
