@@ -301,3 +301,24 @@ func TestTheEfficiencyOfALoadAtAFixedRateIsNotTold(t *testing.T) {
 		t.Errorf("%+v", r.Efficiency)
 	}
 }
+
+// Of trials that are fast or slow, the ratio of medians can be one that the interval
+// excludes.
+func TestTheEfficiencyLiesBetweenItsBounds(t *testing.T) {
+	fastAndSlow := func(slow int) *snapshot.Snapshot {
+		values := make(snapshot.Values, 20)
+		for i := range values {
+			if values[i] = 200 + float64(i); i < slow {
+				values[i] -= 100
+			}
+		}
+		return &snapshot.Snapshot{Trials: 20, Metrics: []snapshot.Metric{{Name: "load.api.capacity", Unit: unit.RequestsPerSecond, Better: snapshot.Higher, Values: values}}}
+	}
+	rows, err := Efficiencies(fastAndSlow(11), fastAndSlow(9), 1, 2)
+	if err != nil || len(rows) != 1 {
+		t.Fatal(rows, err)
+	}
+	if r := rows[0]; r.Efficiency < r.Low || r.Efficiency > r.High || r.Gain != 2*r.Efficiency {
+		t.Errorf("%s", r.Text())
+	}
+}

@@ -69,12 +69,15 @@ func efficiencyRows(comparison Comparison, from, to float64) []EfficiencyRow {
 		if r.Before.Median == nil || r.After.Median == nil || *r.Before.Median <= 0 {
 			continue
 		}
-		up := capacity.MeasuredScaleUp(from, *r.Before.Median, to, *r.After.Median)
-		row := EfficiencyRow{Metric: r.Metric, ScaleUp: up, Low: up.Efficiency, High: up.Efficiency}
+		// The estimate is the one that the bounds are of: the ratio of medians may lie
+		// beyond them.
+		gain := Interval{Value: *r.After.Median / *r.Before.Median}
+		gain.Low, gain.High = gain.Value, gain.Value
 		if r.Ratio != nil {
-			row.Low, row.High = r.Ratio.Low*from/to, r.Ratio.High*from/to
+			gain = *r.Ratio
 		}
-		rows = append(rows, row)
+		up := capacity.MeasuredScaleUp(from, 1, to, gain.Value)
+		rows = append(rows, EfficiencyRow{Metric: r.Metric, ScaleUp: up, Low: gain.Low * from / to, High: gain.High * from / to})
 	}
 	return rows
 }
