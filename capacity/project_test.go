@@ -283,6 +283,19 @@ func scale(values []float64, factor float64) {
 	}
 }
 
+// What was filled in before the unit changed takes nothing from what was measured since.
+func TestGapsBeforeAnotherUnitAreNoneAfterIt(t *testing.T) {
+	s := nightly("x", Gauge, straight(60, 1))
+	scale(s.Values[:40], 1024)
+	for i := 35; i > 0; i -= 3 {
+		s.Values, s.Times = cut(&s, i, i+1)
+	}
+	p := project(t, s, ProjectOptions{})
+	if p.Points != 20 || len(p.Steps) != 40 || !warned(p, "as if the unit had changed") {
+		t.Errorf("%d points and %d steps, %q", p.Points, len(p.Steps), p.Warnings)
+	}
+}
+
 func TestPointsCloserThanAStepAreSummedUp(t *testing.T) {
 	var hourly Series
 	for i := range 24 * 30 {

@@ -52,6 +52,7 @@ type history struct {
 	last     time.Time
 	step     time.Duration
 	observed int     // how many of the values were measured rather than filled in
+	filled   []bool  // which were filled in
 	lastJump float64 // the change at the last point, as measured
 	// nonNegative tells that no value was negative, so that none will be.
 	nonNegative bool

@@ -203,7 +203,7 @@ func (h *history) fill(steps []point, ages []int) {
 		h.warnf("%s apart by gaps longer than the history after them: left out", count(left, "older point is set", "older points are set"))
 	}
 	n := ages[usable-1] + 1
-	h.values, h.observed = make([]float64, n), usable
+	h.values, h.filled, h.observed = make([]float64, n), make([]bool, n), usable
 	for i := range usable {
 		at := n - 1 - ages[i]
 		h.values[at] = steps[i].value
@@ -213,7 +213,7 @@ func (h *history) fill(steps []point, ages []int) {
 		newer := n - 1 - ages[i-1]
 		for j := at + 1; j < newer; j++ {
 			part := float64(j-at) / float64(newer-at)
-			h.values[j] = steps[i].value*(1-part) + steps[i-1].value*part
+			h.values[j], h.filled[j] = steps[i].value*(1-part)+steps[i-1].value*part, true
 		}
 	}
 	if gaps := n - usable; gaps > 0 {

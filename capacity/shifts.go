@@ -31,8 +31,12 @@ func (h *history) oneUnit(base unit.Base) {
 			continue
 		}
 		h.warnf("from %s on values differ by a factor of about %g, as if the unit had changed: what is older is left out", day(h.at(t)), factor)
-		h.observed = max(1, h.observed-t)
-		h.values = h.values[t:]
+		for _, filled := range h.filled[:t] {
+			if !filled {
+				h.observed--
+			}
+		}
+		h.values, h.filled = h.values[t:], h.filled[t:]
 		return
 	}
 }
