@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"path"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -68,7 +67,7 @@ func matches(patterns []string, name string) bool {
 	found := false
 	for _, pattern := range patterns {
 		refused := strings.HasPrefix(pattern, "!")
-		if ok, err := path.Match(strings.TrimPrefix(pattern, "!"), name); err == nil && ok {
+		if matchesPattern(strings.TrimPrefix(pattern, "!"), name) {
 			if refused {
 				return false
 			}
@@ -76,4 +75,18 @@ func matches(patterns []string, name string) bool {
 		}
 	}
 	return found
+}
+
+// matchesPattern is OpenSSH's: * stands for any characters, a slash too, ? for one, and
+// all else for itself.
+func matchesPattern(pattern, name string) bool {
+	for ; pattern != ""; pattern, name = pattern[1:], name[1:] {
+		if rest, ok := strings.CutPrefix(pattern, "*"); ok {
+			return matchesPattern(rest, name) || name != "" && matchesPattern(pattern, name[1:])
+		}
+		if name == "" || pattern[0] != '?' && pattern[0] != name[0] {
+			return false
+		}
+	}
+	return name == ""
 }

@@ -136,6 +136,28 @@ func TestSigners(t *testing.T) {
 	}
 }
 
+// The answers are those of ssh-keygen -Y verify.
+func TestPatternsOfSigners(t *testing.T) {
+	for _, c := range []struct {
+		patterns, name string
+		want           bool
+	}{
+		{"*", "dc1/jane", true},
+		{"a?b", "a/b", true},
+		{"team/*,!*eve", "team/eve", false},
+		{"!*@evil,team/*", "team/x@evil", false},
+		{"jane[1]", "jane1", false},
+		{"jane[1]", "jane[1]", true},
+		{"*ne@*.com", "jane@example.com", true},
+		{"*ne@*.com", "jane@example.org", false},
+		{"jane?", "jane", false},
+	} {
+		if got := matches(strings.Split(c.patterns, ","), c.name); got != c.want {
+			t.Errorf("%s: %s is %v", c.patterns, c.name, got)
+		}
+	}
+}
+
 func FuzzVerify(f *testing.F) {
 	signature, err := Sign(signers(f)["ed25519"], "scaleproof", []byte("x"))
 	if err != nil {
