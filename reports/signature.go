@@ -141,15 +141,16 @@ func ReadSigned(dir string) (*Report, error) {
 	}
 	for _, file := range files {
 		if filepath.Ext(file.Name()) == ".json" && !strings.HasPrefix(file.Name(), ".") {
-			r.Signatures = append(r.Signatures, readSignature(filepath.Join(dir, signatureFolder, file.Name()), sum))
+			r.Signatures = append(r.Signatures, r.readSignature(filepath.Join(dir, signatureFolder, file.Name()), sum))
 		}
 	}
 	r.applySignatures()
 	return r, nil
 }
 
-// readSignature reads a statement and the signature beside it.
-func readSignature(path, sum string) Signature {
+// readSignature reads a statement and the signature beside it, and holds them against
+// the report and its hash.
+func (r *Report) readSignature(path, sum string) Signature {
 	s := Signature{Statement: Statement{Name: filepath.Base(path)}}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -170,6 +171,8 @@ func readSignature(path, sum string) Signature {
 		s.Problem = "its statement can't be read: " + err.Error()
 	} else if s.ReportSHA256 != sum {
 		s.Problem = "the report has been changed since, or is another one"
+	} else if s.Verdict != r.Verdict.Word {
+		s.Problem = fmt.Sprintf("it states the verdict %s, and that of the report is %s", s.Verdict, r.Verdict.Word)
 	}
 	return s
 }

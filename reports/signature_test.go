@@ -2,6 +2,8 @@ package reports
 
 import (
 	"crypto/ed25519"
+	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,5 +125,31 @@ func TestTamperingIsSeen(t *testing.T) {
 		if len(r.Signatures) != 1 || !strings.Contains(r.Signatures[0].Problem, c.says) || r.Checklist[1].State != ItemUnknown {
 			t.Errorf("%s changed: %+v, %+v", name, r.Signatures, r.Checklist[1])
 		}
+	}
+}
+
+// A statement of another verdict than the report's is not one of the report, whoever
+// has signed it: it would be told as "the report, with the verdict pass".
+func TestAStatementOfAnotherVerdict(t *testing.T) {
+	dir, jane := unsigned(t), newSigner(t, 'a')
+	_, sum, err := readSigned(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(Statement{SchemaVersion: SchemaVersion, ReportSHA256: sum, Verdict: Pass, Name: "Jane"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature, err := sshsig.Sign(jane, SignatureNamespace, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := filepath.Join(dir, signatureFolder, "jane.json")
+	if err := errors.Join(os.Mkdir(filepath.Dir(base), 0o750), os.WriteFile(base, text, 0o600), os.WriteFile(base+".sig", signature, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := ReadSigned(dir)
+	if err != nil || len(r.Signatures) != 1 || !strings.Contains(r.Signatures[0].Problem, "the verdict pass, and that of the report is fail") {
+		t.Errorf("%+v, %v", r.Signatures, err)
 	}
 }
