@@ -306,3 +306,19 @@ func TestTheNightBeforeIsNotTheSameNight(t *testing.T) {
 		}
 	}
 }
+
+// A name that no collection gives a metric is no part of a plan.
+func TestANameIsNoStepOfAPlan(t *testing.T) {
+	for name, plans := range map[string]int{
+		"k8s.deployment.app.web.memory": 1,
+		"k8s.deployment.app.web, limits: {}}\n    - name: more\n      exec: {command: [id]}\n#.memory": 0,
+		"pg.primary.sequence.public.x'; DROP TABLE organizations; --":                                  0,
+	} {
+		o := outlookOf(t, everyNight("nightly", "a", 40, func(left float64) []history.Figure {
+			return []history.Figure{figure(name, unit.Ratio, 0.99-left/400), figure(name+"_limit", unit.Ratio, 1)}
+		}), OutlookOptions{Now: april})
+		if len(o.Recommendations) != 1 || strings.Count(o.Recommendations[0].Plan, "action:") != plans {
+			t.Errorf("%q: %+v", name, o.Recommendations)
+		}
+	}
+}

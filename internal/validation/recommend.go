@@ -3,6 +3,7 @@ package validation
 import (
 	"fmt"
 	"hash/fnv"
+	"regexp"
 	"strings"
 
 	"scaleproof/capacity"
@@ -17,7 +18,7 @@ func recommend(w *outlookWork) []reports.Recommendation {
 	files := map[string]bool{}
 	add := func(r reports.Recommendation, remedy remedy) {
 		r.Action = remedy.action
-		if remedy.step != "" {
+		if remedy.step != "" && collectedName.MatchString(r.Resource) {
 			name := planName(r.Resource, files)
 			r.File = name + ".yaml"
 			r.Plan = w.planOf(name, r, remedy)
@@ -46,6 +47,10 @@ func recommend(w *outlookWork) []reports.Recommendation {
 	}
 	return all
 }
+
+// collectedName is the form of what a collection names. Another name, which a history that
+// is shared may hold, could be a step of the plan that it stands in, or a statement.
+var collectedName = regexp.MustCompile(`^[A-Za-z0-9_.@-]+$`)
 
 func whyOf(d *reports.Dated) string {
 	why := fmt.Sprintf("grows by %s a day (%s to %s); %s to reach the limit by %s",
