@@ -190,16 +190,22 @@ func escaped(text string) string {
 		case r == '>':
 			b.WriteString("&gt;")
 		case r == '@':
-			b.WriteString("&#64;")
-		case strings.ContainsRune("\\`*_[]{}#|!~", r):
+			b.WriteString("@" + apart)
+		case r == '#':
+			b.WriteString(`\#` + apart)
+		case strings.ContainsRune("\\`*_[]{}|!~", r):
 			b.WriteByte('\\')
 			b.WriteRune(r)
 		default:
 			b.WriteRune(r)
 		}
 	}
-	return strings.ReplaceAll(b.String(), "://", ":\u200b//") // no link of its own
+	return strings.NewReplacer("://", ":"+apart+"//", "www.", "www"+apart+".").Replace(b.String()) // no link of its own
 }
+
+// apart is a space without width. GitHub looks for mentions, of people and of issues, in
+// the text that Markdown has become, where neither a backslash nor an entity is left.
+const apart = "\u200b"
 
 // code makes a text harmless between backquotes in a table.
 func code(text string) string {

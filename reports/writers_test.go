@@ -118,7 +118,7 @@ func FuzzMarkdownAndTerminalText(f *testing.F) {
 		}
 		escaped := md(text)
 		for i, r := range escaped {
-			if strings.ContainsRune("<>@\n", r) || r == '|' && (i == 0 || escaped[i-1] != '\\') {
+			if strings.ContainsRune("<>\n", r) || (r == '@' || r == '#') && !strings.HasPrefix(escaped[i+1:], apart) || r == '|' && (i == 0 || escaped[i-1] != '\\') {
 				t.Errorf("%q became %q", text, escaped)
 			}
 		}
@@ -126,6 +126,21 @@ func FuzzMarkdownAndTerminalText(f *testing.F) {
 			t.Errorf("%q leaves its backquotes", text)
 		}
 	})
+}
+
+// What GitHub makes a mention or a link of stays text.
+func TestMarkdownMentionsNobody(t *testing.T) {
+	for text, want := range map[string]string{
+		"@all":                 "@\u200ball",
+		"fixes #12":            "fixes \\#\u200b12",
+		"see www.example.com":  "see www\u200b.example.com",
+		"see http://evil":      "see http:\u200b//evil",
+		"# a title, <b> and &": "\\#\u200b a title, &lt;b&gt; and &amp;",
+	} {
+		if got := md(text); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
 }
 
 func TestJSONRoundTrip(t *testing.T) {
