@@ -83,3 +83,15 @@ func TestGuardrailsThatNobodyCouldWatch(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 }
+
+// A load test is completed by loads that speak of the target alone.
+func TestALoadTestIsDoneByValidLoads(t *testing.T) {
+	for v, want := range map[loadgen.Validity]ItemState{
+		loadgen.Valid: ItemDone, loadgen.TargetLimited: ItemDone, loadgen.GeneratorLimited: ItemFailed, loadgen.Inconclusive: ItemFailed, loadgen.Invalid: ItemFailed,
+	} {
+		r, item := &Report{After: loaded(t, v, "target", 100)}, ChecklistItem{ID: "load-test"}
+		if err := r.MeasureItem(&item); err != nil || item.State != want {
+			t.Errorf("%s: %+v, %v", v, item, err)
+		}
+	}
+}

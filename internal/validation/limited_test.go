@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"scaleproof/internal/plan"
+	"scaleproof/internal/snapshot"
 	"scaleproof/internal/stats"
 	"scaleproof/internal/unit"
 	"scaleproof/loadgen"
@@ -123,6 +124,19 @@ func TestNoActionWithoutItsLoad(t *testing.T) {
 		loaded <- end
 		if err := leadsIn(context.Background(), loaded); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// A load that lost a worker is warned of, as one whose generator was the limit is.
+func TestALoadThatIsNotValidIsWarnedOf(t *testing.T) {
+	for v, warned := range map[loadgen.Validity]bool{
+		loadgen.Valid: false, loadgen.TargetLimited: false, loadgen.GeneratorLimited: true, loadgen.Inconclusive: true, loadgen.Invalid: true,
+	} {
+		m := &measurement{runner: &runner{plan: &plan.Plan{}}, snap: &snapshot.Snapshot{}}
+		m.noteValidity(&loadgen.Result{Name: "api", Validity: v, ValidityReason: "why"})
+		if got := len(m.snap.Warnings) > 0; got != warned {
+			t.Errorf("%s: %q", v, m.snap.Warnings)
 		}
 	}
 }
