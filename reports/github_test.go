@@ -51,4 +51,7 @@ func TestStepSummaryStaysBelowTheLimit(t *testing.T) {
 			t.Error("the summary is not the Markdown")
 		}
 	}
+	if got := string(cutLines([]byte(strings.Repeat("x", 200)), 100)); !strings.HasPrefix(got, "\n\n(cut") {
+		t.Errorf("of one line that is too long: %q", got)
+	}
 }

@@ -164,7 +164,7 @@ func cutLines(text []byte, limit int) []byte {
 		return text
 	}
 	const notice = "\n\n(cut: the whole is in report.html)\n"
-	cut := bytes.LastIndexByte(text[:limit-len(notice)], '\n')
+	cut := max(bytes.LastIndexByte(text[:limit-len(notice)], '\n'), 0) // a first line may be longer
 	closing := ""
 	if bytes.Count(text[:cut], []byte("<details>")) > bytes.Count(text[:cut], []byte("</details>")) {
 		closing = "\n</details>\n"
