@@ -73,12 +73,15 @@ type interrupts struct {
 }
 
 // interrupts listens for SIGINT and SIGTERM until stop is called. At the first
-// one it says notice on stderr.
+// one it says notice on stderr. A reader of the output that goes ends the command no more.
 func (a *app) interrupts(ctx context.Context, notice string) interrupts {
 	first, endFirst := context.WithCancel(ctx)
 	second, endSecond := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	// Ctrl-C ends a tee that reads the output, too: what was done must be undone all the
+	// same. The write fails instead. To ignore the signal would make children ignore it.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	go func() {
 		for _, end := range []func(){func() { fmt.Fprintln(a.err, "\n"+notice); endFirst() }, endSecond} {
 			select {

@@ -94,3 +94,26 @@ func TestCtrlCStopsAndUndoes(t *testing.T) {
 		})
 	}
 }
+
+// At Ctrl-C the terminal ends whatever reads the output, too: a pipe that nobody reads
+// must not keep what was done from being undone.
+func TestCtrlCUndoesWithoutAReader(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	plan := fileSteps(t, dir, 1)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program(t), "scale", "apply", "-f", plan, "--runs", filepath.Join(t.TempDir(), "runs"))
+	cmd.Stdout, cmd.Stderr = write, write
+	if err := errors.Join(cmd.Start(), write.Close()); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { b, _ := os.ReadFile(filepath.Join(dir, "b")); return string(b) == "2" })
+	if err := errors.Join(read.Close(), cmd.Process.Signal(os.Interrupt)); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	assertFiles(t, dir, "111")
+}
