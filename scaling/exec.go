@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"scaleproof/internal/child"
 	"scaleproof/internal/invalid"
@@ -52,8 +54,14 @@ func (c *execChange) read(ctx context.Context) (string, bool, error) {
 	if len(c.Read) == 0 {
 		return "", false, nil
 	}
-	out, err := c.run(ctx, c.Read)
-	return strings.TrimSpace(out), true, err
+	// What it warns of is no part of the state.
+	var out head
+	var warnings tail
+	if err := c.runInto(ctx, c.Read, &out, &warnings); err != nil {
+		return "", true, err
+	}
+	state, err := wholeState(out.String())
+	return state, true, err
 }
 
 func (c *execChange) apply(ctx context.Context) (string, error) { return c.run(ctx, c.Command) }
@@ -64,9 +72,16 @@ func (c *execChange) undo(ctx context.Context, prior string) (string, error) {
 	return c.run(ctx, c.Undo, "SCALEPROOF_PRIOR="+prior)
 }
 
-// run runs a program to its end and returns its output. When ctx ends, its whole
-// process group gets SIGTERM and, after a grace, SIGKILL.
+// run runs a program to its end and returns the end of its output.
 func (c *execChange) run(ctx context.Context, command []string, extra ...string) (string, error) {
+	var out tail
+	err := c.runInto(ctx, command, &out, &out, extra...)
+	return out.String(), err
+}
+
+// runInto runs a program to its end. When ctx ends, its whole process group gets
+// SIGTERM and, after a grace, SIGKILL.
+func (c *execChange) runInto(ctx context.Context, command []string, stdout io.Writer, stderr *tail, extra ...string) error {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = append([]string{}, c.env.Environ...)
 	for name, value := range c.Env {
@@ -76,14 +91,11 @@ func (c *execChange) run(ctx context.Context, command []string, extra ...string)
 	if c.env.mark != "" {
 		cmd.Env = append(cmd.Env, child.Mark(c.env.mark))
 	}
-	var out tail
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := child.Run(ctx, cmd)
-	text := out.String()
-	if err != nil {
-		return text, fmt.Errorf("running %s: %w%s", command[0], err, lastLine(text))
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if err := child.Run(ctx, cmd); err != nil {
+		return fmt.Errorf("running %s: %w%s", command[0], err, lastLine(stderr.String()))
 	}
-	return text, nil
+	return nil
 }
 
 func lastLine(text string) string {
@@ -106,6 +118,30 @@ func (t *tail) Write(p []byte) (int, error) {
 }
 
 func (t *tail) String() string { return strings.ToValidUTF8(t.buffer.String(), "\uFFFD") }
+
+// stateLimit bounds a state that is read: an undo command takes it as a variable, of
+// which Linux gives 128 KiB.
+const stateLimit = 96 << 10
+
+// wholeState returns a state that was read, without the blanks around it, or why it
+// could not be given back as it is.
+func wholeState(text string) (string, error) {
+	switch {
+	case len(text) > stateLimit:
+		return "", fmt.Errorf("the state is longer than %d KiB: let read give the part of it that the step changes", stateLimit>>10)
+	case !utf8.ValidString(text), strings.ContainsRune(text, 0):
+		return "", errors.New("the state is no text, and could not be given back as it is: let read and undo encode it, as base64 does")
+	}
+	return strings.TrimSpace(text), nil
+}
+
+// A head is a writer that keeps what a state may have, and one byte more.
+type head struct{ bytes.Buffer }
+
+func (h *head) Write(p []byte) (int, error) {
+	h.Buffer.Write(p[:min(len(p), stateLimit+1-h.Len())])
+	return len(p), nil
+}
 
 // expect compares a state with what a step expects of it; no expectation is met
 // by any state.

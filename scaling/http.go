@@ -55,23 +55,27 @@ func (c *httpChange) read(ctx context.Context) (string, bool, error) {
 	if c.Read == "" {
 		return "", false, nil
 	}
-	state, err := c.send(ctx, http.MethodGet, c.Read, "")
-	return strings.TrimSpace(state), true, err
+	text, err := c.send(ctx, http.MethodGet, c.Read, "", stateLimit+1)
+	if err != nil {
+		return "", true, err
+	}
+	state, err := wholeState(text)
+	return state, true, err
 }
 
 func (c *httpChange) apply(ctx context.Context) (string, error) {
-	return c.send(ctx, c.method(), c.URL, c.Body)
+	return c.send(ctx, c.method(), c.URL, c.Body, outputLimit)
 }
 
 func (c *httpChange) verify(state string) error { return expect(c.Expect, state) }
 
 func (c *httpChange) undo(ctx context.Context, prior string) (string, error) {
-	return c.send(ctx, orDefault(c.UndoMethod, c.method()), orDefault(c.UndoURL, c.URL), orDefault(c.UndoBody, prior))
+	return c.send(ctx, orDefault(c.UndoMethod, c.method()), orDefault(c.UndoURL, c.URL), orDefault(c.UndoBody, prior), outputLimit)
 }
 
-// send makes one request and returns the answer's body. An answer that is not
-// 2xx is an error.
-func (c *httpChange) send(ctx context.Context, method, url, body string) (string, error) {
+// send makes one request and returns the answer's body, up to limit. An answer that is
+// not 2xx is an error.
+func (c *httpChange) send(ctx context.Context, method, url, body string, limit int64) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return "", fmt.Errorf("%s %s: %w", method, url, err)
@@ -84,7 +88,7 @@ func (c *httpChange) send(ctx context.Context, method, url, body string) (string
 		return "", err // it names the method and the URL
 	}
 	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, outputLimit))
+	text, err := io.ReadAll(io.LimitReader(answer.Body, limit))
 	if err != nil {
 		return "", fmt.Errorf("%s %s: reading the answer: %w", method, url, err)
 	}

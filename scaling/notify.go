@@ -104,7 +104,7 @@ func (c *notifyChange) post(ctx context.Context, message any) error {
 		return fmt.Errorf("writing the message: %w", err)
 	}
 	send := &httpChange{HTTP{Headers: map[string]string{"Content-Type": "application/json"}}, c.env}
-	if _, err = send.send(ctx, http.MethodPost, c.URL, string(body)); err == nil {
+	if _, err = send.send(ctx, http.MethodPost, c.URL, string(body), outputLimit); err == nil {
 		return nil
 	}
 	// Only the text is kept: an error of net/http holds the URL.

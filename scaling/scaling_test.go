@@ -137,6 +137,59 @@ func TestRollbackGoesOnPastErrorsAndSaysSo(t *testing.T) {
 	assertFile(t, a, "1")
 }
 
+// A state goes back as it was, whole and without what its reading warned of, or the step
+// does not begin.
+func TestAStateIsRestoredWhole(t *testing.T) {
+	for name, c := range map[string]struct{ state, fault string }{
+		"longer than an output": {state: strings.Repeat("0123456789", 2000)},
+		"as long as may be":     {state: strings.Repeat("x", stateLimit)},
+		"too long":              {strings.Repeat("x", stateLimit+1), "longer than 96 KiB"},
+		"no text":               {"caf\xe9", "no text"},
+		"with a zero":           {"a\x00b", "no text"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := writeFile(t, "state", c.state)
+			step := fileStep(path, "10")
+			step.Exec.Read = []string{"sh", "-c", "echo deprecated >&2; cat " + path}
+			assertRestored(t, step, c.fault)
+			assertFile(t, path, c.state)
+
+			state := c.state
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if body, _ := io.ReadAll(r.Body); r.Method == http.MethodPut {
+					state = string(body)
+				}
+				fmt.Fprint(w, state)
+			}))
+			defer server.Close()
+			assertRestored(t, Step{Name: "http", HTTP: &HTTP{Method: http.MethodPut, URL: server.URL, Body: "10", Read: server.URL}}, c.fault)
+			if state != c.state {
+				t.Errorf("the server has %d bytes, and had %d", len(state), len(c.state))
+			}
+		})
+	}
+}
+
+// assertRestored applies a step and undoes it, or finds the fault for which it does not
+// begin.
+func assertRestored(t *testing.T, step Step, fault string) {
+	t.Helper()
+	x := newExecutor(t, environment(t))
+	o, err := x.Apply(t.Context(), "id", []Step{step})
+	if fault != "" {
+		if err == nil || !strings.Contains(err.Error(), fault) || o.Steps[0].Status != Skipped {
+			t.Errorf("%v, %s", err, o.Steps[0].Status)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := x.Rollback(t.Context(), o, "a test"); !r.Verified {
+		t.Errorf("rollback %.200q", r.Differences)
+	}
+}
+
 func TestCancellingStopsTheChildrenOfTheStep(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "started")
