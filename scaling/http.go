@@ -83,7 +83,9 @@ func (c *httpChange) send(ctx context.Context, method, url, body string, limit i
 	for name, value := range c.Headers {
 		request.Header.Set(name, value)
 	}
-	answer, err := c.env.HTTP.Do(request)
+	client := *c.env.HTTP
+	client.CheckRedirect = sameMethod
+	answer, err := client.Do(request)
 	if err != nil {
 		return "", err // it names the method and the URL
 	}
@@ -96,6 +98,22 @@ func (c *httpChange) send(ctx context.Context, method, url, body string, limit i
 		return string(text), fmt.Errorf("%s %s: answered %s%s", method, url, answer.Status, lastLine(string(text)))
 	}
 	return string(text), nil
+}
+
+// maxRedirects is as many as net/http follows.
+const maxRedirects = 10
+
+// sameMethod refuses a redirection that net/http would follow by a GET without a body:
+// that changes nothing, and most servers answer it all the same. See Other says that the
+// request was done, and where its result is.
+func sameMethod(next *http.Request, via []*http.Request) error {
+	switch was := via[0].Method; {
+	case next.Method != was && next.Response.StatusCode != http.StatusSeeOther:
+		return fmt.Errorf("it redirects by %s, which makes a GET of a %s: name the URL that it leads to", next.Response.Status, was)
+	case len(via) >= maxRedirects:
+		return fmt.Errorf("it redirects more than %d times", maxRedirects)
+	}
+	return nil
 }
 
 func orDefault(value, byDefault string) string {

@@ -376,6 +376,46 @@ func TestHTTPStepRestoresThePriorState(t *testing.T) {
 	}
 }
 
+// A redirection that net/http follows by a GET would change nothing, and answer 200.
+func TestAChangeIsNotRedirectedToARead(t *testing.T) {
+	var seen []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		seen = append(seen, strings.TrimSpace(r.Method+" "+r.URL.Path+" "+string(body)))
+		switch r.URL.Path {
+		case "/moved":
+			http.Redirect(w, r, "/there", http.StatusMovedPermanently)
+		case "/done":
+			http.Redirect(w, r, "/result", http.StatusSeeOther)
+		case "/kept":
+			http.Redirect(w, r, "/there", http.StatusPermanentRedirect)
+		}
+	}))
+	defer server.Close()
+	x := newExecutor(t, environment(t))
+	for _, step := range []Step{
+		{HTTP: &HTTP{Method: http.MethodPut, URL: server.URL + "/moved", Body: "10", UndoBody: "1"}},
+		{Notify: &Notify{URL: server.URL + "/moved", Text: "hello"}},
+	} {
+		if _, err := x.Apply(t.Context(), "id", []Step{step}); err == nil || !strings.Contains(err.Error(), "redirects") {
+			t.Errorf("%s: error %v, after %q", step.Title(), err, seen)
+		}
+	}
+	seen = nil
+	for _, step := range []Step{
+		{HTTP: &HTTP{Method: http.MethodPut, URL: server.URL + "/kept", Body: "10", UndoBody: "1"}},
+		{HTTP: &HTTP{URL: server.URL + "/done", Body: "10", UndoBody: "1"}},
+		{HTTP: &HTTP{Method: http.MethodGet, URL: server.URL + "/moved", UndoBody: "1"}},
+	} {
+		if _, err := x.Apply(t.Context(), "id", []Step{step}); err != nil {
+			t.Error(err)
+		}
+	}
+	if got, want := strings.Join(seen, ", "), "PUT /kept 10, PUT /there 10, POST /done 10, GET /result, GET /moved, GET /there"; got != want {
+		t.Errorf("requests %s, want %s", got, want)
+	}
+}
+
 func TestWaitUntilItHolds(t *testing.T) {
 	env := environment(t)
 	env.DSNs = map[string]string{"primary": testpg.ForTest(t).NewDatabase(t)}
