@@ -107,7 +107,11 @@ func (c *notifyChange) post(ctx context.Context, message any) error {
 	if _, err = send.send(ctx, http.MethodPost, c.URL, string(body), outputLimit); err == nil {
 		return nil
 	}
-	// Only the text is kept: an error of net/http holds the URL.
+	// Only the text is kept. An error of net/http holds the URL in a form of its own.
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		err = fmt.Errorf("%s: %w", c.host(), failed.Err)
+	}
 	text := strings.NewReplacer(c.URL, c.host(), http.MethodPost+" ", "").Replace(err.Error())
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", text, context.Cause(ctx))
