@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"text/tabwriter"
 	"time"
@@ -25,10 +26,20 @@ func (a *app) scaleCommand() *cobra.Command {
 
 // runsFlag names the folder in which each run has one of its own.
 func runsFlag(cmd *cobra.Command) *string {
-	return cmd.Flags().String("runs", "scaleproof-runs", "folder of the runs: the journal of a run is in RUNS/ID")
+	return cmd.Flags().String("runs", "scaleproof-runs", "folder of the runs: the journal of a run is in RUNS/ID, or in RUNS itself where the run was told so by --out")
 }
 
-func journalPath(runs, id string) string { return filepath.Join(runs, id, validation.JournalName(id)) }
+// runFolder is the folder that the journal of a run is in.
+func runFolder(runs, id string) string {
+	if _, err := os.Stat(filepath.Join(runs, validation.JournalName(id))); err == nil {
+		return runs
+	}
+	return filepath.Join(runs, id)
+}
+
+func journalPath(runs, id string) string {
+	return filepath.Join(runFolder(runs, id), validation.JournalName(id))
+}
 
 func (a *app) scaleApplyCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -57,7 +68,11 @@ also after this process was killed.`,
 		opts.ID = validation.NewID(time.Now())
 		opts.Consent = *yes
 		opts.JournalDir = filepath.Join(*runs, opts.ID)
-		fmt.Fprintf(a.err, "Run %s. To undo it: scaleproof scale rollback %s -f %s\n", opts.ID, opts.ID, *path)
+		place := ""
+		if cmd.Flags().Changed("runs") {
+			place = " --runs " + *runs
+		}
+		fmt.Fprintf(a.err, "Run %s. To undo it: scaleproof scale rollback %s -f %s%s\n", opts.ID, opts.ID, *path, place)
 		outcome, err := validation.Apply(interrupts.first, p, opts)
 		if err != nil {
 			return err

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -33,7 +32,7 @@ that it works from any terminal that sees the folder.`,
 	refuse := cmd.Flags().Bool("refuse", false, "say no: the run stops and undoes what it did")
 	by := cmd.Flags().String("by", personHere(), "who answers")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		dir := filepath.Join(*runs, args[0])
+		dir := runFolder(*runs, args[0])
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 			return usagef("there is no run in %s: name its parent folder by --runs", dir)
 		}

@@ -239,6 +239,44 @@ func TestAKilledRunIsUndoneFromItsJournal(t *testing.T) {
 	}
 }
 
+// A run whose report goes to a folder of another name has its journal there: it is
+// approved, told of and undone by that folder.
+func TestARunWithAFolderOfItsOwnIsUndone(t *testing.T) {
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "report")
+	plan := fileSteps(t, dir, -1)
+	text, err := os.ReadFile(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	paused := string(text) + "    - {name: look, pause: {question: \"Is it well?\"}}\nmeasure: {trials: 1}\n"
+	if err := os.WriteFile(plan, []byte(paused), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan result)
+	go func() { ended <- runCommand(t, nil, "run", "-f", plan, "--out", out) }()
+	var asked []string
+	waitFor(t, func() bool { asked, _ = filepath.Glob(filepath.Join(out, "question-*.json")); return len(asked) == 1 })
+	journals, err := filepath.Glob(filepath.Join(out, "journal-*.jsonl"))
+	if err != nil || len(journals) != 1 {
+		t.Fatalf("journals %v, %v", journals, err)
+	}
+	id := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(journals[0]), "journal-"), ".jsonl")
+	if got := runCommand(t, nil, "scale", "approve", id, "--runs", out); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+	if got := <-ended; !strings.Contains(got.err, "scaleproof scale approve "+id+" --runs "+out) {
+		t.Errorf("%+v", got)
+	}
+	assertFiles(t, dir, "222")
+	if got := runCommand(t, nil, "scale", "status", id, "-f", plan, "--runs", out); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, nil, "scale", "rollback", id, "-f", plan, "--runs", out); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+	assertFiles(t, dir, "111")
+}
+
 func waitFor(t *testing.T, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {

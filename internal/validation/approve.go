@@ -47,7 +47,7 @@ func (r *runner) approve(ctx context.Context, step, question string) (by string,
 		return "", errors.New("nobody can be asked for an approval here")
 	}
 	question = r.plan.Secrets.String(question)
-	r.event(Acting, "step %s waits for an approval: %s (scaleproof scale approve %s)", step, question, r.id)
+	r.event(Acting, "step %s waits for an approval: %s (scaleproof scale approve %s%s)", step, question, r.id, r.place())
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answers := make(chan Answer, 1)
@@ -83,6 +83,14 @@ func (r *runner) approve(ctx context.Context, step, question string) (by string,
 			return settled(a)
 		}
 	}
+}
+
+// place is the flag that tells commands on this run where its folder is.
+func (r *runner) place() string {
+	if r.opts.JournalDir == "" {
+		return ""
+	}
+	return " --runs " + r.opts.JournalDir
 }
 
 func settled(a Answer) (string, error) {
