@@ -22,7 +22,7 @@ func expand(node ast.Node, lookup func(string) (string, bool)) (*redact.Secrets,
 	e := &expander{lookup: lookup, secrets: &redact.Secrets{}}
 	if variables := sectionOf(node, "variables"); variables != nil {
 		ast.Walk(e, variables)
-		e.lookup = orDeclared(lookup, variables)
+		e.lookup, e.expanded = orDeclared(lookup, variables), variables
 	}
 	ast.Walk(e, node)
 	return e.secrets, e.problems
@@ -48,7 +48,7 @@ func orDeclared(lookup func(string) (string, bool), variables *ast.MappingNode) 
 	declared := map[string]string{}
 	for _, entry := range variables.Values {
 		if scalar, ok := entry.Value.(ast.ScalarNode); ok {
-			declared[entry.Key.String()] = fmt.Sprint(scalar.GetValue())
+			declared[entry.Key.String()] = written(scalar)
 		}
 	}
 	return func(name string) (string, bool) {
@@ -60,8 +60,26 @@ func orDeclared(lookup func(string) (string, bool), variables *ast.MappingNode) 
 	}
 }
 
+// written is a scalar as it stands in the plan: 1.10 may be a version, and 0644 a mode.
+func written(scalar ast.ScalarNode) string {
+	switch n := scalar.(type) {
+	case *ast.StringNode:
+		return n.Value
+	case *ast.LiteralNode:
+		return n.Value.Value
+	case *ast.NullNode:
+		return ""
+	case *ast.TagNode:
+		if tagged, ok := n.Value.(ast.ScalarNode); ok {
+			return written(tagged)
+		}
+	}
+	return scalar.GetToken().Value
+}
+
 type expander struct {
 	lookup   func(string) (string, bool)
+	expanded ast.Node // already: what came out may look like a reference
 	secrets  *redact.Secrets
 	problems []Problem
 }
@@ -70,7 +88,9 @@ type expander struct {
 func (e *expander) Visit(node ast.Node) ast.Visitor {
 	switch n := node.(type) {
 	case *ast.MappingValueNode:
-		ast.Walk(e, n.Value) // keys are names, never references
+		if n.Value != e.expanded {
+			ast.Walk(e, n.Value) // keys are names, never references
+		}
 		return nil
 	case *ast.StringNode:
 		n.Value = e.text(n.Value, n)

@@ -271,6 +271,38 @@ action:
 	}
 }
 
+// A variable is what is written, and is expanded once.
+func TestVariablesAreWhatIsWritten(t *testing.T) {
+	text := minimal + `
+variables:
+  TAG: 1.10
+  MODE: 0644
+  TAGGED: !!str 2.50
+  NOTHING:
+  PLAIN: "$${HOME}"
+  TAKEN: "${TEMPLATE}"
+action:
+  steps:
+    - exec: {command: [deploy, "${TAG}", "${MODE}", "${TAGGED}", "${NOTHING}", "${PLAIN}", "${TAKEN}"], undo: ["true"]}
+`
+	p, err := Read("plan.yaml", []byte(text), func(name string) (string, bool) {
+		if name == "TEMPLATE" {
+			return "${x} ${", true
+		}
+		return environ(name)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"deploy", "1.10", "0644", "2.50", "", "${HOME}", "${x} ${"}
+	if got := p.Action.Steps[0].Exec.Command; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := p.Variables["PLAIN"]; got != "${HOME}" {
+		t.Errorf("PLAIN is %q", got)
+	}
+}
+
 func TestTheHashOfTheSteps(t *testing.T) {
 	hash := func(text string) string {
 		t.Helper()
