@@ -18,14 +18,20 @@ func (h HTTP) validate() error {
 		if f.url == "" && f.field != "url" {
 			continue
 		}
-		if u, err := url.Parse(f.url); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			faults = append(faults, invalid.Field(f.field, "must be an http or https URL"))
-		}
+		faults = append(faults, validURL(f.field, f.url))
 	}
 	if h.Expect != "" && h.Read == "" {
 		faults = append(faults, invalid.Field("expect", "needs read, the URL that answers with the state"))
 	}
 	return errors.Join(faults...)
+}
+
+// validURL returns the fault of a field that must be the URL of a request.
+func validURL(field, text string) error {
+	if u, err := url.Parse(text); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return invalid.Field(field, "must be an http or https URL")
+	}
+	return nil
 }
 
 func (h HTTP) change(env Environment) change { return &httpChange{h, env} }

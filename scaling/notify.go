@@ -27,10 +27,7 @@ type Notify struct {
 }
 
 func (n Notify) validate() error {
-	var faults []error
-	if u, err := url.Parse(n.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		faults = append(faults, invalid.Field("url", "must be an http or https URL"))
-	}
+	faults := []error{validURL("url", n.URL)}
 	if (n.Text == "") == (n.JSON == nil) {
 		faults = append(faults, invalid.Field("", "needs exactly one of text and json"))
 	}

@@ -25,8 +25,6 @@ func (w Wait) validate() error {
 	switch {
 	case conditions != 1:
 		return invalid.Field("", "needs exactly one of http, sql, exec and for, and has %d", conditions)
-	case w.HTTP != nil && w.HTTP.URL == "":
-		return invalid.Field("http.url", "is missing")
 	case w.SQL != nil && w.SQL.Query == "":
 		return invalid.Field("sql.query", "is missing")
 	case w.For != "" && w.For != converged:
@@ -35,6 +33,8 @@ func (w Wait) validate() error {
 		return validTarget(w.Target)
 	case w.Target != "":
 		return invalid.Field("target", "goes with for: %s", converged)
+	case w.HTTP != nil:
+		return validURL("http.url", w.HTTP.URL)
 	}
 	return nil
 }

@@ -189,6 +189,9 @@ func (p *Plan) validateAction() error {
 		if step.SQL != nil {
 			faults = append(faults, p.Environment.Postgres.checkNode(at+".sql", "", orPrimary(step.SQL.Node)))
 		}
+		if step.Wait != nil && step.Wait.SQL != nil {
+			faults = append(faults, p.Environment.Postgres.checkNode(at+".wait.sql", "", orPrimary(step.Wait.SQL.Node)))
+		}
 	}
 	return errors.Join(faults...)
 }
@@ -220,11 +223,17 @@ func (p *Plan) validateArguments(s scaling.Step) error {
 	}
 	var faults []error
 	for _, field := range slices.Sorted(maps.Keys(commands)) {
-		for i, argument := range commands[field] {
-			if p.Secrets.String(argument) != argument {
-				faults = append(faults, invalid.Field(fmt.Sprintf("%s[%d]", field, i),
-					"holds a secret, and everyone on the machine sees the arguments of a process: hand it over by exec.env"))
-			}
+		faults = append(faults, p.secretArguments(field, commands[field], "hand it over by exec.env"))
+	}
+	return errors.Join(faults...)
+}
+
+func (p *Plan) secretArguments(field string, command []string, mend string) error {
+	var faults []error
+	for i, argument := range command {
+		if p.Secrets.String(argument) != argument {
+			faults = append(faults, invalid.Field(fmt.Sprintf("%s[%d]", field, i),
+				"holds a secret, and everyone on the machine sees the arguments of a process: %s", mend))
 		}
 	}
 	return errors.Join(faults...)
@@ -289,6 +298,7 @@ func (p *Plan) validateChecklist() error {
 		if (item.Evidence.Query != "" || item.Evidence.Rule != "") && p.Environment.Prometheus.URL == "" {
 			faults = append(faults, invalid.Field(at+".evidence", "asks Prometheus, and environment.prometheus has no url"))
 		}
+		faults = append(faults, p.secretArguments(at+".evidence.command", item.Evidence.Command, "let the command take it from the environment"))
 		if link := item.Evidence.Link; link != "" && !strings.HasPrefix(link, "http://") && !strings.HasPrefix(link, "https://") {
 			faults = append(faults, invalid.Field(at+".evidence.link", "must be an http or https URL"))
 		}
