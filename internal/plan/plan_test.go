@@ -243,6 +243,20 @@ func TestVariablesCannotChangeTheShape(t *testing.T) {
 	}
 }
 
+// What a plan's faults quote may have come from the environment.
+func TestFaultsTellNoSecrets(t *testing.T) {
+	for _, text := range []string{
+		strings.Replace(minimal, "name: replicas", `name: "a/${API_TOKEN}"`, 1),
+		strings.Replace(minimal, "rate: 100/s", `rate: "${API_TOKEN}"`, 1),
+		minimal + `objectives: ["load.api.errors < ${API_TOKEN}"]` + "\n",
+	} {
+		_, err := Read("plan.yaml", []byte(text), environ)
+		if err == nil || strings.Contains(err.Error(), "sentinel") || !strings.Contains(err.Error(), "xxxxx") {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
 func TestVariablesOfThePlan(t *testing.T) {
 	text := strings.Replace(minimal, "environment:", `variables:
   REPLICAS: 5

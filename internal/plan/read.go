@@ -17,6 +17,7 @@ import (
 
 	"scaleproof/dbbench"
 	"scaleproof/internal/invalid"
+	"scaleproof/internal/redact"
 )
 
 // An Error is what is wrong with a plan file.
@@ -82,7 +83,7 @@ func Read(path string, data []byte, lookup func(string) (string, bool)) (*Plan, 
 	}
 	p.Secrets = secrets
 	if err := invalid.YAML(func() error { return yaml.NodeToValue(body, p, yaml.Strict()) }); err != nil {
-		return nil, &Error{path, []Problem{positioned(err)}}
+		return nil, &Error{path, masked(secrets, positioned(err))}
 	}
 	for _, node := range p.Environment.Postgres.All() {
 		secrets.AddDSN(node.DSN)
@@ -98,7 +99,7 @@ func Read(path string, data []byte, lookup func(string) (string, bool)) (*Plan, 
 	p.longNames()
 	p.workersImages()
 	if err := p.validate(); err != nil {
-		return nil, &Error{path, locate(file, err)}
+		return nil, &Error{path, masked(secrets, locate(file, err)...)}
 	}
 	return p, nil
 }
@@ -162,6 +163,14 @@ func locate(file *ast.File, err error) []Problem {
 		}
 		line, column := placeOf(file, field.Path)
 		problems = append(problems, Problem{line, column, field.Error()})
+	}
+	return problems
+}
+
+// masked takes the secrets out of problems, which quote what is wrong.
+func masked(secrets *redact.Secrets, problems ...Problem) []Problem {
+	for i := range problems {
+		problems[i].Message = secrets.String(problems[i].Message)
 	}
 	return problems
 }
