@@ -66,7 +66,7 @@ func allowed() map[string][]string {
 		"internal/sshsig":          {},
 		"reports":                  append([]string{"internal/sshsig", "loadgen", "dbbench", "scaling", "scaling/shard", "capacity"}, base...),
 		"internal/plan":            append(slices.Clone(five), base...),
-		"internal/validation":      slices.Concat([]string{"internal/history", "internal/plan", "internal/kubectl", "internal/workers"}, five, base),
+		"internal/validation":      slices.Concat([]string{"internal/child", "internal/history", "internal/plan", "internal/kubectl", "internal/workers"}, five, base),
 		"internal/guardian":        {},
 		"internal/testpg":          {"internal/guardian"},
 		"internal/testprom":        {"internal/guardian"},

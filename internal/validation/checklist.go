@@ -1,12 +1,14 @@
 package validation
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os/exec"
 	"strings"
 	"time"
 
+	"scaleproof/internal/child"
 	"scaleproof/internal/plan"
 	"scaleproof/reports"
 	"scaleproof/scaling"
@@ -86,12 +88,15 @@ func stepEvidence(o *scaling.Outcome, name string) (reports.ItemState, string) {
 }
 
 func commandEvidence(ctx context.Context, command []string) (reports.ItemState, string) {
-	out, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := child.Run(ctx, cmd)
 	if ctx.Err() != nil {
 		return reports.ItemUnknown, strings.Join(command, " ") + " did not end: " + ctx.Err().Error()
 	}
 	if err != nil {
-		return reports.ItemFailed, fmt.Sprintf("%s: %v: %s", strings.Join(command, " "), err, strings.TrimSpace(string(out)))
+		return reports.ItemFailed, fmt.Sprintf("%s: %v: %s", strings.Join(command, " "), err, strings.TrimSpace(out.String()))
 	}
 	return reports.ItemDone, fmt.Sprintf("%s exits 0 at %s", strings.Join(command, " "), time.Now().UTC().Format(time.RFC3339))
 }

@@ -1,10 +1,15 @@
 package validation
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"scaleproof/internal/plan"
 	"scaleproof/internal/testprom"
@@ -74,5 +79,25 @@ func TestEvidence(t *testing.T) {
 		if item.State != c.want || item.Known != c.known || item.Evidence == "" || item.Text != "Monitoring and alerting updated" {
 			t.Errorf("%s: %+v, want %s", name, item, c.want)
 		}
+	}
+}
+
+// What a command has started ends with it, and it with its time.
+func TestACommandOfEvidenceEndsInTime(t *testing.T) {
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	state, evidence := commandEvidence(ctx, []string{"sh", "-c", "sleep 30 & echo $! > " + pidFile + "; wait"})
+	if state != reports.ItemUnknown || time.Since(began) > 20*time.Second {
+		t.Errorf("%s, %s, after %v", state, evidence, time.Since(began))
+	}
+	text, err := os.ReadFile(pidFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(text)) + "/stat")
+	if err == nil && !strings.Contains(string(stat), ") Z ") {
+		t.Errorf("its child lives: %s", stat)
 	}
 }
