@@ -72,6 +72,17 @@ func (l *AdvisoryLock) take(ctx context.Context) error {
 	return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 }
 
+// InTheWay reports whether err says that this very lock is held: two nodes may lead to
+// one database. It is asked before Keep.
+func (l *AdvisoryLock) InTheWay(err error) bool {
+	var locked *LockedError
+	if !errors.As(err, &locked) {
+		return false
+	}
+	session := l.conn.PgConn()
+	return locked.Holder == fmt.Sprintf("%s (pid %d)", session.ParameterStatus("application_name"), session.PID())
+}
+
 // advisoryHolder tells who holds the lock, as far as this role may see it.
 func advisoryHolder(ctx context.Context, conn *pgx.Conn) string {
 	var holder string

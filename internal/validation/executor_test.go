@@ -151,6 +151,37 @@ func TestDoctorKnowsWhatARoleMayDo(t *testing.T) {
 	}
 }
 
+// Two nodes may be one database, for two roles. A run does not meet its own lock there,
+// and another run meets it.
+func TestTwoNodesOfOneDatabaseHaveOneLock(t *testing.T) {
+	dsn := testpg.ForTest(t).NewDatabase(t)
+	text := fmt.Sprintf(`version: 1
+name: roles
+environment: {postgres: {primary: {dsn: %q}, nodes: [{name: owner, dsn: %[1]q}]}}
+action:
+  steps:
+    - {name: table, sql: {node: owner, up: [CREATE TABLE t (id int)], down: [DROP TABLE t], read: "SELECT to_regclass('t')"}}
+    - {name: index, sql: {up: [CREATE INDEX t_id ON t (id)], down: [DROP INDEX IF EXISTS t_id]}}
+`, dsn)
+	p, err := plan.Read("roles.yaml", []byte(text), os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts, _ := options(t)
+	o, err := Apply(t.Context(), p, opts)
+	if err != nil || o.Status != scaling.Applied {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	_, unlock, err := newRunner(p, opts).lock(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	if _, err := Apply(t.Context(), p, opts); err == nil || !strings.Contains(err.Error(), "is acting on the database of node primary") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // A run that loses its lock was not interrupted: it says so, before it has changed
 // anything and after.
 func TestALostLockIsSaid(t *testing.T) {

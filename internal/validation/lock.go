@@ -42,7 +42,9 @@ func (r *runner) lock(ctx context.Context, resumes bool) (kept context.Context, 
 			}
 			return nil, nil, &EnvironmentError{errors.New(r.plan.Secrets.String(err.Error()))}
 		}
-		locks = append(locks, l)
+		if l != nil {
+			locks = append(locks, l)
+		}
 	}
 	kept = ctx
 	for _, l := range locks {
@@ -71,6 +73,7 @@ func lockFault(ctx context.Context, err error) error {
 	return err
 }
 
+// A locker takes a lock, or none where this run has it already.
 type locker func(context.Context) (scaling.Lock, error)
 
 // lockers are what takes the plan's locks: that of the namespace or, without
@@ -87,12 +90,21 @@ func (r *runner) lockers(resumes bool) []locker {
 			return scaling.AcquireLease(ctx, client, scaling.LeaseConfig{Name: scaling.LeaseName, Holder: holder, Resumes: resumes, Now: r.opts.Now})
 		})
 	} else {
+		var held []*scaling.AdvisoryLock
 		for _, node := range r.plan.Environment.Postgres.All() {
 			if !slices.ContainsFunc(steps, func(s scaling.Step) bool { return s.WritesNode(node.Name) }) {
 				continue
 			}
 			all = append(all, func(ctx context.Context) (scaling.Lock, error) {
-				return scaling.AcquireAdvisoryLock(ctx, scaling.AdvisoryConfig{Node: node.Name, DSN: node.DSN, Holder: holder})
+				l, err := scaling.AcquireAdvisoryLock(ctx, scaling.AdvisoryConfig{Node: node.Name, DSN: node.DSN, Holder: holder})
+				switch {
+				case slices.ContainsFunc(held, func(mine *scaling.AdvisoryLock) bool { return mine.InTheWay(err) }):
+					return nil, nil // another node of the plan is the same database
+				case err != nil:
+					return nil, err
+				}
+				held = append(held, l)
+				return l, nil
 			})
 		}
 	}
