@@ -10,7 +10,7 @@ import (
 // make or drop one index.
 var (
 	createIndex = regexp.MustCompile(`(?is)^\s*CREATE\s+(?:UNIQUE\s+)?INDEX\s+(?:CONCURRENTLY\s+)?(?:IF\s+NOT\s+EXISTS\s+)?` +
-		identifier + `\s+ON\s+(?:ONLY\s+)?(` + identifier + `(?:\.` + identifier + `)?)[\s(][^;]*;?\s*$`)
+		identifier + `\s+ON\s+(ONLY\s+)?(` + identifier + `(?:\.` + identifier + `)?)[\s(][^;]*;?\s*$`)
 	dropIndex = regexp.MustCompile(`(?is)^\s*DROP\s+INDEX\s+(?:CONCURRENTLY\s+)?(?:IF\s+EXISTS\s+)?(` +
 		identifier + `(?:\.` + identifier + `)?)(?:\s+(?:CASCADE|RESTRICT))?\s*;?\s*$`)
 )
@@ -28,37 +28,47 @@ func (s SQL) state() (query, expect string) {
 	}
 	var queries, expects []string
 	for _, statement := range s.Up {
-		name, where, want := indexOf(statement)
+		name, where, valid, want := indexOf(statement)
 		if name == "" {
 			return "", ""
 		}
-		queries = append(queries, fmt.Sprintf(`SELECT %s || coalesce((SELECT CASE WHEN x.indisvalid THEN 'valid' ELSE 'invalid' END
-			FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid WHERE %s), 'absent') AS state`, literal(name+" "), where))
+		queries = append(queries, fmt.Sprintf(`SELECT %s || coalesce((SELECT CASE WHEN %s THEN 'valid' ELSE 'invalid' END
+			FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid WHERE %s), 'absent') AS state`, literal(name+" "), valid, where))
 		expects = append(expects, name+" "+want)
 	}
 	return "SELECT string_agg(state, ', ') FROM (" + strings.Join(queries, " UNION ALL ") + ") s", strings.Join(expects, ", ")
 }
 
-// indexOf tells the index that a statement makes or drops, how to find it, and what
-// is to become of it.
-func indexOf(statement string) (name, where, want string) {
+// indexOf tells the index that a statement makes or drops, how to find it, when it is
+// valid, and what is to become of it.
+func indexOf(statement string) (name, where, valid, want string) {
+	valid = "x.indisvalid"
 	if m := createIndex.FindStringSubmatch(statement); m != nil {
 		name = folded(m[1]) // it comes to be in the schema of its table
+		if m[2] != "" {
+			valid += " OR c.relkind = 'I'" // of a partitioned table alone: those of its partitions are to be attached
+		}
 		return name, fmt.Sprintf("c.relname = %s AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass(%s))",
-			literal(name), literal(m[2])), "valid"
+			literal(name), literal(m[3])), valid, "valid"
 	}
 	if m := dropIndex.FindStringSubmatch(statement); m != nil {
-		return m[1], fmt.Sprintf("c.oid = to_regclass(%s)", literal(m[1])), "absent"
+		return m[1], fmt.Sprintf("c.oid = to_regclass(%s)", literal(m[1])), valid, "absent"
 	}
-	return "", "", ""
+	return "", "", "", ""
 }
 
-// folded is the name that an identifier stands for.
+// folded is the name that an identifier stands for. Postgres folds ASCII alone where
+// characters have several bytes.
 func folded(identifier string) string {
 	if quoted, ok := strings.CutPrefix(identifier, `"`); ok {
 		return strings.ReplaceAll(strings.TrimSuffix(quoted, `"`), `""`, `"`)
 	}
-	return strings.ToLower(identifier)
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, identifier)
 }
 
 func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }

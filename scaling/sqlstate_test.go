@@ -8,7 +8,8 @@ import (
 // Of a statement that makes or drops an index, the state is read without a query of
 // the plan's.
 func TestTheStateOfAnIndexIsKnown(t *testing.T) {
-	env, _ := onDatabase(t, `CREATE SCHEMA s; CREATE TABLE s."The Table" AS SELECT g id, g % 7 org FROM generate_series(1, 100) g; CREATE INDEX kept ON s."The Table" (id)`)
+	env, _ := onDatabase(t, `CREATE SCHEMA s; CREATE TABLE s."The Table" AS SELECT g id, g % 7 org FROM generate_series(1, 100) g; CREATE INDEX kept ON s."The Table" (id);
+		CREATE TABLE parts (id int) PARTITION BY RANGE (id); CREATE TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (9)`)
 	for name, c := range map[string]struct {
 		up, down      []string
 		before, after string
@@ -22,6 +23,8 @@ func TestTheStateOfAnIndexIsKnown(t *testing.T) {
 			"It's absent, s.kept valid", "It's valid, s.kept absent", false, "",
 		},
 		"it was there":   {[]string{`CREATE INDEX IF NOT EXISTS kept ON s."The Table" (id)`}, []string{"DROP INDEX s.kept"}, "kept valid", "kept valid", false, ""},
+		"beyond ASCII":   {[]string{`CREATE INDEX Über ON s."The Table" (org)`}, []string{"DROP INDEX s.Über"}, "Über absent", "Über valid", false, ""},
+		"of the parent":  {[]string{"CREATE INDEX parent ON ONLY parts (id)"}, []string{"DROP INDEX parent"}, "parent absent", "parent valid", false, ""},
 		"left invalid":   {[]string{`CREATE UNIQUE INDEX CONCURRENTLY u ON s."The Table" (org)`}, []string{"DROP INDEX IF EXISTS s.u"}, "u absent", "", true, ""},
 		"it is not gone": {[]string{`CREATE INDEX stays ON s."The Table" (org)`}, []string{"SELECT 1"}, "stays absent", "stays valid", false, `"stays valid" and was "stays absent"`},
 		"not known":      {[]string{"CREATE TABLE x ()"}, []string{"DROP TABLE x"}, "", "", false, "the step has no read"},
