@@ -289,6 +289,23 @@ func TestSQLStepOnARealServer(t *testing.T) {
 	}
 }
 
+// A query is taken as people write it: with a semicolon, or a remark behind it.
+func TestAQueryMayEndAsAStatement(t *testing.T) {
+	env, _ := onDatabase(t, "CREATE TABLE t (n int); INSERT INTO t VALUES (1)")
+	for _, query := range []string{"SELECT n FROM t;", "SELECT n FROM t ; \n", "SELECT n FROM t -- of one row"} {
+		step := Step{SQL: &SQL{Up: []string{"UPDATE t SET n = 2"}, Down: []string{"UPDATE t SET n = 1"}, Read: query, Expect: "2"}}
+		wait := Step{Wait: &Wait{SQL: &WaitSQL{Query: query, Expect: "2"}}, Timeout: unit.Duration(time.Second)}
+		x := newExecutor(t, env)
+		o, err := x.Apply(t.Context(), "id", []Step{step, wait})
+		if err != nil {
+			t.Errorf("%q: %v", query, err)
+		}
+		if r := x.Rollback(t.Context(), o, "a test"); !r.Verified {
+			t.Errorf("%q: %+v", query, r)
+		}
+	}
+}
+
 // An undo of which nothing can be read is not taken for verified.
 func TestAnUndoWithoutAReadIsNotVerified(t *testing.T) {
 	url, state := controlPlane(t)

@@ -57,13 +57,16 @@ func (c *sqlChange) read(ctx context.Context) (state string, ok bool, err error)
 		return "", false, nil
 	}
 	err = c.connected(ctx, func(conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, "SELECT coalesce(("+query+")::text, '')").Scan(&state)
+		return conn.QueryRow(ctx, "SELECT coalesce(("+bare(query)+"\n)::text, '')").Scan(&state) // behind a remark, too
 	})
 	if err != nil {
 		return "", true, fmt.Errorf("reading the state: %w", err)
 	}
 	return state, true, nil
 }
+
+// bare is a query without the semicolon that ends a statement.
+func bare(query string) string { return strings.TrimRight(query, "; \t\r\n") }
 
 func (c *sqlChange) apply(ctx context.Context) (string, error) { return "", c.run(ctx, c.Up) }
 
