@@ -35,6 +35,9 @@ func Run(ctx context.Context, cmd *exec.Cmd) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if errors.Is(err, exec.ErrWaitDelay) {
+		return errors.New("it has ended, and what it has started holds its output, and was ended too: nothing outlives a command but what a service manager starts")
+	}
 	return err
 }
 

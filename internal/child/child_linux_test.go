@@ -102,3 +102,15 @@ func TestWhatAKilledProcessHasLeftIsEnded(t *testing.T) {
 		}
 	}
 }
+
+// A program that ends, and leaves one behind that holds its output, is told why it failed.
+func TestWhatIsLeftWithTheOutputIsEndedAndTold(t *testing.T) {
+	said := filepath.Join(t.TempDir(), "said")
+	cmd := command(t.Context(), `sleep 600 & echo $! >> "$SAID"`, said)
+	var out strings.Builder
+	cmd.Stdout = &out
+	if err := Run(t.Context(), cmd); err == nil || !strings.Contains(err.Error(), "holds its output") {
+		t.Errorf("error %v", err)
+	}
+	await(t, "what was left ends", func() bool { all := pids(said); return len(all) == 1 && !alive(all[0]) })
+}

@@ -49,7 +49,7 @@ func (r *runner) applyAgain(ctx context.Context, report *reports.Report, act *ac
 	if act.err == nil {
 		return
 	}
-	report.Verdict = reports.ActionFailed(report.Verdict, "applying it again: "+failedStep(act.outcome))
+	report.Verdict = reports.ActionFailed(report.Verdict, "applying it again: "+r.failure(act.outcome, act.err))
 	if act.changed() {
 		r.rollBack(report, act, act.err.Error())
 	}

@@ -222,7 +222,7 @@ func (r *runner) judge(ctx context.Context, report *reports.Report, act *action,
 	case errors.Is(fault, context.Canceled):
 		facts.Interrupted = true
 	case act.outcome.Status == scaling.Failed:
-		facts.ActionError = failedStep(act.outcome)
+		facts.ActionError = r.failure(act.outcome, fault)
 	case errors.Is(fault, errNotBack):
 		facts.ActionError = fault.Error()
 	case fault != nil:
@@ -240,13 +240,14 @@ func (r *runner) judge(ctx context.Context, report *reports.Report, act *action,
 	report.Conditions, report.Verdict = reports.Judge(report, criteria, facts)
 }
 
-func failedStep(o *scaling.Outcome) string {
+// failure says which step failed or, where none had begun that did, why the action did.
+func (r *runner) failure(o *scaling.Outcome, fault error) string {
 	for _, s := range o.Steps {
 		if s.Status == scaling.Failed {
 			return fmt.Sprintf("step %s failed: %s", s.Name, s.Error)
 		}
 	}
-	return "the action failed"
+	return r.plan.Secrets.String(fault.Error())
 }
 
 // rollbackReason says why the action is to be undone, or returns nothing.

@@ -232,6 +232,20 @@ func TestAFailedStepIsUndoneWithoutMeasuringAgain(t *testing.T) {
 	}
 }
 
+func TestAStepThatCouldNotBeginIsTheReason(t *testing.T) {
+	s := newTarget(t)
+	opts, _ := options(t)
+	p := planFor(t, s, 5, "")
+	p.Action.Steps = append(p.Action.Steps, scaling.Step{Name: "blind", Exec: &scaling.Exec{Command: []string{"true"}, Undo: []string{"true"}, Read: []string{"cat", "/nonexistent/state"}}})
+	r, err := Run(t.Context(), p, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Verdict.Word != reports.Fail || !strings.Contains(r.Verdict.Headline, "step blind: reading the state before") {
+		t.Errorf("verdict %+v", r.Verdict)
+	}
+}
+
 func TestTheTransitionUnderLoadIsTold(t *testing.T) {
 	s := newTarget(t)
 	opts, _ := options(t)
