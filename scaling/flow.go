@@ -202,9 +202,12 @@ func (x *Executor) unmet(o *Outcome, w *When) string {
 		return ""
 	}
 	for i, step := range x.steps {
+		if step.Name != w.Step {
+			continue // it may be at work in the same group
+		}
 		// Those of the outcome are masked: two secrets look alike there.
 		changed := x.states[i].before != x.states[i].after
-		if step.Name == w.Step && w.Is.holds(o.Steps[i], changed) {
+		if w.Is.holds(o.Steps[i], changed) {
 			return ""
 		}
 	}

@@ -164,6 +164,18 @@ func TestFaultsOfStepsTogether(t *testing.T) {
 	}
 }
 
+// A condition looks at its step alone: others of its group may be at work.
+func TestAConditionInAGroup(t *testing.T) {
+	busy := Step{Name: "busy", Parallel: "both", Exec: &Exec{Command: []string{"true"}, Undo: []string{"true"}, Read: []string{"date", "+%N"}}}
+	steps := []Step{{Name: "first", Exec: &Exec{Command: []string{"true"}, Undo: []string{"true"}}}, busy, busy, busy}
+	for i := range 5 {
+		steps = append(steps, Step{Name: fmt.Sprint("waits-", i), Parallel: "both", When: &When{Step: "first", Is: BecameSkipped}, Exec: &Exec{Command: []string{"true"}, Undo: []string{"true"}}})
+	}
+	if o, err := newExecutor(t, environment(t)).Apply(t.Context(), "id", steps); err != nil || o.Steps[len(steps)-1].Status != Skipped {
+		t.Errorf("%v, %+v", err, o)
+	}
+}
+
 func TestNotify(t *testing.T) {
 	var bodies []string
 	status := http.StatusOK
