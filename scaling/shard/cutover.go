@@ -170,7 +170,7 @@ func (j *Job) passOver(ctx context.Context, c *Catalog, p passage, r *CutoverRes
 	if r.Compared, r.CopiedAgain, err = track.approach(ctx, p, k); err != nil {
 		return err
 	}
-	faults, err := j.integrity(ctx, c, j.source, j.target)
+	faults, err := j.obstacles(ctx, c, p)
 	if err != nil {
 		return err
 	}
@@ -178,6 +178,19 @@ func (j *Job) passOver(ctx context.Context, c *Catalog, p passage, r *CutoverRes
 		return &FaultsError{j.target.Name, faults}
 	}
 	return j.behindFence(ctx, c, p, routes, track, k, r)
+}
+
+// obstacles says what is wrong on the target so that the rows can't be given to it or,
+// since rows alone go back, with them.
+func (j *Job) obstacles(ctx context.Context, c *Catalog, p passage) (faults []string, err error) {
+	if p.toTarget {
+		return j.integrity(ctx, c, j.source, j.target)
+	}
+	err = j.target.with(ctx, func(conn *pgx.Conn) error {
+		faults, err = orphans(ctx, conn, c, nil)
+		return err
+	})
+	return faults, err
 }
 
 // A FaultsError is that a node is not whole.
