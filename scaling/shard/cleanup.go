@@ -246,6 +246,16 @@ func (j *Job) forgetRows(ctx context.Context, c *Catalog, s State) error {
 	if !there {
 		return nil
 	}
+	if alone && s.SchemaMade {
+		// While the target served, organisations may have begun there.
+		if err := j.target.with(ctx, func(conn *pgx.Conn) error {
+			others, err := outOfRange(ctx, conn, c)
+			alone = len(others) == 0
+			return err
+		}); err != nil {
+			return err
+		}
+	}
 	if !alone || !s.SchemaMade {
 		_, err := j.deleteRows(ctx, j.target, c)
 		return err

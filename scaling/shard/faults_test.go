@@ -288,6 +288,24 @@ func TestGoingBackTakesRowsAlone(t *testing.T) {
 	s.exec("source", "UPDATE organizations SET id = id WHERE id = 5")
 }
 
+// Organisations that began on the target while it served stay there when the move that
+// made its tables is given up.
+func TestAbandonLeavesTheRowsOfOthers(t *testing.T) {
+	t.Parallel()
+	s := newPlainStage(t, 500)
+	j := s.job(s.plainConfig(Fenced, 5, 20))
+	must[*MoveResult](t)(j.Move(t.Context()))
+	must[*CutoverResult](t)(j.Cutover(t.Context()))
+	s.exec("target", "INSERT INTO organizations SELECT (jsonb_populate_record(o, '{\"id\": 9000}')).* FROM organizations o WHERE id = 5")
+	must[*CutoverResult](t)(j.Back(t.Context()))
+	if err := j.Abandon(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.count("target", "SELECT coalesce(sum(id), 0) FROM organizations"); n != 9000 {
+		t.Errorf("the organisations that are left on the target add up to %d, want 9000", n)
+	}
+}
+
 // A disk that is full stops the copy with the server's words; with space it goes
 // on to the end.
 func TestAFullDisk(t *testing.T) {
