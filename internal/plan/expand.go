@@ -14,7 +14,7 @@ import (
 var reference = regexp.MustCompile(`\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|\$\{`)
 
 // secretName is a variable whose value must not be seen.
-var secretName = regexp.MustCompile(`(?i)(PASSWORD|PASSWD|SECRET|TOKEN|WEBHOOK|_KEY$|^KEY$|CREDENTIAL)`)
+var secretName = regexp.MustCompile(`(?i)(PASSWORD|PASSWD|PASSPHRASE|_PASS$|^PASS$|_PWD$|SECRET|TOKEN|WEBHOOK|_KEY$|^KEY$|APIKEY$|CREDENTIAL)`)
 
 // expand replaces the references in all values below node. It works on the
 // values of the parsed file, so that no variable can change the file's shape.

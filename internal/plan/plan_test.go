@@ -257,6 +257,27 @@ func TestFaultsTellNoSecrets(t *testing.T) {
 	}
 }
 
+func TestSecretsAreKnownByTheirNames(t *testing.T) {
+	for name, secret := range map[string]bool{
+		"DB_PASSWORD": true, "DB_PASS": true, "PASS": true, "DB_PWD": true, "KEY_PASSPHRASE": true, "API_KEY": true, "APIKEY": true, "SLACK_WEBHOOK_URL": true,
+		"REPLICAS": false, "BYPASS": false, "PASSES": false, "PWD": false, "MONKEY": false,
+	} {
+		text := minimal + `action: {steps: [{exec: {command: [show], env: {X: "${` + name + `}"}, undo: ["true"]}}]}` + "\n"
+		p, err := Read("plan.yaml", []byte(text), func(n string) (string, bool) {
+			if n == name {
+				return "sentinel-value", true
+			}
+			return environ(n)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if masked := p.Secrets.String("it is sentinel-value") == "it is xxxxx"; masked != secret {
+			t.Errorf("%s: a secret: %t, want %t", name, masked, secret)
+		}
+	}
+}
+
 func TestVariablesOfThePlan(t *testing.T) {
 	text := strings.Replace(minimal, "environment:", `variables:
   REPLICAS: 5
