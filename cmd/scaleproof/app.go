@@ -73,7 +73,8 @@ type interrupts struct {
 }
 
 // interrupts listens for SIGINT and SIGTERM until stop is called. At the first
-// one it says notice on stderr. A reader of the output that goes ends the command no more.
+// one it says notice on stderr. A reader of the output that goes ends the command no
+// more, and a terminal that hangs up is the first.
 func (a *app) interrupts(ctx context.Context, notice string) interrupts {
 	first, endFirst := context.WithCancel(ctx)
 	second, endSecond := context.WithCancel(ctx)
@@ -82,6 +83,17 @@ func (a *app) interrupts(ctx context.Context, notice string) interrupts {
 	// Ctrl-C ends a tee that reads the output, too: what was done must be undone all the
 	// same. The write fails instead. To ignore the signal would make children ignore it.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	hangUps := make(chan os.Signal, 1)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(hangUps, syscall.SIGHUP)
+	}
+	go func() {
+		select {
+		case <-hangUps: // the shell and the kernel may both tell: more of them say no more
+			endFirst()
+		case <-first.Done():
+		}
+	}()
 	go func() {
 		for _, end := range []func(){func() { fmt.Fprintln(a.err, "\n"+notice); endFirst() }, endSecond} {
 			select {
@@ -94,6 +106,7 @@ func (a *app) interrupts(ctx context.Context, notice string) interrupts {
 	}()
 	return interrupts{first, second, func() {
 		signal.Stop(signals)
+		signal.Stop(hangUps)
 		endFirst()
 		endSecond()
 	}}

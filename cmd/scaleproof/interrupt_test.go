@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // gone reports whether a process has ended.
@@ -115,5 +116,29 @@ func TestCtrlCUndoesWithoutAReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
+	assertFiles(t, dir, "111")
+}
+
+// A terminal that hangs up, as when a connection breaks, is a Ctrl-C that nobody follows
+// by a second: the shell and the kernel may both tell of it.
+func TestAHangUpUndoes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	plan := fileSteps(t, dir, 1)
+	cmd := exec.Command(program(t), "scale", "apply", "-f", plan, "--runs", filepath.Join(t.TempDir(), "runs"))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { b, _ := os.ReadFile(filepath.Join(dir, "b")); return string(b) == "2" })
+	for range 2 {
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("exit code %d", code)
+	}
 	assertFiles(t, dir, "111")
 }
