@@ -62,6 +62,7 @@ func (r *runner) approve(ctx context.Context, step, question string) (by string,
 		return filepath.Join(r.opts.JournalDir, kind+url.PathEscape(step)+".json")
 	}
 	if r.opts.JournalDir != "" {
+		_ = os.Remove(path(answerFile)) // to a process that was killed: a resumed run asks again
 		if err := writeJSON(path(questionFile), Approval{Step: step, Question: question, Asked: r.now()}); err != nil {
 			return "", err
 		}
@@ -79,7 +80,7 @@ func (r *runner) approve(ctx context.Context, step, question string) (by string,
 		}
 		var a Answer
 		if r.opts.JournalDir != "" && readJSON(path(answerFile), &a) == nil {
-			_ = os.Remove(path(answerFile)) // a resumed run asks again
+			_ = os.Remove(path(answerFile)) // it is no answer to the next question
 			return settled(a)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"scaleproof/internal/plan"
+	"scaleproof/internal/redact"
 	"scaleproof/internal/testpg"
 	"scaleproof/reports"
 	"scaleproof/scaling"
@@ -208,6 +210,26 @@ func TestALostLockIsSaid(t *testing.T) {
 	stop()
 	if r.judge(interrupted, report, act, fault); report.Verdict.Word != reports.Interrupted || lockFault(interrupted, interrupted.Err()) != context.Canceled {
 		t.Errorf("verdict %+v of an interruption", report.Verdict)
+	}
+}
+
+// An answer that a process did not live to take is none to the question of the one that
+// goes on: much may have happened since.
+func TestAResumedRunAsksAgain(t *testing.T) {
+	opts, _ := options(t)
+	opts.JournalDir = t.TempDir()
+	r := newRunner(&plan.Plan{Secrets: &redact.Secrets{}}, opts)
+	question := filepath.Join(opts.JournalDir, questionFile+"look.json")
+	if err := writeJSON(question, Approval{Step: "look"}); err != nil { // by the one that was killed
+		t.Fatal(err)
+	}
+	if _, err := Approve(opts.JournalDir, Answer{Yes: true, By: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*approvalInterval)
+	defer cancel()
+	if by, err := r.approve(ctx, "look", "is it well?"); err == nil {
+		t.Errorf("approved by %s, who was not asked", by)
 	}
 }
 
