@@ -14,7 +14,7 @@ import (
 // A Record is one line of a journal.
 type Record struct {
 	At     time.Time `json:"at"`
-	Event  string    `json:"event"` // run, begin, or the status that a step came to
+	Event  string    `json:"event"` // run, begin, rollback, or the status that a step came to
 	Step   int       `json:"step"`
 	Name   string    `json:"name"`
 	Before string    `json:"before,omitempty"` // the state that the step found
@@ -36,11 +36,12 @@ type Record struct {
 	Run *Identity `json:"run,omitempty"`
 }
 
-// eventRun is written before the first step, and eventBegin before each changes
-// anything.
+// eventRun is written before the first step, eventBegin before each changes anything,
+// and eventRollback, whose error is the reason, before any of them is undone.
 const (
-	eventRun   = "run"
-	eventBegin = "begin"
+	eventRun      = "run"
+	eventBegin    = "begin"
+	eventRollback = "rollback"
 )
 
 // A Journal is a file of what an executor is about to do and has done. Each

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 )
 
 // maxRecord bounds a line of a journal: a manifest's prior state fits.
@@ -55,6 +56,9 @@ func (x *Executor) Recall(id string, steps []Step, records []Record) (*Outcome, 
 			}
 			continue
 		}
+		if r.Event == eventRollback {
+			continue
+		}
 		if r.Step < 0 || r.Step >= len(steps) || steps[r.Step].Title() != r.Name {
 			return nil, fmt.Errorf("recalling step %d, %q: %w", r.Step, r.Name, ErrOtherSteps)
 		}
@@ -71,6 +75,20 @@ func (x *Executor) Recall(id string, steps []Step, records []Record) (*Outcome, 
 		}
 	}
 	return o, nil
+}
+
+// Undoing tells whether a run was being undone when its journal ended, or had been, and
+// why: no step has begun since.
+func Undoing(records []Record) (reason string, ok bool) {
+	for _, r := range slices.Backward(records) {
+		switch r.Event {
+		case eventBegin:
+			return "", false
+		case eventRollback:
+			return r.Error, true
+		}
+	}
+	return "", false
 }
 
 // interrupted is why a step has failed whose process died within it.

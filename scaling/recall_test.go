@@ -204,6 +204,49 @@ func TestStepsThatMayFailAreResumed(t *testing.T) {
 	}
 }
 
+// Wherever the process dies within a rollback, its journal tells that it was one; once
+// the steps were made again it does so no more.
+func TestAJournalTellsThatItsRunIsUndone(t *testing.T) {
+	path := writeFile(t, "a", "1")
+	journal, err := OpenJournal(t.TempDir(), "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := NewExecutor(environment(t), journal, func(Event) {})
+	steps := []Step{fileStep(path, "2")}
+	want := func(undone bool) {
+		t.Helper()
+		records, err := ReadJournal(journal.Path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reason, ok := Undoing(records); ok != undone || ok && reason != "a test" {
+			t.Errorf("%q, %t, want %t of %+v", reason, ok, undone, records)
+		}
+		cut := len(records) - 1
+		if _, ok := Undoing(records[:cut]); ok != (undone && records[cut].Event != eventRollback) {
+			t.Errorf("without its last record: %t, of %+v", ok, records)
+		}
+		if _, err := x.Recall("id", steps, records); err != nil {
+			t.Error(err)
+		}
+	}
+	o, err := x.Apply(t.Context(), "id", steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(false)
+	if r := x.Rollback(t.Context(), o, "a test"); !r.Verified {
+		t.Fatalf("%+v", r)
+	}
+	want(true)
+	if _, err := x.Apply(t.Context(), "id", steps); err != nil {
+		t.Fatal(err)
+	}
+	want(false)
+	assertFile(t, path, "2")
+}
+
 // A journal is of its steps on its cluster and namespace, and of no other.
 func TestRecallRefusesAnotherTarget(t *testing.T) {
 	f := newFakeAPI(t, service)

@@ -14,6 +14,10 @@ import (
 // meanwhile is reported and left alone. ctx should outlive the run's own.
 func (x *Executor) Rollback(ctx context.Context, o *Outcome, reason string) *Rollback {
 	r := &Rollback{Reason: x.clean(reason), StartedAt: x.env.Now(), Verified: true}
+	if err := x.journal.write(Record{At: r.StartedAt, Event: eventRollback, Error: r.Reason}); err != nil {
+		r.Verified = false // and it goes on: to undo counts for more than to have it written
+		r.Differences = append(r.Differences, x.clean(err.Error()))
+	}
 	for _, i := range x.undoOrder(o) {
 		undone := x.undoStep(ctx, i, &o.Steps[i])
 		if undone.Status != RolledBack {

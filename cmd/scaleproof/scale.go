@@ -135,7 +135,7 @@ told and left alone.`,
 // journalFault tells a run that is not there, or a plan that has changed, from
 // other faults: they are of the command line.
 func journalFault(err error) error {
-	for _, fault := range []error{fs.ErrNotExist, scaling.ErrOtherSteps, scaling.ErrOtherTarget, validation.ErrNothingToResume, validation.ErrNotMeasured} {
+	for _, fault := range []error{fs.ErrNotExist, scaling.ErrOtherSteps, scaling.ErrOtherTarget, validation.ErrNothingToResume, validation.ErrNotMeasured, validation.ErrUndone} {
 		if errors.Is(err, fault) {
 			return &usageError{err}
 		}

@@ -454,6 +454,13 @@ func TestAKilledRunIsResumed(t *testing.T) {
 		if got := runCommand(t, nil, "run", "-f", path, "--out", out, "--resume", "nothing"); got.code != 2 {
 			t.Errorf("%+v", got)
 		}
+		if got := runCommand(t, nil, "scale", "rollback", id, "-f", path, "--runs", out); got.code != 0 {
+			t.Errorf("%+v", got)
+		}
+		if got := runCommand(t, nil, "run", "-f", path, "--out", out, "--resume", id); got.code != 2 || !strings.Contains(got.err, "the run was being undone: finish that by scale rollback, and run it anew (asked for)") {
+			t.Errorf("resumed once it was undone: %+v", got)
+		}
+		assertFiles(t, dir, "111")
 	}
 }
 

@@ -36,6 +36,10 @@ var ErrNothingToResume = errors.New("the run had not come to its action, and cha
 // apply.
 var ErrNotMeasured = errors.New("the run has changed something and has no first snapshot to go on from: undo it by scale rollback")
 
+// ErrUndone is that a run was being undone when it ended, or has been since: to make its
+// steps again is not to go on.
+var ErrUndone = errors.New("the run was being undone: finish that by scale rollback, and run it anew")
+
 // Resume goes on with the run opts.ID that was killed, from the journal and the
 // first snapshot that it kept in opts.JournalDir: steps that had worked are left
 // alone, the one that had begun is made again, and then all goes on as in Run.
@@ -59,6 +63,9 @@ func Resume(ctx context.Context, p *plan.Plan, opts Options) (*reports.Report, e
 		return nil, ErrNothingToResume
 	case err != nil:
 		return nil, &EnvironmentError{err}
+	}
+	if reason, ok := scaling.Undoing(records); ok {
+		return nil, fmt.Errorf("%w (%s)", ErrUndone, reason)
 	}
 	r.before = report.Before
 	if report.Before.WorkloadHash != workloadHash(p.Measure) {
