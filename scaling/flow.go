@@ -57,6 +57,9 @@ func ValidateSteps(steps []Step) error {
 	for i, s := range steps {
 		at := fmt.Sprintf("[%d]", i)
 		faults = append(faults, invalid.In(at, s.Validate()))
+		if named := func(earlier Step) bool { return s.Name != "" && earlier.Name == s.Name }; slices.ContainsFunc(steps[:i], named) {
+			faults = append(faults, invalid.Field(at+".name", "%q stands twice: conditions and approvals name a step", s.Name))
+		}
 		if s.When != nil {
 			faults = append(faults, invalid.In(at+".when", s.When.validate(steps[:i], s.Parallel)))
 		}

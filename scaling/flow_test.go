@@ -152,6 +152,7 @@ func TestFaultsOfStepsTogether(t *testing.T) {
 		`[1].parallel: it writes deployment/app at the same time as`:    {scale, scale},
 		`[1].parallel: it writes the autoscaler of deployment/app`:      {with(apply, in("g")), with(adjust, in("g"))},
 		`[1].parallel: it writes service/app at the same time as`:       {with(apply, in("g")), with(patchSpec("a", 1), in("g"))},
+		`[1].name: "a" stands twice`:                                    {ok("a"), ok("a")},
 		`[0].exec.command: is missing`:                                  {{Exec: &Exec{Undo: []string{"true"}}}},
 		`[0].notify: needs exactly one of text and json`:                {{Notify: &Notify{URL: "http://hook/x"}}},
 		`[0].notify.url: must be an http or https URL`:                  {{Notify: &Notify{URL: "hook", Text: "x"}}},
