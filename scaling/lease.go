@@ -166,12 +166,16 @@ func (l *Lease) Keep(ctx context.Context) (kept context.Context, stop func()) {
 				return
 			case <-timer.C:
 			}
-			// The renewal goes on when ctx ends: a rollback still needs the lock.
-			err := l.Renew(context.WithoutCancel(ctx))
+			// The renewal goes on when ctx ends, since a rollback still needs the lock, and
+			// not beyond the lock's own end: a server that does not answer ends it, too.
+			began := time.Now()
+			attempt, end := context.WithDeadline(context.WithoutCancel(ctx), last.Add(l.config.Duration))
+			err := l.Renew(attempt)
+			end()
 			timer.Reset(min(renewRetry, l.config.Duration/3))
 			switch {
 			case err == nil:
-				last = time.Now()
+				last = began
 				timer.Reset(l.config.Duration / 3)
 			case errors.Is(err, ErrLockLost):
 				cancel(err)

@@ -15,8 +15,6 @@ const advisoryKey int64 = 0x7363616c6570726f
 // The times of an advisory lock.
 const (
 	advisoryInterval = 5 * time.Second
-	// advisoryPatience is how long the server may be away, as when a step restarts
-	// it, before the lock counts as lost.
 	advisoryPatience = time.Minute
 )
 
@@ -27,6 +25,9 @@ type AdvisoryConfig struct {
 	Holder string // stands in pg_stat_activity, of which Postgres keeps 63 bytes
 	// Interval is the time between looks at the session; zero: 5 s.
 	Interval time.Duration
+	// Patience is how long the server may be away, as when a step restarts it, or
+	// silent, before the lock counts as lost; zero: a minute.
+	Patience time.Duration
 }
 
 // An AdvisoryLock is a lock of a database: an advisory lock of a session. It goes
@@ -41,6 +42,9 @@ type AdvisoryLock struct {
 func AcquireAdvisoryLock(ctx context.Context, config AdvisoryConfig) (*AdvisoryLock, error) {
 	if config.Interval == 0 {
 		config.Interval = advisoryInterval
+	}
+	if config.Patience == 0 {
+		config.Patience = advisoryPatience
 	}
 	l := &AdvisoryLock{config: config}
 	if err := l.take(ctx); err != nil {
@@ -125,14 +129,16 @@ func (l *AdvisoryLock) watch(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
-		err := l.look(ctx)
+		attempt, end := context.WithDeadline(ctx, last.Add(l.config.Patience))
+		err := l.look(attempt)
+		end()
 		var locked *LockedError
 		switch {
 		case err == nil:
 			last = time.Now()
 		case ctx.Err() != nil:
 			return nil
-		case errors.As(err, &locked), time.Since(last) > advisoryPatience:
+		case errors.As(err, &locked), time.Since(last) > l.config.Patience:
 			return fmt.Errorf("%w: %w", ErrLockLost, err)
 		}
 	}

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"scaleproof/internal/kubectl"
 	"scaleproof/internal/testpg"
 )
 
@@ -128,6 +131,42 @@ func TestTheAdvisoryLock(t *testing.T) {
 		if err := l.Release(t.Context()); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A server that neither answers nor ends a connection has the lock lost in time.
+func TestALockOfASilentServerIsLost(t *testing.T) {
+	dsn := testpg.ForTest(t).NewDatabase(t)
+	advisory, err := AcquireAdvisoryLock(t.Context(), AdvisoryConfig{Node: "primary", DSN: dsn, Holder: "silent", Interval: 20 * time.Millisecond, Patience: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	session := int(advisory.conn.PgConn().PID())
+	if err := syscall.Kill(session, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(session, syscall.SIGCONT) })
+	api := &kubectl.Client{Context: "c", Namespace: "n", Run: func(ctx context.Context, stdin []byte, args []string) ([]byte, []byte, error) {
+		if slices.Contains(args, "create") {
+			return stdin, nil, nil
+		}
+		<-ctx.Done()
+		return nil, nil, ctx.Err()
+	}}
+	lease, err := AcquireLease(t.Context(), api, LeaseConfig{Name: "lock", Holder: "silent", Duration: 300 * time.Millisecond, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, lock := range map[string]Lock{"the database's": advisory, "the namespace's": lease} {
+		kept, stop := lock.Keep(t.Context())
+		select {
+		case <-kept.Done():
+		case <-time.After(20 * time.Second):
+		}
+		if cause := context.Cause(kept); !errors.Is(cause, ErrLockLost) {
+			t.Errorf("%s lock: cause %v", name, cause)
+		}
+		stop()
 	}
 }
 
