@@ -28,33 +28,41 @@ func (s SQL) state() (query, expect string) {
 	}
 	var queries, expects []string
 	for _, statement := range s.Up {
-		name, where, valid, want := indexOf(statement)
-		if name == "" {
+		i, ok := indexOf(statement)
+		if !ok {
 			return "", ""
 		}
 		queries = append(queries, fmt.Sprintf(`SELECT %s || coalesce((SELECT CASE WHEN %s THEN 'valid' ELSE 'invalid' END
-			FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid WHERE %s), 'absent') AS state`, literal(name+" "), valid, where))
-		expects = append(expects, name+" "+want)
+			FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid WHERE %s), 'absent') AS state`, literal(i.name+" "), i.valid, i.where))
+		expects = append(expects, i.name+" "+i.becomes)
 	}
 	return "SELECT string_agg(state, ', ') FROM (" + strings.Join(queries, " UNION ALL ") + ") s", strings.Join(expects, ", ")
 }
 
-// indexOf tells the index that a statement makes or drops, how to find it, when it is
-// valid, and what is to become of it.
-func indexOf(statement string) (name, where, valid, want string) {
-	valid = "x.indisvalid"
+// A stateOfIndex is how to tell the state of an index that a statement makes or drops.
+type stateOfIndex struct {
+	name    string
+	where   string // the condition that finds it
+	valid   string // the condition by which it is
+	becomes string // what the statement is to make of it: valid or absent
+}
+
+// indexOf tells the index that a statement makes or drops; ok is false where it does
+// something else.
+func indexOf(statement string) (i stateOfIndex, ok bool) {
 	if m := createIndex.FindStringSubmatch(statement); m != nil {
-		name = folded(m[1]) // it comes to be in the schema of its table
+		i = stateOfIndex{name: folded(m[1]), valid: "x.indisvalid", becomes: "valid"}
+		i.where = fmt.Sprintf("c.relname = %s AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass(%s))",
+			literal(i.name), literal(m[3])) // it comes to be in the schema of its table
 		if m[2] != "" {
-			valid += " OR c.relkind = 'I'" // of a partitioned table alone: those of its partitions are to be attached
+			i.valid += " OR c.relkind = 'I'" // of a partitioned table alone: those of its partitions are to be attached
 		}
-		return name, fmt.Sprintf("c.relname = %s AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass(%s))",
-			literal(name), literal(m[3])), valid, "valid"
+		return i, true
 	}
 	if m := dropIndex.FindStringSubmatch(statement); m != nil {
-		return m[1], fmt.Sprintf("c.oid = to_regclass(%s)", literal(m[1])), valid, "absent"
+		return stateOfIndex{name: m[1], where: fmt.Sprintf("c.oid = to_regclass(%s)", literal(m[1])), valid: "x.indisvalid", becomes: "absent"}, true
 	}
-	return "", "", "", ""
+	return stateOfIndex{}, false
 }
 
 // folded is the name that an identifier stands for. Postgres folds ASCII alone where
