@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -61,7 +63,51 @@ failed, 5 a rollback failed or could not be verified, 130 interrupted.`,
 		a.workerCommand(),
 		a.relayCommand(),
 	)
+	sayHowItIsCalled(root)
 	return root
+}
+
+// sayHowItIsCalled gives every command words for a wrong number of arguments, and has
+// the commands that only hold others refuse what is none of them: cobra prints their
+// help then, and ends with 0, so that a script with a typo would pass.
+func sayHowItIsCalled(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		sayHowItIsCalled(sub)
+		if counts := sub.Args; counts != nil {
+			sub.Args = func(cmd *cobra.Command, args []string) error {
+				if counts(cmd, args) == nil {
+					return nil
+				}
+				return usagef("wrong number of arguments (%d): write %s", len(args), cmd.UseLine())
+			}
+		}
+	}
+	if !cmd.HasParent() || !cmd.HasSubCommands() {
+		return
+	}
+	cmd.DisableFlagParsing = true // of the command that is meant, which is none of these
+	cmd.DisableFlagsInUseLine = true
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 || slices.Contains([]string{"-h", "--help", "help"}, args[0]) {
+			return cmd.Help()
+		}
+		return usagef("%s", unknownCommand(cmd, args[0]))
+	}
+}
+
+// unknownCommand says which of cmd's commands there are, and which may be meant.
+func unknownCommand(cmd *cobra.Command, name string) string {
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		return fmt.Sprintf("%s has no command %q; did you mean %s?", cmd.Name(), name, strings.Join(near, " or "))
+	}
+	var names []string
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	return fmt.Sprintf("%s has no command %q, but %s", cmd.Name(), name, strings.Join(names, ", "))
 }
 
 // Interrupts are the two signals that a person or a system sends to end a

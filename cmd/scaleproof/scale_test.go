@@ -315,7 +315,7 @@ func TestScaleFaults(t *testing.T) {
 		"another plan":   {[]string{"scale", "rollback", id, "-f", other, "--runs", runs}, 2, "the plan has changed"},
 		"another undo":   {[]string{"scale", "rollback", id, "-f", undo, "--runs", runs}, 2, "the plan has changed"},
 		"its status":     {[]string{"scale", "status", id, "-f", undo, "--runs", runs}, 2, "the plan has changed"},
-		"no ID":          {[]string{"scale", "rollback", "-f", plan, "--runs", runs}, 2, "accepts 1 arg"},
+		"no ID":          {[]string{"scale", "rollback", "-f", plan, "--runs", runs}, 2, "write scaleproof scale rollback ID"},
 		"not measured":   {[]string{"run", "--resume", id, "-f", plan, "--out", filepath.Join(runs, id)}, 2, "undo it by scale rollback"},
 		"nothing begun":  {[]string{"run", "--resume", "none", "-f", plan, "--out", runs}, 2, "changed nothing: run it anew"},
 		"only a comment": {[]string{"scale", "status", id, "-f", remark, "--runs", runs}, 0, ""},
