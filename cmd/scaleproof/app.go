@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -118,6 +119,11 @@ type interrupts struct {
 	stop          func()
 }
 
+// sameInterrupt is how long after the first signal another is taken for the same one:
+// timeout(1), and a supervisor that signals a process and its group, send it twice, and
+// mean no second Ctrl-C, which would leave an action half done.
+const sameInterrupt = 500 * time.Millisecond
+
 // interrupts listens for SIGINT and SIGTERM until stop is called. At the first
 // one it says notice on stderr. A reader of the output that goes ends the command no
 // more, and a terminal that hangs up is the first.
@@ -141,12 +147,20 @@ func (a *app) interrupts(ctx context.Context, notice string) interrupts {
 		}
 	}()
 	go func() {
-		for _, end := range []func(){func() { fmt.Fprintln(a.err, "\n"+notice); endFirst() }, endSecond} {
+		var began time.Time
+		for {
 			select {
 			case <-signals:
-				end()
 			case <-second.Done():
 				return
+			}
+			switch {
+			case began.IsZero():
+				began = time.Now()
+				fmt.Fprintln(a.err, "\n"+notice)
+				endFirst()
+			case time.Since(began) > sameInterrupt:
+				endSecond()
 			}
 		}
 	}()

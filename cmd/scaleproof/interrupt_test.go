@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,20 @@ func gone(pid int) bool {
 	return err == nil && strings.Contains(string(stat), ") Z ") // nobody has waited for it yet
 }
 
+// An onNotice passes on what is written, and does something when it is that the process
+// has taken an interrupt.
+type onNotice struct {
+	w  io.Writer
+	do func()
+}
+
+func (n *onNotice) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("Interrupted: ")) {
+		n.do()
+	}
+	return n.w.Write(p)
+}
+
 // The first Ctrl-C stops the present step, with all its children, be they as stubborn
 // as they like, undoes what was done, and says what a second one does; a second one
 // leaves at once.
@@ -32,12 +47,14 @@ func TestCtrlCStopsAndUndoes(t *testing.T) {
 	for name, c := range map[string]struct {
 		trap   string // what the step's shell does with SIGTERM
 		undo   string
-		second bool
+		second bool // another signal, once the undo goes on
+		double bool // the first is sent twice, as by timeout(1)
 		files  string
 		says   string
 	}{
 		"obedient": {files: "111", says: "Press Ctrl-C again to leave at once"},
 		"stubborn": {trap: "trap '' TERM; ", files: "111", says: "Press Ctrl-C again to leave at once"},
+		"doubled":  {double: true, files: "111", says: "Press Ctrl-C again to leave at once"},
 		"twice":    {undo: "; while :; do sleep 0.05; done", second: true, says: "Press Ctrl-C again to leave at once"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -56,6 +73,10 @@ func TestCtrlCStopsAndUndoes(t *testing.T) {
 			cmd := exec.Command(binary, "scale", "apply", "-f", path, "--runs", runs)
 			var out bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &out
+			if c.double {
+				said := &onNotice{w: &out, do: func() { _ = cmd.Process.Signal(os.Interrupt) }}
+				cmd.Stdout, cmd.Stderr = said, said
+			}
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -68,9 +89,21 @@ func TestCtrlCStopsAndUndoes(t *testing.T) {
 			signal()
 			if c.second {
 				waitFor(t, func() bool { _, err := os.Stat(filepath.Join(dir, "undoing")); return err == nil })
-				signal()
 			}
-			_ = cmd.Wait()
+			ended := make(chan struct{})
+			go func() { _ = cmd.Wait(); close(ended) }()
+			if c.second {
+				waitFor(t, func() bool { // until it is later than the same signal sent twice
+					_ = cmd.Process.Signal(os.Interrupt)
+					select {
+					case <-ended:
+						return true
+					default:
+						return false
+					}
+				})
+			}
+			<-ended
 			want := 130
 			if c.second {
 				want = 5 // the rollback was left half done
