@@ -55,9 +55,11 @@ func (p *Plan) validateConditions() error {
 		specs []reports.GateSpec
 	}{{"gates", p.Gates}, {"controls", p.Controls}} {
 		for i, g := range list.specs {
-			_, _, isCase := reports.CaseGate(g.Metric)
-			isCase = isCase && list.field == "gates" && p.Measure.Database != nil
-			if _, err := p.unitOf(g.Metric); err != nil && !isCase {
+			_, err := p.unitOf(g.Metric)
+			if name, _, isCase := reports.CaseGate(g.Metric); isCase && list.field == "gates" && p.Measure.Database != nil {
+				err = p.unknownCase(g.Metric, name)
+			}
+			if err != nil {
 				faults = append(faults, invalid.Field(fmt.Sprintf("%s[%d].metric", list.field, i), "%v", err))
 			}
 		}
@@ -154,8 +156,33 @@ func (p *Plan) unitOfDatabase(metric, name, figure string) (unit.Base, error) {
 		}
 		return figureOf(metric, "db.load.", figure, (&dbbench.LoadResult{Transactions: 1, Histogram: stats.NewHistogram()}).Samples())
 	}
+	if err := p.unknownCase(metric, name); err != nil {
+		return "", err
+	}
 	one := dbbench.Result{Cases: []dbbench.CaseResult{{Name: name, Generic: &dbbench.PlanResult{}}}}
 	return figureOf(metric, "db."+name+".", figure, one.Samples())
+}
+
+// unknownCase says that no query of the plan gives a case of that name, or returns nil.
+// Cases that are drawn from the database are known by the query's name alone.
+func (p *Plan) unknownCase(metric, name string) error {
+	queries, err := p.Measure.Database.AllQueries()
+	if err != nil || len(queries) == 0 {
+		return nil // which is told elsewhere
+	}
+	known := map[string]unit.Base{}
+	for _, q := range queries {
+		drawn := q.ArgsFrom != "" || q.Organizations != ""
+		if name == q.Name && !drawn || drawn && strings.HasPrefix(name, q.Name+"-") {
+			return nil
+		}
+		if drawn {
+			known[q.Name+"-..."] = ""
+		} else {
+			known[q.Name] = ""
+		}
+	}
+	return unknownMetric("metric "+metric+": no query gives the case "+name, "db.", name, known)
 }
 
 // figureOf looks for a metric, prefix and figure, among what is measured.
