@@ -123,6 +123,11 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 	}{
 		"unknown key":         {minimal + "speed: 9\n", ":12:1:", `unknown field "speed"`},
 		"unknown nested key":  {strings.Replace(minimal, "rate:", "rat:", 1), ":10:7:", `unknown field "rat"`},
+		"text for a number":   {minimal + "  trials: six\n", ":12:11:", "must be a whole number, and is text"},
+		"keys for text":       {strings.Replace(minimal, "name: replicas", "name: {a: b}", 1), ":2:", "must be text, and is a section of keys with values"},
+		"a list for text":     {strings.Replace(minimal, "name: replicas", "name: [a]", 1), ":2:", "must be text, and is a list"},
+		"text for a list":     {minimal + "gates: fast\n", ":12:", ""},
+		"a tab":               {strings.Replace(minimal, "  load:", "\tload:", 1), ":7:1:", "indented by spaces"},
 		"wrong unit":          {strings.Replace(minimal, "10s", "10 parsecs", 1), ":11:17:", `"10 parsecs"`},
 		"missing variable":    {strings.Replace(minimal, "DATABASE_URL", "NO_SUCH", 1), ":5:20:", "NO_SUCH"},
 		"unfinished variable": {strings.Replace(minimal, "${DATABASE_URL}", "${", 1), ":5:20:", "$${"},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -149,7 +150,41 @@ func positioned(err error) Problem {
 		return Problem{Message: err.Error()}
 	}
 	at := e.GetToken().Position
-	return Problem{at.Line, at.Column, e.GetMessage()}
+	return Problem{at.Line, at.Column, inWords(e)}
+}
+
+// inWords is what the YAML library says, without the names of Go's types.
+func inWords(e yaml.Error) string {
+	var wrong *yaml.TypeError
+	if errors.As(e, &wrong) {
+		return fmt.Sprintf("must be %s, and is %s", kindWords(wrong.DstType), kindWords(wrong.SrcType))
+	}
+	if message := e.GetMessage(); strings.Contains(message, "character '\t'") {
+		return "there is a tab: YAML is indented by spaces"
+	}
+	return e.GetMessage()
+}
+
+// kindWords says which kind of value of YAML a type of Go stands for.
+func kindWords(t reflect.Type) string {
+	if t == nil {
+		return "something else"
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Map, reflect.Struct:
+		return "a section of keys with values"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Pointer:
+		return kindWords(t.Elem())
+	case reflect.String:
+		return "text"
+	}
+	return "a whole number"
 }
 
 // locate finds the places of the fields in which validate found faults.
