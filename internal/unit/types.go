@@ -1,6 +1,7 @@
 package unit
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"time"
@@ -107,9 +108,13 @@ func (f Fraction) String() string {
 // MarshalText encodes f as String does.
 func (f Fraction) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
-// UnmarshalText decodes a percentage or a bare number.
+// UnmarshalText decodes a percentage or a bare number, which 1 is the most of: who
+// writes 10 means 10%.
 func (f *Fraction) UnmarshalText(text []byte) error {
 	value, base, err := Parse(string(text))
+	if err == nil && base == Count && value > 1 {
+		return fmt.Errorf("%q is more than the whole: write it as %s%%, or as %s", text, text, strconv.FormatFloat(value/100, 'g', 12, 64))
+	}
 	if err == nil && base == Count && value >= 0 {
 		*f = Fraction(value)
 		return nil

@@ -106,6 +106,19 @@ func TestTypesDecodeTheirOwnText(t *testing.T) {
 	}
 }
 
+func TestABareFractionBeyondTheWholeIsRefused(t *testing.T) {
+	for text, want := range map[string]Fraction{"0.1": 0.1, "1": 1, "10%": 0.1, "250%": 2.5} {
+		var f Fraction
+		if err := f.Set(text); err != nil || f != want {
+			t.Errorf("%s: %v, %v", text, f, err)
+		}
+	}
+	var f Fraction
+	if err := f.Set("10"); err == nil || !strings.Contains(err.Error(), "write it as 10%, or as 0.1") {
+		t.Errorf("10: %v, %v", f, err)
+	}
+}
+
 func TestAWrongUnitNamesItsPlace(t *testing.T) {
 	var got struct {
 		Load []struct {
