@@ -77,6 +77,9 @@ func (c Condition) Fits(base unit.Base) error {
 	case c.Base == unit.Count && base != unit.Seconds && base != unit.Bytes:
 		return nil
 	}
+	if c.Base == unit.Count {
+		return fmt.Errorf("%s is measured in %s, and the bound of %q has no unit: write it as 80ms or 4GiB", c.Metric, base, c.Text)
+	}
 	return fmt.Errorf("%s is measured in %s, but %q is compared with a value in %s", c.Metric, base, c.Text, c.Base)
 }
 
