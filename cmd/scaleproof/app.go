@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"scaleproof/internal/unit"
 )
 
 // An app is what the commands share.
@@ -72,6 +75,7 @@ failed, 5 a rollback failed or could not be verified, 130 interrupted.`,
 // the commands that only hold others refuse what is none of them: cobra prints their
 // help then, and ends with 0, so that a script with a typo would pass.
 func sayHowItIsCalled(cmd *cobra.Command) {
+	cmd.Flags().VisitAll(sayDefault)
 	for _, sub := range cmd.Commands() {
 		sayHowItIsCalled(sub)
 		if counts := sub.Args; counts != nil {
@@ -94,6 +98,18 @@ func sayHowItIsCalled(cmd *cobra.Command) {
 			return cmd.Help()
 		}
 		return usagef("%s", unknownCommand(cmd, args[0]))
+	}
+}
+
+// sayDefault words the default of a flag for its help. A zero value, which takes what
+// the flag's text names, has none; days are told as such.
+func sayDefault(f *pflag.Flag) {
+	switch f.DefValue {
+	case "0s", "0%", "0B", "max":
+		f.DefValue = ""
+	}
+	if d, ok := f.Value.(*unit.Duration); ok && d.Std() > 0 && d.Std()%(24*time.Hour) == 0 {
+		f.DefValue = fmt.Sprintf("%dd", d.Std()/(24*time.Hour))
 	}
 }
 

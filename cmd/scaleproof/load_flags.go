@@ -44,7 +44,8 @@ func addLoadFlags(cmd *cobra.Command) *loadFlags {
 	c, f := &l.config, cmd.Flags()
 	f.StringVar(&l.rate, "rate", defaultLoadRate, "requests per second (open model), or max: each connection sends as soon as it has its answer (closed model)")
 	f.IntVar(&c.Connections, "connections", 0, "connections of the closed model (10), or the most that the open model opens (10000)")
-	f.Var(&c.Duration, "duration", "length of the measured window, or of each probe of a search (5s)")
+	f.Var(&c.Duration, "duration", "length of the measured window (10s), or of each probe of a search (5s)")
+	f.Lookup("duration").DefValue = "" // which the text tells
 	f.Var(&c.Warmup, "warmup", "load before it that is not measured")
 	f.StringVar(&c.Arrivals, "arrivals", "constant", "constant or poisson")
 	f.StringVar(&l.stages, "stages", "", "rates over time, 'RATE@DURATION,...'; >RATE@DURATION goes there linearly")
@@ -101,6 +102,9 @@ func (l *loadFlags) read(cmd *cobra.Command, urls []string) (loadgen.Config, err
 		if c.SLO, err = loadgen.ParseSLO(l.slo); err != nil {
 			return c, usagef("--slo: %w", err)
 		}
+	}
+	if c.FindCapacity && l.slo == "" {
+		return c, usagef("--find-capacity needs a service level: --slo 'p99<80ms,errors<0.1%%'")
 	}
 	given := cmd.Flags().Changed
 	if c.FindCapacity && !given("duration") || l.stages != "" {

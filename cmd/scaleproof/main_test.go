@@ -80,6 +80,19 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// A default of nothing reads as if nothing were done: what is meant then stands in the
+// flag's text.
+func TestHelpNamesNoDefaultOfNothing(t *testing.T) {
+	for _, args := range [][]string{{"load"}, {"db", "bench"}, {"db", "advise"}, {"capacity", "report"}, {"capacity", "collect"}, {"history", "trend"}, {"hpa", "simulate"}} {
+		got := runCommand(t, nil, append(args, "--help")...)
+		for _, bad := range []string{"default 0s", "default 0%", "default max", "h0m0s"} {
+			if got.code != 0 || strings.Contains(got.out, bad) {
+				t.Errorf("%v: exit code %d, %q in\n%s", args, got.code, bad, got.out)
+			}
+		}
+	}
+}
+
 func TestInitWritesAPlanOnce(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if got := runCommand(t, nil, "init"); got.code != 0 {
