@@ -29,8 +29,8 @@ sent, and the lateness between the two. A target that stalls shows in the first,
 whatever the generator was doing meanwhile.
 
 Exit codes: 0 measured (and --slo held), 1 --slo did not hold, 3 the figures
-don't tell, 4 nothing was measured or the generator was the limit, 130
-interrupted; what was measured until then is printed.`,
+don't tell, 4 nothing was measured, or the generator was the limit of a load with
+--slo or with workers, 130 interrupted; what was measured until then is printed.`,
 		Example: `  scaleproof load http://localhost:8000/health --rate 500/s --duration 30s
   scaleproof load 'http://localhost:8000/incidents?organization_id={{random 1 200}}' --rate max --connections 64
   scaleproof load http://localhost:8000/health --find-capacity --slo 'p99<50ms,errors<0.1%'`,
@@ -112,11 +112,22 @@ func (a *app) measureLoad(ctx context.Context, flags *loadFlags, cfg loadgen.Con
 	return result, errors.Join(err, outputs.close())
 }
 
+// noSuccess says what to look at where no request succeeded.
+func noSuccess(r *loadgen.Result) string {
+	switch {
+	case r.Requests == 0:
+		return "none was sent"
+	case r.Errors["status"]+r.Errors["check"] == r.Requests:
+		return "it answers, but as above: mend the request, or say by --check what counts as a success"
+	}
+	return "see that the target runs, and that its address is right"
+}
+
 // judgeLoad turns a result into the exit code. Where a service level is given
 // the load is a gate, and a generator that was the limit proves nothing.
 func (a *app) judgeLoad(cfg loadgen.Config, r *loadgen.Result) error {
 	if r.Successes == 0 {
-		fmt.Fprintln(a.err, "scaleproof: no request succeeded: nothing was measured")
+		fmt.Fprintln(a.err, "scaleproof: no request succeeded, so that nothing was measured:", noSuccess(r))
 		return verdict(reports.Broken)
 	}
 	if r.Validity == loadgen.Invalid {
