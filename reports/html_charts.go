@@ -120,12 +120,19 @@ func loadNames(snapshots ...*snapshot.Snapshot) []string {
 	return names
 }
 
+// shortSecond is the length from which on the last second of a load has a rate.
+const shortSecond = .5
+
 // throughCharts shows the load that went on while the steps ran.
 func throughCharts(through *loadgen.Result, markers []Marker) []chart {
 	if through == nil || len(through.Seconds) < 2 {
 		return nil
 	}
-	seconds := thin(through.Seconds)
+	seconds := through.Seconds
+	if last := seconds[len(seconds)-1].Length; last > 0 && last < shortSecond {
+		seconds = seconds[:len(seconds)-1] // one request in a hundredth of a second is no rate of a hundred
+	}
+	seconds = thin(seconds)
 	throughput := chart{
 		ID: "through-rate", Kind: "time", Title: "Requests through the action", XLabel: "time", YLabel: "requests per second", YUnit: string(unit.RequestsPerSecond),
 		Note:   "The load stayed on while the steps ran; the lines mark them. Drag to zoom, double-click to return.",

@@ -307,6 +307,11 @@ func TestChartsAreMarked(t *testing.T) {
 	if found != 2 {
 		t.Errorf("%d charts of the action", found)
 	}
+	short := *r.Through
+	short.Seconds = append(slices.Clone(short.Seconds), loadgen.Second{Offset: 99, Length: .012, Requests: 1})
+	if c := throughCharts(&short, nil)[0]; len(c.X) != len(r.Through.Seconds) {
+		t.Errorf("a rest of a second is drawn as a rate: %v", c.Series[0].Values)
+	}
 	knee := func(rate float64) *loadgen.Result {
 		return &loadgen.Result{Capacity: &loadgen.Capacity{Rate: rate, Curve: []loadgen.CurvePoint{{Offered: rate, P99: .01}}}}
 	}

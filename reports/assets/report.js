@@ -48,7 +48,8 @@
 				ctx.strokeStyle = ctx.fillStyle = css("--soft");
 				ctx.setLineDash([4, 4]);
 				ctx.font = 11 * devicePixelRatio + "px system-ui, sans-serif";
-				(chart.markers || []).forEach((m, i) => {
+				const rows = []; // of labels, each a list of what is taken
+				(chart.markers || []).forEach((m) => {
 					if (m.x < u.scales.x.min || m.x > u.scales.x.max) return;
 					const x = Math.round(u.valToPos(m.x, "x", true));
 					ctx.beginPath();
@@ -57,7 +58,15 @@
 					ctx.stroke();
 					const right = x > bbox.left + bbox.width * 0.6;
 					ctx.textAlign = right ? "right" : "left";
-					ctx.fillText(m.label, x + (right ? -4 : 4) * devicePixelRatio, bbox.top + (11 + (i % 6) * 13) * devicePixelRatio);
+					const gap = 4 * devicePixelRatio;
+					const width = ctx.measureText(m.label).width;
+					const from = right ? x - gap - width : x + gap;
+					const free = (row) => !(rows[row] ||= []).some(([a, b]) => from < b + gap && from + width > a - gap);
+					let row = 0;
+					while (!free(row)) row++;
+					rows[row].push([from, from + width]);
+					if ((15 + row * 13) * devicePixelRatio > bbox.height) return; // what was done is told above
+					ctx.fillText(m.label, x + (right ? -gap : gap), bbox.top + (11 + row * 13) * devicePixelRatio);
 				});
 				ctx.restore();
 			},
