@@ -141,12 +141,16 @@ func WriteDatabaseLoad(w io.Writer, r *dbbench.LoadResult, style TerminalStyle) 
 		t.printf("  %-14s %s were due, and no client was free\n", "unsent", unit.Format(float64(r.Unsent), unit.Count))
 	}
 	if r.Transactions > 0 {
-		t.printf("\n")
-		t.quantileHead()
-		t.quantiles("response time", r.ResponseTime)
-		t.quantiles("service time", r.ServiceTime)
+		width := quantileLabel
 		for _, c := range r.Cases {
-			t.quantiles(plain(c.Name), c.ServiceTime)
+			width = max(width, len(c.Name))
+		}
+		t.printf("\n")
+		t.quantileHead(width)
+		t.quantiles(width, "response time", r.ResponseTime)
+		t.quantiles(width, "service time", r.ServiceTime)
+		for _, c := range r.Cases {
+			t.quantiles(width, plain(c.Name), c.ServiceTime)
 		}
 	}
 	return t.out.Flush()

@@ -230,6 +230,15 @@ func TestBenchOnATerminal(t *testing.T) {
 	if err := WriteDatabaseLoad(&load, &dbbench.LoadResult{Cases: []dbbench.LoadCase{{Name: "q", Share: .25, Fault: "no such table"}}}, TerminalStyle{}); err != nil {
 		t.Fatal(err)
 	}
+	name := "incidents_of_a_large_organisation"
+	var wide bytes.Buffer
+	if err := WriteDatabaseLoad(&wide, &dbbench.LoadResult{Transactions: 1, Cases: []dbbench.LoadCase{{Name: name}}}, TerminalStyle{}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(wide.String()), "\n")
+	if head, last := lines[2], lines[len(lines)-1]; !strings.Contains(last, name) || len(head) != len(last) {
+		t.Errorf("not in its columns:\n%s", wide.String())
+	}
 	if got := load.String(); !strings.Contains(got, "q, 25 % of the mix, can't run: no such table") {
 		t.Errorf("%s", got)
 	}

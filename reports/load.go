@@ -89,22 +89,25 @@ func (t *terminal) loadCounts(r *loadgen.Result) {
 }
 
 func (t *terminal) loadTimes(r *loadgen.Result) {
-	t.quantileHead()
+	t.quantileHead(quantileLabel)
 	if r.Successes > 0 {
-		t.quantiles("response time", r.ResponseTime)
-		t.quantiles("service time", r.ServiceTime)
+		t.quantiles(quantileLabel, "response time", r.ResponseTime)
+		t.quantiles(quantileLabel, "service time", r.ServiceTime)
 	}
 	if r.OfferedRate > 0 {
-		t.quantiles("lateness", r.Lateness)
+		t.quantiles(quantileLabel, "lateness", r.Lateness)
 	}
 }
 
-func (t *terminal) quantileHead() {
-	t.printf("  %-14s %9s %9s %9s %9s %9s %9s\n", "", "p50", "p90", "p95", "p99", "p99.9", "max")
+// quantileLabel is how wide the names of the clocks are.
+const quantileLabel = 14
+
+func (t *terminal) quantileHead(width int) {
+	t.printf("  %-*s %9s %9s %9s %9s %9s %9s\n", width, "", "p50", "p90", "p95", "p99", "p99.9", "max")
 }
 
-func (t *terminal) quantiles(name string, s stats.Summary) {
-	t.printf("  %-14s", name)
+func (t *terminal) quantiles(width int, name string, s stats.Summary) {
+	t.printf("  %-*s", width, name)
 	for _, v := range []float64{s.P50, s.P90, s.P95, s.P99, s.P999, s.Max} {
 		t.printf(" %9s", unit.Format(v, unit.Seconds))
 	}
