@@ -210,16 +210,20 @@ func (t *Transition) saw(after float64, text string) {
 // Text says the transition in sentences.
 func (t *Transition) Text() []string {
 	var lines []string
-	if t.SteadyAfter != nil {
+	if t.SteadyAfter != nil && *t.SteadyAfter == 0 {
+		lines = append(lines, fmt.Sprintf("steady all the time: no second was unlike those at the end (the action took %s)", unit.Format(t.Action, unit.Seconds)))
+	} else if t.SteadyAfter != nil {
 		lines = append(lines, fmt.Sprintf("steady %s after the action began (it took %s)", unit.Format(*t.SteadyAfter, unit.Seconds), unit.Format(t.Action, unit.Seconds)))
 	} else {
 		lines = append(lines, fmt.Sprintf("not steady by the end of the load, after an action of %s", unit.Format(t.Action, unit.Seconds)))
 	}
-	cost := fmt.Sprintf("%d of %d requests failed meanwhile", t.Errors, t.Requests)
-	if t.Before != nil {
-		cost += fmt.Sprintf(", and the others waited %s longer in total", unit.Format(t.ExcessLatency, unit.Seconds))
+	if t.Requests > 0 { // else there was no while
+		cost := fmt.Sprintf("%d of %d requests failed meanwhile", t.Errors, t.Requests)
+		if t.Before != nil {
+			cost += fmt.Sprintf(", and the others waited %s longer in total", unit.Format(t.ExcessLatency, unit.Seconds))
+		}
+		lines = append(lines, fmt.Sprintf("%s; in the worst second p99 was %s", cost, unit.Format(t.WorstP99, unit.Seconds)))
 	}
-	lines = append(lines, fmt.Sprintf("%s; in the worst second p99 was %s", cost, unit.Format(t.WorstP99, unit.Seconds)))
 	if t.EvidenceAfter != nil {
 		lines = append(lines, fmt.Sprintf("first evidence of new capacity after %s: %s", unit.Format(*t.EvidenceAfter, unit.Seconds), t.Evidence))
 	} else {

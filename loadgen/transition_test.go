@@ -57,6 +57,15 @@ func TestATransitionAddsUpWhatItCost(t *testing.T) {
 	}
 }
 
+// An action that no second shows has cost nothing, and of no requests nothing is said.
+func TestAnActionThatNothingShows(t *testing.T) {
+	r := seriesOf(phase{15, 100, 0, .010})
+	text := strings.Join(r.between(5, 5.1).Text(), "\n")
+	if !strings.Contains(text, "steady all the time") || strings.Contains(text, "0 of 0") {
+		t.Error(text)
+	}
+}
+
 func TestASaturatedTargetShowsNewCapacityInItsThroughput(t *testing.T) {
 	r := seriesOf(phase{6, 100, 0, 2}, phase{2, 100, 0, 2}, phase{8, 180, 0, 1.9})
 	r.BackendsSince = map[string]float64{"10.0.0.1:80": .01, "10.0.0.2:80": 8.5}
