@@ -89,6 +89,9 @@ func TestQueriesGoWithTheAction(t *testing.T) {
 	if c := after.Cases[4]; c.Name != "moves-largest" || c.Node != "shard" || c.Rows != 31 || c.Args[0] != "3" {
 		t.Errorf("after: %+v", c)
 	}
+	if all := strings.Join(r.Warnings, "\n"); !strings.Contains(all, `there could not be measured before the action: ERROR: relation "owned" does not exist`) || strings.Contains(all, "query stays") {
+		t.Errorf("a query that failed before the action is not warned of, or one that did not: %s", all)
+	}
 	var text bytes.Buffer
 	if err := reports.WriteTerminal(&text, r, reports.TerminalStyle{}); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"scaleproof/dbbench"
 	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/workers"
@@ -164,13 +165,28 @@ func (r *runner) actAndJudge(ctx context.Context, report *reports.Report, journa
 }
 
 // foresee warns, before anything is changed, of gates that can't see what they
-// look for.
+// look for, and of queries that failed.
 func (r *runner) foresee(report *reports.Report) {
 	before, after := r.sides()
-	for _, warning := range reports.Foresee(report.Before, r.criteria(), before, after) {
+	for _, warning := range append(failedQueries(report.Before), reports.Foresee(report.Before, r.criteria(), before, after)...) {
 		r.event(Before, "warning: %s", warning)
 		report.Warnings = append(report.Warnings, warning)
 	}
+}
+
+// failedQueries names the queries of a snapshot that could not be measured: what the
+// plan asks of them can't hold.
+func failedQueries(s *snapshot.Snapshot) (warnings []string) {
+	var suite dbbench.Result
+	if ok, err := s.Section("db", &suite); !ok || err != nil {
+		return nil // there are no queries; a section that can't be read is told where it is judged
+	}
+	for _, c := range suite.Cases {
+		if c.Error != "" {
+			warnings = append(warnings, fmt.Sprintf("the query %s could not be measured before the action: %s", c.Name, c.Error))
+		}
+	}
+	return warnings
 }
 
 // openJournal opens the journal before anything is measured: a folder that can't
