@@ -138,9 +138,9 @@ func (t *terminal) steps(steps []scaling.StepOutcome) {
 		case scaling.Skipped, scaling.Pending:
 			color = dim
 		}
-		change := ""
-		if s.Before != "" || s.After != "" {
-			change = fmt.Sprintf("  %s -> %s", oneLine(s.Before), oneLine(s.After))
+		change := StateChange(s)
+		if change != "" {
+			change = "  " + change
 		}
 		took := unit.Format(s.FinishedAt.Sub(s.StartedAt).Seconds(), unit.Seconds)
 		t.printf("  %s %s%s  %s\n", t.paint(color, pad(string(s.Status), 11)), plain(s.Name), t.paint(bold, change), t.paint(dim, took))
@@ -148,6 +148,18 @@ func (t *terminal) steps(steps []scaling.StepOutcome) {
 			t.wrapped(plain(s.Error), 14)
 		}
 	}
+}
+
+// StateChange says the state that a step found and the one that it left, for a line.
+// What a step that failed left is not known, unless it was read.
+func StateChange(s scaling.StepOutcome) string {
+	switch {
+	case s.Before == "" && s.After == "":
+		return ""
+	case s.After == "" && s.Status == scaling.Failed:
+		return "was " + oneLine(s.Before)
+	}
+	return oneLine(s.Before) + " -> " + oneLine(s.After)
 }
 
 // headline reports whether a metric that changed belongs into a summary: of a

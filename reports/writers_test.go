@@ -21,6 +21,7 @@ import (
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/stats"
 	"scaleproof/loadgen"
+	"scaleproof/scaling"
 )
 
 func written[T any](t *testing.T, write func(io.Writer, T) error, r T) []byte {
@@ -248,6 +249,20 @@ func TestWhatCannotBeWrittenIsKeptElsewhere(t *testing.T) {
 		}
 		if _, err := snapshot.ReadFile(filepath.Join(match[1], "before.json")); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A state that was not read is not told as an empty one.
+func TestStateChange(t *testing.T) {
+	for want, s := range map[string]scaling.StepOutcome{
+		"":             {Status: scaling.Applied},
+		"1 -> 2":       {Status: scaling.Applied, Before: "1", After: "2"},
+		"1 -> (empty)": {Status: scaling.Applied, Before: "1"},
+		"was 1":        {Status: scaling.Failed, Before: "1"},
+	} {
+		if got := StateChange(s); got != want {
+			t.Errorf("%+v: %q, want %q", s, got, want)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -192,12 +193,14 @@ func writeStates(w io.Writer, p *plan.Plan, states []validation.StepState) error
 // writeOutcome writes an outcome, in words that of some of its steps.
 func (a *app) writeOutcome(output string, o *scaling.Outcome, steps []scaling.StepOutcome) error {
 	return a.writeData(output, o, func(w io.Writer, _ reports.TerminalStyle) error {
-		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		var table strings.Builder
+		columns := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 		for _, s := range steps {
-			fmt.Fprintf(table, "  %s\t%s\t%s -> %s\t%s\n", s.Status, s.Name, s.Before, s.After, s.Error)
+			fmt.Fprintf(columns, "  %s\t%s\t%s\t%s\n", s.Status, s.Name, reports.StateChange(s), s.Error)
 		}
-		if err := table.Flush(); err != nil {
-			return fmt.Errorf("writing the steps: %w", err)
+		_ = columns.Flush() // a builder takes all
+		for line := range strings.Lines(table.String()) {
+			fmt.Fprintln(w, strings.TrimRight(line, " \n"))
 		}
 		switch {
 		case o.Rollback == nil:
