@@ -16,8 +16,29 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"scaleproof/examples"
 	"scaleproof/reports"
 )
+
+// Help and docs sign the demo's report for an item, which only one name may.
+func TestTheDemoCanBeSignedAsTheDocsSay(t *testing.T) {
+	demo, err := examples.Files.ReadFile("demo.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs, err := os.ReadFile("../../docs/verdicts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := regexp.MustCompile(`id: documentation, evidence: \{signed: ([^}]*)\}`).FindSubmatch(demo)
+	if signed == nil {
+		t.Fatal("the demo's plan leaves nothing to sign for")
+	}
+	command := "scaleproof sign scaleproof-demo --key ~/.ssh/id_ed25519 --as " + string(signed[1]) + " --item documentation"
+	if help := runCommand(t, nil, "sign", "--help").out; !strings.Contains(help, command) || !strings.Contains(string(docs), command) {
+		t.Errorf("neither help nor docs may say anything but: %s", command)
+	}
+}
 
 // writeKey makes a private key's file, and the line of a list of signers.
 func writeKey(t *testing.T, name, passphrase string) (path, line string) {
