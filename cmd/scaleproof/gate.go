@@ -95,6 +95,9 @@ func (a *app) gate(i interrupts, p *plan.Plan, o gateOptions) error {
 	if err := errors.Join(faults...); err != nil {
 		return &validation.EnvironmentError{Err: err}
 	}
+	if o.out != "" {
+		fmt.Fprintf(a.out, "Report: %s\n", filepath.Join(o.out, "report.html"))
+	}
 	fmt.Fprintf(a.out, "Measured as %s. To make it a baseline: scaleproof history promote NAME %s\n", report.After.ID, report.After.ID)
 	if o.selfTest && report.Comparison.Refused == "" {
 		blind := validation.SelfTest(p, report)

@@ -67,7 +67,7 @@ func TestGateFromTheFirstBaselineToARegression(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "report")
 	delay.Store(30)
 	got := gate("--baseline", "release", "--out", out, "--self-test")
-	if got.code != 1 || !strings.Contains(got.out, "regressed") || !strings.Contains(got.out, "saw the regression") {
+	if got.code != 1 || !strings.Contains(got.out, "regressed") || !strings.Contains(got.out, "saw the regression") || !strings.Contains(got.out, "Report: "+filepath.Join(out, "report.html")) {
 		t.Errorf("a service three times as slow: %+v", got)
 	}
 	if _, err := os.Stat(filepath.Join(out, "report.html")); err != nil {
