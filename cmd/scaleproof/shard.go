@@ -119,9 +119,9 @@ func (a *app) shardMoveCommand() *cobra.Command {
 				return err
 			}
 			return a.writeData(*output, r, func(w io.Writer, _ reports.TerminalStyle) error {
-				fmt.Fprintf(w, "%d rows are on the target, %d of them copied now in %s.\n", r.Rows, r.Copied, unit.Format(r.Seconds, unit.Seconds))
+				fmt.Fprintf(w, "%s rows are on the target, %s of them copied now in %s.\n", grouped(r.Rows), grouped(r.Copied), unit.Format(r.Seconds, unit.Seconds))
 				if r.Resumed {
-					fmt.Fprintf(w, "The copy went on from an earlier one; %d rows had changed since and were copied again.\n", r.CopiedAgain)
+					fmt.Fprintf(w, "The copy went on from an earlier one; %s rows had changed since and were copied again.\n", grouped(r.CopiedAgain))
 				}
 				_, err := fmt.Fprintf(w, "The move is %s. %s\n", r.Phase, nextStep(r.Phase))
 				return err
@@ -197,8 +197,8 @@ func (a *app) shardCutoverCommand() *cobra.Command {
 				return err
 			}
 			return a.writeData(*output, r, func(w io.Writer, _ reports.TerminalStyle) error {
-				_, err := fmt.Fprintf(w, "%s has the organisations; the routing is of epoch %d. %d rows were compared; then writes were refused for %s, in which %d were compared again.\n",
-					to, r.Epoch, r.Compared, unit.Format(r.FenceSeconds, unit.Seconds), r.Checked.Count())
+				_, err := fmt.Fprintf(w, "%s has the organisations; the routing is of epoch %d. %s rows were compared; then writes were refused for %s, in which %s were compared again.\n",
+					to, r.Epoch, grouped(r.Compared), unit.Format(r.FenceSeconds, unit.Seconds), grouped(r.Checked.Count()))
 				return err
 			})
 		})
@@ -220,10 +220,13 @@ func (a *app) shardCleanupCommand() *cobra.Command {
 				return err
 			}
 			return a.writeData(*output, r, func(w io.Writer, _ reports.TerminalStyle) error {
-				_, err := fmt.Fprintf(w, "%d rows were deleted from %s.\n", r.Deleted, p.Shard.SourceNode())
+				_, err := fmt.Fprintf(w, "%s rows were deleted from %s.\n", grouped(r.Deleted), p.Shard.SourceNode())
 				return err
 			})
 		})
 	}
 	return cmd
 }
+
+// grouped is a number of rows with its thousands apart, as tables have it.
+func grouped(rows int64) string { return unit.Format(float64(rows), unit.Count) }

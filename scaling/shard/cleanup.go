@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"scaleproof/internal/unit"
 )
 
 // A CleanupResult is what a clean-up has done.
@@ -54,7 +56,8 @@ func (j *Job) Cleanup(ctx context.Context) (r *CleanupResult, err error) {
 func (j *Job) mayClean(ctx context.Context, c *Catalog, s State) error {
 	soak := orDefault(j.config.Soak.Std(), defaultSoak)
 	if since := j.opts.Now().Sub(*s.CutAt); since < soak {
-		return &PhaseError{s.Phase, fmt.Sprintf("it has soaked for %v of %v: wait, or lower shard.soak", since.Round(time.Second), soak)}
+		return &PhaseError{s.Phase, fmt.Sprintf("it has soaked for %s of %s: wait, or lower shard.soak (of which 0s is the default of 24h, and 1s next to none)",
+			unit.Format(since.Seconds(), unit.Seconds), unit.Format(soak.Seconds(), unit.Seconds))}
 	}
 	routes, err := j.opts.Routing.Read(ctx)
 	if err != nil {

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"scaleproof/internal/unit"
 )
 
 // A tracker notes, on the side that has the organisations, the keys of their rows
@@ -284,7 +285,7 @@ func (t *tracker) approach(ctx context.Context, p passage, k *comparer) (compare
 	if err != nil {
 		return compared, copied, err
 	}
-	t.job.say("both sides were compared in %v", t.job.opts.Now().Sub(began).Round(time.Millisecond))
+	t.job.say("both sides were compared in %s", unit.Format(t.job.opts.Now().Sub(began).Seconds(), unit.Seconds))
 	for last := int64(-1); ; {
 		rows, err := t.take(ctx)
 		if err != nil {
