@@ -109,7 +109,11 @@ func RecommendVPA(samples []UsageSample, o VPAOptions) (*VPARecommendation, erro
 		r.Warnings = append(r.Warnings, "memory was not measured: what stands for it is the least that a pod gets")
 	}
 	if r.Confidence < 1 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("there is %.2g of a day of history: the bounds are wide", r.Confidence))
+		history := fmt.Sprintf("there is %.2g of a day of history", r.Days)
+		if r.Confidence < r.Days {
+			history = fmt.Sprintf("%d samples count for %.2g of a day of history, since a day should have %d", r.Samples, r.Confidence, samplesPerDay)
+		}
+		r.Warnings = append(r.Warnings, history+": the bounds are wide")
 	}
 	return r, nil
 }

@@ -56,6 +56,23 @@ func TestVPAKnownAnswers(t *testing.T) {
 	}
 }
 
+// What keeps the bounds wide is told: too few samples, or too short a time.
+func TestVPASaysWhyItsBoundsAreWide(t *testing.T) {
+	day := minutely(1, always(.5), always(1e9))
+	var sparse []UsageSample
+	for i := 0; i < len(day); i += 5 {
+		sparse = append(sparse, day[i])
+	}
+	for want, samples := range map[string][]UsageSample{
+		"289 samples count for 0.2 of a day":   sparse,
+		"there is 0.25 of a day of history: t": day[:361],
+	} {
+		if got := strings.Join(recommend(t, samples, VPAOptions{}).Warnings, "\n"); !strings.Contains(got, want) {
+			t.Errorf("%q is not in %q", want, got)
+		}
+	}
+}
+
 func TestVPALeastAmounts(t *testing.T) {
 	r := recommend(t, minutely(2, always(.001), always(1e6)), VPAOptions{Containers: 2})
 	if r.Target.CPU != .0125 || r.Target.Memory != 125<<20 {
