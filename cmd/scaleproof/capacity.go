@@ -156,13 +156,13 @@ func (p *projectFlags) options(s capacity.Series) (capacity.ProjectOptions, erro
 	if p.limit != "" && p.floor != "" {
 		return opts, usagef("give either --limit or --floor")
 	}
-	for _, text := range []string{p.limit, p.floor} {
+	for flag, text := range map[string]string{"--limit": p.limit, "--floor": p.floor} {
 		if text == "" {
 			continue
 		}
 		var q unit.Quantity
 		if err := q.UnmarshalText([]byte(text)); err != nil {
-			return opts, &usageError{err}
+			return opts, usagef("%s: %w", flag, err)
 		}
 		if s.Unit != "" && !q.Fits(s.Unit) {
 			return opts, usagef("%s is measured in %s, and the limit %s in %s", s.Name, s.Unit, text, q.Base)

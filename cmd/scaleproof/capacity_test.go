@@ -116,6 +116,9 @@ func TestCapacityProject(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
+	if got := runCommand(t, nil, "capacity", "project", "--series", short, "--floor", "much"); !strings.Contains(got.err, "--floor: ") {
+		t.Errorf("the flag is not named: %+v", got)
+	}
 }
 
 func TestCapacityUSL(t *testing.T) {
