@@ -99,7 +99,12 @@ func (d *databaseChange) compareCases(before, after []dbbench.CaseResult) string
 		}
 	}
 	kept := fmt.Sprintf("%d of %d queries kept their plans and results", same, of)
-	if same == of {
+	switch {
+	case of == 0:
+		return "no query could be compared"
+	case of == 1 && same == 1:
+		kept = "the only query kept its plan and result"
+	case same == of:
 		kept = fmt.Sprintf("all %d queries kept their plans and results", of)
 	}
 	if unclear > 0 {

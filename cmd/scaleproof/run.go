@@ -175,12 +175,19 @@ func (a *app) preview(ctx context.Context, p *plan.Plan, output string) error {
 		return err
 	}
 	return a.writeData(output, steps, func(w io.Writer, _ reports.TerminalStyle) error {
-		_, err := fmt.Fprintf(w, "%s: %d steps. Nothing was changed.\n", p.Name, len(steps))
+		_, err := fmt.Fprintf(w, "%s: %s. Nothing was changed.\n", p.Name, numberOfSteps(len(steps)))
 		for i, s := range steps {
 			previewStep(w, i+1, s)
 		}
 		return err
 	})
+}
+
+func numberOfSteps(n int) string {
+	if n == 1 {
+		return "1 step"
+	}
+	return fmt.Sprintf("%d steps", n)
 }
 
 func previewStep(w io.Writer, number int, s scaling.PreviewStep) {

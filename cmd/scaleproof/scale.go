@@ -173,7 +173,7 @@ func (a *app) scaleStatusCommand() *cobra.Command {
 }
 
 func writeStates(w io.Writer, p *plan.Plan, states []validation.StepState) error {
-	fmt.Fprintf(w, "%s: %d steps\n", p.Name, len(states))
+	fmt.Fprintf(w, "%s: %s\n", p.Name, numberOfSteps(len(states)))
 	for _, s := range states {
 		status := string(s.Status)
 		if status == "" {
