@@ -176,6 +176,9 @@ func TestThePageInABrowser(t *testing.T) {
 		if wide := ask[int64](t, v, `document.scrollingElement.scrollWidth`); wide > w.width {
 			t.Errorf("%s: the page is %d wide, and the window %d", name, wide, w.width)
 		}
+		if hidden := ask[int](t, v, `[...document.querySelectorAll(".metrics .badge")].filter(b => b.getBoundingClientRect().right > innerWidth).length`); hidden != 0 {
+			t.Errorf("%s: the verdicts of %d metrics lie beyond the edge", name, hidden)
+		}
 		if title := ask[string](t, v, `document.title`); !strings.HasPrefix(title, "fail: app-replicas") {
 			t.Errorf("%s: the title is %q", name, title)
 		}
