@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // gone reports whether a process has ended.
@@ -163,11 +162,8 @@ func TestAHangUpUndoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, func() bool { b, _ := os.ReadFile(filepath.Join(dir, "b")); return string(b) == "2" })
-	for range 2 {
-		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(50 * time.Millisecond)
+	if err := errors.Join(cmd.Process.Signal(syscall.SIGHUP), cmd.Process.Signal(syscall.SIGHUP)); err != nil {
+		t.Fatal(err)
 	}
 	_ = cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 130 {
