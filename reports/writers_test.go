@@ -265,6 +265,11 @@ func TestStateChange(t *testing.T) {
 			t.Errorf("%+v: %q, want %q", s, got, want)
 		}
 	}
+	r := fixture(t)
+	r.Action.Steps = append(r.Action.Steps, scaling.StepOutcome{Name: "broken", Status: scaling.Failed, Before: "one"})
+	if page := string(written(t, WriteHTML, r)); !strings.Contains(page, "was one") || strings.Contains(page, "one → ") {
+		t.Error("the page tells of a failed step what it left, which is not known")
+	}
 }
 
 // A failing writer's error is not lost.

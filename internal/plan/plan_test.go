@@ -123,6 +123,9 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 	}{
 		"unknown key":         {minimal + "speed: 9\n", ":12:1:", `unknown field "speed"`},
 		"unknown nested key":  {strings.Replace(minimal, "rate:", "rat:", 1), ":10:7:", `unknown field "rat"`},
+		"a fraction":          {minimal + "  trials: 2.5\n", ":12:11:", "must be a whole number, and is 2.5"},
+		"of replicas":         {minimal + "action: {steps: [{scale: {target: deployment/app, replicas: 2.5}}]}\n", ":12:61:", "must be a whole number, and is 2.5"},
+		"of connections":      {strings.Replace(minimal, "rate: 100/s", "connections: 1.5", 1), ":10:20:", "must be a whole number, and is 1.5"},
 		"text for a number":   {minimal + "  trials: six\n", ":12:11:", "must be a whole number, and is text"},
 		"keys for text":       {strings.Replace(minimal, "name: replicas", "name: {a: b}", 1), ":2:", "must be text, and is a section of keys with values"},
 		"a list for text":     {strings.Replace(minimal, "name: replicas", "name: [a]", 1), ":2:", "must be text, and is a list"},

@@ -86,6 +86,9 @@ func Read(path string, data []byte, lookup func(string) (string, bool)) (*Plan, 
 	if err := invalid.YAML(func() error { return yaml.NodeToValue(body, p, yaml.Strict()) }); err != nil {
 		return nil, &Error{path, masked(secrets, positioned(err))}
 	}
+	if problems := fractions(body, reflect.TypeFor[Plan]()); len(problems) > 0 {
+		return nil, &Error{path, problems}
+	}
 	for _, node := range p.Environment.Postgres.All() {
 		secrets.AddDSN(node.DSN)
 	}
