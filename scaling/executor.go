@@ -237,6 +237,13 @@ type PreviewStep struct {
 	Err error `json:"-"`
 }
 
+// AlreadyThere reports whether the state is the one that the step would make.
+func (p PreviewStep) AlreadyThere() bool { return p.Will != "" && p.State == p.Will }
+
+// alreadyThere is the note of a step whose state is there already: a statement that
+// makes an index which is there fails, and other steps may show no change.
+const alreadyThere = "its state is what the step would make already: it may fail, or change nothing"
+
 // What stands as the State of a step that has none, and of one that would change
 // nothing.
 const (
@@ -285,6 +292,9 @@ func (x *Executor) Preview(ctx context.Context, steps []Step) []PreviewStep {
 		case was.before != "":
 			p.State, p.Will = x.clean(was.before), x.clean(orDefault(was.after, c.expects()))
 			p.Diff = diff(p.State, p.Will)
+			if p.AlreadyThere() {
+				p.Notes = append(p.Notes, alreadyThere)
+			}
 		default:
 			p.State = NoState
 		}

@@ -523,8 +523,11 @@ func TestTheJournalIsAheadOfTheChange(t *testing.T) {
 
 func TestPreviewChangesNothing(t *testing.T) {
 	path := writeFile(t, "a", "1")
-	previews := newExecutor(t, environment(t)).Preview(t.Context(), []Step{fileStep(path, "2"), fileStep("/nonexistent/a", "2")})
+	previews := newExecutor(t, environment(t)).Preview(t.Context(), []Step{fileStep(path, "2"), fileStep("/nonexistent/a", "2"), fileStep(path, "1")})
 	assertFile(t, path, "1")
+	if previews[0].AlreadyThere() || !previews[2].AlreadyThere() || len(previews[2].Notes) != 1 {
+		t.Errorf("previews %+v", previews)
+	}
 	if p := previews[0]; p.State != "1" || !strings.Contains(p.Undo, "SCALEPROOF_PRIOR") {
 		t.Errorf("preview %+v", p)
 	}

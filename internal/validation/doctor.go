@@ -78,6 +78,8 @@ func (r *runner) checkStep(ctx context.Context, index int) []scaling.Check {
 		c.State, c.Detail, c.Mend = scaling.CheckFault, p.State, "mend the step, or what it reads"
 	case p.Irreversible:
 		c.State, c.Detail, c.Mend = scaling.CheckWarning, "it can't be undone: "+p.Summary, "give it an undo, or consent by --yes"
+	case p.AlreadyThere():
+		c.State, c.Detail, c.Mend = scaling.CheckWarning, "its state is there already: "+p.State, "see who has made it, and leave the step out, or undo it first"
 	case p.Unread:
 		c.State, c.Detail, c.Mend = scaling.CheckWarning, "its undo can't be verified: "+p.Undo, "give it a read: the state that it changes"
 	}

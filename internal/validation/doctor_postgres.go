@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -46,6 +47,7 @@ func (r *runner) checkPostgres(ctx context.Context, node dbbench.Node) []scaling
 		}
 	}
 	checks = append(checks, r.checkReplication(ctx, conn, node.Name)...)
+	earlier := "" // statements
 	for _, s := range r.plan.Action.Steps {
 		if !s.WritesNode(node.Name) {
 			continue
@@ -55,8 +57,9 @@ func (r *runner) checkPostgres(ctx context.Context, node dbbench.Node) []scaling
 			checks = append(checks, scaling.Check{Name: name, State: scaling.CheckFault, Detail: "the server takes no writes: it is a replica, or read-only", Mend: "name the primary as the step's node"})
 			continue
 		}
-		for _, statement := range append(s.SQL.Up, s.SQL.Down...) {
-			checks = append(checks, r.checkStatement(ctx, conn, number, name, statement)...)
+		for _, statement := range slices.Concat(s.SQL.Up, s.SQL.Down) {
+			checks = append(checks, r.checkStatement(ctx, conn, number, name, statement, earlier)...)
+			earlier += statement + "\n"
 		}
 	}
 	return checks
@@ -98,8 +101,12 @@ func sqlRights(version int) []sqlRight {
 	}
 }
 
-// checkStatement tells a right that the role lacks.
-func (r *runner) checkStatement(ctx context.Context, conn *pgx.Conn, version int, title, statement string) []scaling.Check {
+// ifExists is in a statement that bears that what it names is not there.
+var ifExists = regexp.MustCompile(`(?i)\sIF\s+EXISTS\s`)
+
+// checkStatement tells a right that the role lacks, or that what the statement is about
+// is not there, and in none of the earlier statements, which may make it.
+func (r *runner) checkStatement(ctx context.Context, conn *pgx.Conn, version int, title, statement, earlier string) []scaling.Check {
 	short := strings.Join(strings.Fields(r.plan.Secrets.String(statement)), " ")
 	for _, right := range sqlRights(version) {
 		match := right.form.FindStringSubmatch(statement)
@@ -110,7 +117,10 @@ func (r *runner) checkStatement(ctx context.Context, conn *pgx.Conn, version int
 		err := conn.QueryRow(ctx, right.query, match[1]).Scan(&may)
 		switch {
 		case errors.Is(err, pgx.ErrNoRows), err == nil && may == nil:
-			return nil // an earlier statement makes it, or IF EXISTS bears it
+			if ifExists.MatchString(statement) || strings.Contains(earlier, match[1]) {
+				return nil
+			}
+			return []scaling.Check{{Name: title, State: scaling.CheckWarning, Detail: match[1] + " is not there: " + short, Mend: "mend its name, or be sure that an earlier step makes it"}}
 		case err != nil:
 			return []scaling.Check{r.check(title, "", fmt.Errorf("%s: %w", short, err), "")}
 		case !*may:

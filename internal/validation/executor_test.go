@@ -122,6 +122,7 @@ func TestDoctorKnowsWhatARoleMayDo(t *testing.T) {
 		"DELETE FROM other":                                      scaling.CheckFault,
 		"VACUUM other":                                           scaling.CheckWarning,
 		"DROP INDEX CONCURRENTLY IF EXISTS i":                    "", // it is not there yet
+		"ALTER TABLE nowhere SET (fillfactor = 50)":              scaling.CheckWarning,
 	}
 	text := "version: 1\nname: rights\nenvironment: {postgres: {primary: {dsn: \"" + dsn + "\"}}}\naction:\n  steps:\n"
 	for statement := range states {
