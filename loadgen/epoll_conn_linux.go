@@ -41,6 +41,7 @@ func (l *loop) begin(t ticket, now int64) bool {
 	if err != nil {
 		s.kind, s.end = kindRequest, now
 		l.report(&s, nil, nil)
+		l.rest(now)
 		return true
 	}
 	s.target = int32(request.Target)

@@ -58,7 +58,14 @@ func (l *loop) fail(c *eventConn, k kind, now int64) {
 	l.land(c)
 	l.report(&c.s, c.request, c.parser.Keep)
 	l.hangUp(c)
-	if never && l.schedule == nil {
+	if never {
+		l.rest(now)
+	}
+}
+
+// rest keeps the closed model from spinning on requests that can't be made or sent.
+func (l *loop) rest(now int64) {
+	if l.schedule == nil {
 		l.resting = append(l.resting, now+int64(connectBackoff))
 	}
 }

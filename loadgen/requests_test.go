@@ -10,6 +10,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"scaleproof/internal/unit"
 )
 
 func source(t *testing.T, cfg Config) Source {
@@ -183,6 +186,20 @@ func TestALineBreakInAHeaderFailsTheRequest(t *testing.T) {
 	}, Options{})
 	if res.Errors["request"] != 5 || res.Successes != 5 {
 		t.Errorf("%d successes, errors %v", res.Successes, res.Errors)
+	}
+}
+
+// A closed model none of whose requests can be made ends all the same.
+func TestRequestsThatCanNotBeMadeEnd(t *testing.T) {
+	t.Parallel()
+	for _, engine := range engines() {
+		res := load(t, Config{
+			Targets: []string{"http://127.0.0.1/"}, Headers: []string{"X: {{row.v}}"}, Connections: 2,
+			Duration: unit.Duration(100 * time.Millisecond), Feeder: file(t, "f.csv", "v\n\"a\nb\"\n"),
+		}, Options{Engine: engine})
+		if n := res.Errors["request"]; n == 0 || n != res.Requests || n > 1000 {
+			t.Errorf("%s: %d requests, errors %v", engine, res.Requests, res.Errors)
+		}
 	}
 }
 
