@@ -14,7 +14,7 @@ func (c clock) now() int64 { return int64(time.Since(c.base)) }
 // A span is the measured window of a run, in nanoseconds from its start.
 type span struct {
 	from int64
-	// end moves forward when the context ends the run.
+	// end moves forward when the context ends the run, perhaps before from.
 	end atomic.Int64
 	// halt is when requests in flight are given up.
 	halt atomic.Int64

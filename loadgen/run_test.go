@@ -213,6 +213,41 @@ func TestTheContextsEndIsANormalEnd(t *testing.T) {
 	}
 }
 
+// A run that its context ends in the warm-up sends nothing more, and has measured
+// nothing.
+func TestTheContextsEndInTheWarmUp(t *testing.T) {
+	for _, engine := range append(engines(), engineHTTP2) {
+		for name, rate := range map[string]unit.Rate{"open": 2000, "closed": 0} {
+			t.Run(engine+" "+name, func(t *testing.T) {
+				t.Parallel()
+				url := serveHTTP2(t, func(http.ResponseWriter, *http.Request) {})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				var hits, cancelled, last atomic.Int64
+				started := time.Now()
+				res, err := Run(ctx, Config{Targets: []string{url}, Rate: rate, Connections: 4, Warmup: unit.Duration(10 * time.Second), Duration: unit.Duration(time.Second)}, Options{
+					Engine: engine, OnHit: func(h *Hit) {
+						last.Store(int64(h.Sent))
+						if hits.Add(1) == 50 {
+							cancelled.Store(int64(h.End))
+							cancel()
+						}
+					},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if took, sent := time.Since(started), time.Duration(last.Load()-cancelled.Load()); took > 5*time.Second || sent > grace/2 {
+					t.Errorf("it took %v, and requests were sent for %v after the end", took, sent)
+				}
+				if res.Requests != 0 || res.Unsent != 0 || res.Unfinished != 0 || res.DurationSeconds != 0 || len(res.Seconds) != 0 {
+					t.Errorf("%d requests, %d unsent, %d unfinished in %v s", res.Requests, res.Unsent, res.Unfinished, res.DurationSeconds)
+				}
+			})
+		}
+	}
+}
+
 // lateContext ends before those who asked to be called then are, as any context
 // does on a busy machine.
 type lateContext struct {

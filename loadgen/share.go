@@ -93,9 +93,10 @@ func (r *run) watchEnd() (stop func()) {
 	return func() { close(done) }
 }
 
-// endAt moves the end of the measured window forward.
+// endAt moves the end of the run forward. What ends in its warm-up has no measured
+// window.
 func (r *run) endAt(t int64) {
 	if t < r.span.end.Load() {
-		r.span.end.Store(max(t, r.span.from))
+		r.span.end.Store(max(t, 0))
 	}
 }

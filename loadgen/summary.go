@@ -17,7 +17,7 @@ import (
 // result makes the result of a run of what its collector holds.
 func (r *run) result(c *collector, engine string, used Generator) *Result {
 	t := c.total
-	length := float64(r.span.end.Load()-r.span.from) / 1e9
+	length := float64(max(r.span.end.Load()-r.span.from, 0)) / 1e9
 	res := &Result{
 		Name: r.cfg.Name, Engine: engine,
 		Requests: t.requests, Successes: t.successes, Unfinished: t.unfinished,
