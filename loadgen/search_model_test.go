@@ -28,12 +28,15 @@ func (q *queue) capacity() float64 { return float64(q.slots) / q.work }
 func (q *queue) run(_ context.Context, cfg Config, _ Options) (*Result, error) {
 	warmup, length := cfg.Warmup.Std().Seconds(), cfg.Duration.Std().Seconds()
 	response := stats.NewHistogram()
-	r := &Result{DurationSeconds: length, Validity: Valid, Histograms: &Histograms{
+	r := &Result{DurationSeconds: length, Validity: Valid, Seconds: make([]Second, int(length)), Histograms: &Histograms{
 		Response: response, Service: response, Lateness: stats.NewHistogram(), Failures: stats.NewHistogram(),
 	}}
 	if cfg.Rate == 0 {
 		r.Throughput = min(float64(cfg.Connections)/q.work, q.capacity())
 		return r, nil
+	}
+	for i := range r.Seconds {
+		r.Seconds[i].Length = 1
 	}
 	free := make([]float64, q.slots) // when each slot is
 	ended := 0.0
@@ -43,15 +46,38 @@ func (q *queue) run(_ context.Context, cfg Config, _ Options) (*Result, error) {
 		free[first] = max(free[first], due) + q.work*math.Exp(q.jitter*q.random.NormFloat64()-q.jitter*q.jitter/2)
 		if end := free[first]; end >= warmup && end < warmup+length {
 			ended++
+			r.Seconds[int(end-warmup)].Requests++
 		}
 		if due >= warmup {
 			r.Requests++
+			r.Seconds[int(due-warmup)].Scheduled++
 			response.RecordNanos(int64((free[first] - due) * 1e9))
 		}
 	}
 	r.Successes, r.ResponseTime = r.Requests, response.Summary()
 	r.Rate, r.Throughput, r.OfferedRate = ended/length, ended/length, float64(cfg.Rate)
 	return r, nil
+}
+
+// A slow target has answers on their way at the end of a run without a warm-up, and
+// had none at its beginning: that is no queue that grows.
+func TestOnlyAQueueThatGrowsFallsBehind(t *testing.T) {
+	for name, c := range map[string]struct {
+		queue queue
+		grows bool
+	}{
+		"slow":                {queue{slots: 100, work: .8}, false},
+		"slow, and it varies": {queue{slots: 100, work: .8, jitter: .3}, false},
+		"too slow":            {queue{slots: 37, work: .8}, true},
+		"far too slow":        {queue{slots: 4, work: .8}, true},
+	} {
+		c.queue.random = rand.New(rand.NewPCG(1, 1))
+		cfg := Config{Rate: 50, Duration: unit.Duration(10 * time.Second), SLO: SLO{P99: unit.Duration(time.Hour)}}
+		r, _ := c.queue.run(t.Context(), cfg, Options{})
+		if fault := cfg.SLO.Fault(r); strings.Contains(fault, "a queue grows") != c.grows {
+			t.Errorf("%s: %q", name, fault)
+		}
+	}
 }
 
 // A probe of another load than was asked for holds nothing, and a worker that is

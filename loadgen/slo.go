@@ -46,9 +46,7 @@ func (o SLO) Fault(r *Result) string {
 	if r.Validity == TargetLimited {
 		return r.ValidityReason
 	}
-	// In a steady state as many requests end as begin; where fewer do, a queue
-	// grows that a longer run would show in the response times.
-	if missing := (r.OfferedRate - r.Rate) * r.DurationSeconds; missing > max(fallsBehind*r.OfferedRate*r.DurationSeconds, 3) {
+	if r.queueGrows() {
 		return fmt.Sprintf("only %s of %s were answered: a queue grows", unit.Format(r.Rate, unit.RequestsPerSecond), unit.Format(r.OfferedRate, unit.RequestsPerSecond))
 	}
 	return ""
@@ -57,6 +55,20 @@ func (o SLO) Fault(r *Result) string {
 // fallsBehind is the share of the offered rate that may be missing at the end
 // of a run whose arrivals are random.
 const fallsBehind = 0.02
+
+// queueGrows reports whether fewer requests ended than began, as in no steady state:
+// a longer run would show that in the response times. What the end of a run without
+// a warm-up has in flight was missing at its beginning alone: a queue that grows does
+// so in the second half, too.
+func (r *Result) queueGrows() bool {
+	allowed := max(fallsBehind*r.OfferedRate, 3/r.DurationSeconds) // per second
+	missing, length := 0.0, 0.0
+	for _, s := range r.Seconds[len(r.Seconds)/2:] {
+		missing += float64(s.Scheduled - s.Requests)
+		length += s.Length
+	}
+	return r.OfferedRate-r.Rate > allowed && missing > allowed*length
+}
 
 // hopeless reports whether one second is so far from the service level that
 // waiting for more of them is of no use.
