@@ -108,6 +108,8 @@ func ParseSLO(text string) (SLO, error) {
 			return SLO{}, fmt.Errorf("%q: a service level is an upper bound, such as %s<…", c.Text, c.Metric)
 		case c.Fits(base) != nil:
 			return SLO{}, c.Fits(base)
+		case c.Value <= 0: // which would be no bound
+			return SLO{}, fmt.Errorf("%q: a bound must be above 0: errors<0.0001%% is none of a million", c.Text)
 		case isQuantile:
 			*limit = unit.Duration(c.Value * 1e9)
 		default:

@@ -61,6 +61,7 @@ func TestLoadExitCodes(t *testing.T) {
 		"no rate":              {[]string{url, "--rate", "0"}, 2, "max"},
 		"bad SLO":              {[]string{url, "--slo", "p98<1s"}, 2, "p999"},
 		"SLO of another sense": {[]string{url, "--slo", "p99>1s"}, 2, "upper bound"},
+		"SLO of nothing":       {[]string{url + "/fail", "--slo", "errors<=0"}, 2, "above 0"},
 		"search without SLO":   {[]string{url, "--find-capacity"}, 2, "service level"},
 		"bad stages":           {[]string{url, "--stages", "50/s"}, 2, "RATE@DURATION"},
 		"a stage of max":       {[]string{url, "--stages", "max@10s"}, 2, "a stage needs a rate"},
