@@ -45,7 +45,8 @@ func (w *connWorker) close() { w.hangUp(&w.link) }
 
 // exchange sends a request and reads its answer into s. A connection that the
 // server has closed while it was idle says nothing about the request: it is
-// made once more, on a new one (RFC 9110, 9.2.2).
+// made once more, on a new one (RFC 9110, 9.2.2). One that must not be made twice
+// is not sent where the end can be seen before.
 func (w *connWorker) exchange(s *sample, request *Request) error {
 	deadline := s.sent + int64(w.run.cfg.RequestTimeout())
 	l, endpoint := &w.link, w.run.endpointOf[request.Target]
@@ -55,6 +56,9 @@ func (w *connWorker) exchange(s *sample, request *Request) error {
 			w.shared.put(endpoint, *l)
 			*l = link{}
 		}()
+	}
+	if l.conn != nil && !idempotent(request.Wire) && ended(l.conn) {
+		w.hangUp(l)
 	}
 	reused := l.conn != nil
 	err := w.once(s, l, request, deadline)

@@ -7,7 +7,8 @@ import (
 )
 
 // complete ends a request whose answer is there. clean says that the
-// connection is where the next answer begins.
+// connection is where the next answer begins. One that the peer has ended would
+// break the next request.
 func (l *loop) complete(c *eventConn, now int64, clean bool) {
 	c.s.end = now
 	c.s.status = int16(c.parser.Status())
@@ -15,7 +16,7 @@ func (l *loop) complete(c *eventConn, now int64, clean bool) {
 	l.land(c)
 	c.requests++
 	l.report(&c.s, c.request, c.parser.Keep)
-	if !clean || !c.parser.KeepAlive() || l.engine.worn(int(c.requests), c.opened, now) {
+	if !clean || c.ended || !c.parser.KeepAlive() || l.engine.worn(int(c.requests), c.opened, now) {
 		l.hangUp(c)
 	} else {
 		l.pushBack(&l.idle[c.endpoint], c.index)

@@ -80,6 +80,28 @@ func TestBodiesLargerThanATurn(t *testing.T) {
 	}
 }
 
+// A connection that the server has closed with its answer carries no other request,
+// least of all one that can't be made twice.
+func TestAClosedConnectionIsNotUsedAgain(t *testing.T) {
+	t.Parallel()
+	for _, engine := range engines() {
+		url := hostileServer(t, func(conn net.Conn, r *bufio.Reader) {
+			raw, err := conn.(*net.TCPConn).SyscallConn()
+			if err != nil {
+				return
+			}
+			// The answer leaves with the end, in one packet.
+			_ = raw.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_CORK, 1) })
+			readRequest(r)
+			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		})
+		res := loadOf(t, 50, Config{Targets: []string{"POST " + url}, Rate: 500, Connections: 1}, Options{Engine: engine})
+		if res.Successes != 50 {
+			t.Errorf("%s: %d of 50 succeeded, errors %v", engine, res.Successes, res.Errors)
+		}
+	}
+}
+
 // An answer that comes byte by byte is cut within each of its lines.
 func TestAnAnswerInPiecesSucceeds(t *testing.T) {
 	t.Parallel()

@@ -59,6 +59,22 @@ func hostileServer(t *testing.T, handle func(conn net.Conn, r *bufio.Reader)) st
 	return "http://" + listener.Addr().String() + "/"
 }
 
+// A server over TLS whose patience with idle connections is short fails no request, and
+// one with patience has all of them on one connection.
+func TestAnIdleConnectionIsUsedWhileItLasts(t *testing.T) {
+	t.Parallel()
+	for _, idle := range []time.Duration{5 * time.Millisecond, time.Minute} {
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		s.Config.IdleTimeout = idle
+		s.StartTLS()
+		defer s.Close()
+		res := loadOf(t, 8, Config{Targets: []string{"POST " + s.URL}, Rate: 10, Connections: 1, TLS: TLS{Insecure: true}}, Options{})
+		if res.Successes != 8 || (res.Connections == 1) != (idle == time.Minute) {
+			t.Errorf("idle for %v: %d of 8 succeeded on %d connections, errors %v", idle, res.Successes, res.Connections, res.Errors)
+		}
+	}
+}
+
 // refusingURL is of a port that nothing listens on.
 func refusingURL(t *testing.T) string {
 	t.Helper()
