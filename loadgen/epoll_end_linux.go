@@ -23,7 +23,7 @@ func (l *loop) complete(c *eventConn, now int64, clean bool) {
 	}
 	// The closed model's next requests are written after all that is ready
 	// was read: reading and writing by turns costs the kernel a tenth more.
-	if l.due <= now && now < l.engine.span.end.Load() {
+	if !l.beginning && l.due <= now && now < l.engine.span.end.Load() {
 		l.dispatch(now)
 	}
 }

@@ -71,6 +71,9 @@ type loop struct {
 	connects  int     // connections on their way
 	resting   []int64 // in the closed model: when connections may try again
 	waitingBy int64   // since when an arrival waits for a connection; 0: none does
+	// beginning says that the next arrival is being begun: an answer that was there
+	// before its request completes meanwhile, and must not begin it again.
+	beginning bool
 
 	events [256]unix.EpollEvent
 	in     []byte // what is read, by all connections
@@ -214,7 +217,10 @@ func (l *loop) dispatch(now int64) {
 	// What is due after the end is not to be sent, however late the loop is.
 	for l.due <= now && l.due < l.engine.span.end.Load() {
 		t := ticket{l.next, l.due, l.waitingBy > 0}
-		if !l.begin(t, now) {
+		l.beginning = true
+		begun := l.begin(t, now)
+		l.beginning = false
+		if !begun {
 			if l.waitingBy == 0 {
 				l.waitingBy = now
 			}

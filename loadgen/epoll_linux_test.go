@@ -143,3 +143,53 @@ func TestALoopWaitsForWhatIsNext(t *testing.T) {
 		}
 	}
 }
+
+// A server may take leave of an idle connection by an answer that nobody asked for.
+// The request that meets it is made once, and so is the next.
+func TestAnAnswerBeforeItsRequestBeginsNoneTwice(t *testing.T) {
+	t.Parallel()
+	url := hostileServer(t, func(conn net.Conn, r *bufio.Reader) {
+		readRequest(r)
+		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		time.Sleep(20 * time.Millisecond) // the server's patience
+		fmt.Fprint(conn, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+		_ = conn.(*net.TCPConn).SetLinger(0)
+	})
+	var made []int64
+	cfg := Config{Targets: []string{url}, Rate: 100, Connections: 1}
+	l := aloneLoop(t, cfg, Options{OnHit: func(h *Hit) { made = append(made, h.Seq) }})
+	l.dispatch(0)
+	for l.inFlight > 0 {
+		l.turn()
+	}
+	time.Sleep(50 * time.Millisecond) // the loop's lateness
+	l.dispatch(l.engine.clock.now())
+	l.close()
+	for i, seq := range made {
+		if int64(i) != seq {
+			t.Errorf("the requests %v were made", made)
+			break
+		}
+	}
+}
+
+// aloneLoop is the only loop of a run that has begun.
+func aloneLoop(t *testing.T, cfg Config, opts Options) *loop {
+	t.Helper()
+	opts.Source, opts.Workers = source(t, cfg), 1
+	r, err := newRun(&cfg, &opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(resolveAll(t.Context(), r.endpoints, r.opts, &r.backends))
+	r.clock = clock{time.Now()}
+	r.span.end.Store(cfg.length())
+	r.span.halt.Store(math.MaxInt64)
+	rec := &recorder{span: &r.span, out: r.windows, free: r.free}
+	rec.open(0)
+	l, err := newLoop(r, rec, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
