@@ -111,13 +111,25 @@ func (c *Coordinator) welcome(raw net.Conn) error {
 		return err
 	}
 	_ = raw.SetDeadline(time.Time{})
+	if err := c.join(m); err != nil {
+		return err
+	}
 	c.serving.Go(m.keepAlive)
+	m.serve()
+	return nil
+}
+
+// join makes a worker that was welcomed a member, unless Close has looked for them
+// meanwhile: it would wait for one that nobody has let go.
+func (c *Coordinator) join(m *member) error {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
 	c.members[m.Index] = m
 	close(c.joined)
 	c.joined = make(chan struct{})
-	c.mu.Unlock()
-	m.serve()
 	return nil
 }
 

@@ -84,6 +84,82 @@ func TestOtherVersionsAndIndicesAreRefused(t *testing.T) {
 	}
 }
 
+// A pipeListener gives one end of a pipe, on which nothing is written before it is read.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.conns:
+		return conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error   { close(l.closed); return nil }
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
+
+// A worker that is being welcomed when the coordinator closes does not keep it open.
+func TestAWelcomeMayComeTooLate(t *testing.T) {
+	t.Parallel()
+	listener, secret := &pipeListener{make(chan net.Conn), make(chan struct{})}, NewSecret()
+	c, err := Serve(listener, Options{Workers: 1, Secret: secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, far := net.Pipe()
+	defer near.Close()
+	listener.conns <- far
+	conn := tls.Client(near, &tls.Config{InsecureSkipVerify: true})
+	h := hello{Version: version, Nonce: randomBytes(32)}
+	var asked challenge
+	if err := errors.Join(writeMessage(conn, kindHello, h), expect(conn, kindChallenge, &asked)); err != nil {
+		t.Fatal(err)
+	}
+	binding, err := bindingOf(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shake := handshake{secret, binding, 0, h.Nonce, asked.Nonce}
+	if _, err := conn.Write(appendFrame(nil, kindProof, shake.proof(workerSide))); err != nil {
+		t.Fatal(err)
+	}
+	seated := func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.taken[0]
+	}
+	for !seated() {
+		time.Sleep(time.Millisecond)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- c.Close() }()
+	<-listener.closed
+	go func() { // the worker, which answers all that comes
+		for {
+			k, body, err := readFrame(conn, frameLimit)
+			if err != nil {
+				return
+			}
+			if k == kindPing {
+				p, _ := parsePong(body)
+				_, _ = conn.Write(appendFrame(nil, kindPong, p.append(nil)))
+			}
+		}
+	}()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the coordinator waits for a worker that nobody has let go")
+	}
+}
+
 // tap copies what passes between a worker and its coordinator.
 type tap struct {
 	mu   sync.Mutex
