@@ -40,11 +40,15 @@ type resolution struct {
 	err       error
 }
 
-// checkConnectTo finds replaced addresses that are no target's.
+// checkConnectTo finds replaced addresses that are no target's, and those that take
+// their place and are none.
 func checkConnectTo(cfg *Config, targets []Target) error {
 	for _, from := range slices.Sorted(maps.Keys(cfg.ConnectTo)) {
 		if !slices.ContainsFunc(targets, func(t Target) bool { return addressOf(t.URL) == from }) {
 			return fmt.Errorf("connect_to: %s is no target's address: the first target's is %s", from, addressOf(targets[0].URL))
+		}
+		if _, _, err := splitAddress(cfg.ConnectTo[from]); err != nil {
+			return fmt.Errorf("connect_to: %s: %w", from, err)
 		}
 	}
 	return nil
@@ -86,6 +90,19 @@ func addressOf(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
+// splitAddress takes host:port apart.
+func splitAddress(address string) (host string, port uint16, err error) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(service, 10, 16)
+	if err != nil || n == 0 {
+		return "", 0, fmt.Errorf("%q is not a port", service)
+	}
+	return host, uint16(n), nil
+}
+
 // pick returns the address that the next connection goes to: each in turn, as
 // a balancer of connections would have it.
 func (e *endpoint) pick() (address netip.AddrPort, backend int32, err error) {
@@ -125,13 +142,9 @@ func (e *endpoint) resolve(ctx context.Context, look resolver, b *backends) {
 // lookUp returns the addresses of host:port, of one family: where a name has
 // both, and only one is served, the other would fail half of the requests.
 func lookUp(ctx context.Context, look resolver, address string) ([]netip.AddrPort, error) {
-	host, service, err := net.SplitHostPort(address)
+	host, port, err := splitAddress(address)
 	if err != nil {
 		return nil, err
-	}
-	port, err := strconv.ParseUint(service, 10, 16)
-	if err != nil {
-		return nil, fmt.Errorf("%q is not a port", service)
 	}
 	found, err := look(ctx, host)
 	if err != nil {
@@ -144,7 +157,7 @@ func lookUp(ctx context.Context, look resolver, address string) ([]netip.AddrPor
 		if ip.Is6() {
 			family = 1
 		}
-		families[family] = append(families[family], netip.AddrPortFrom(ip, uint16(port)))
+		families[family] = append(families[family], netip.AddrPortFrom(ip, port))
 	}
 	if len(families[0]) == 0 || len(families[1]) > 0 && !answers(ctx, families[0][0]) && answers(ctx, families[1][0]) {
 		return families[1], nil

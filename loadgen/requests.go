@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -80,8 +81,8 @@ func prepare(spec requestSpec, columns []string) (Target, prepared, error) {
 	if err != nil {
 		return Target{}, prepared{}, err
 	}
-	if strings.Contains(u.Scheme+u.Host, mark) {
-		return Target{}, prepared{}, fmt.Errorf("%q: a host can't be a placeholder", spec.address)
+	if strings.Contains(u.Scheme+u.Host, mark) || strings.Contains(u.User.String(), mark) {
+		return Target{}, prepared{}, errors.New("a host can't be a placeholder, nor can a user")
 	}
 	if len(p.values) == 0 {
 		wire := AppendRequest(nil, spec.method, u, spec.headers, []byte(spec.body))

@@ -168,6 +168,10 @@ func TestFaultsOfRequestsAreNamed(t *testing.T) {
 		"is not an http or https URL":        {Targets: []string{"ftp://host/"}},
 		"bad target":                         {TargetsFile: file(t, "bad", "hello\n")},
 		"connect_to: other:80 is no target":  {Targets: []string{"http://host/"}, ConnectTo: map[string]string{"other:80": "127.0.0.1:80"}},
+		"connect_to: host:80: address x: mi": {Targets: []string{"http://host/"}, ConnectTo: map[string]string{"host:80": "x"}},
+		"\"http\" is not a port":             {Targets: []string{"http://host/"}, ConnectTo: map[string]string{"host:80": "x:http"}},
+		"\"99999\" is not a port":            {Targets: []string{"http://host:99999/"}},
+		"a host can't be a placeholder, nor": {Targets: []string{"http://{{pick a b}}:secret@host/"}},
 		"it begins with none of status, hea": {Targets: []string{"http://host/"}, Checks: []string{"code 200"}},
 	} {
 		_, err := NewSource(cfg)

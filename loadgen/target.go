@@ -32,6 +32,9 @@ func parseURL(address string) (*url.URL, error) {
 	if u.Host == "" || u.Hostname() == "" {
 		return nil, fmt.Errorf("%q names no host", u.Redacted())
 	}
+	if _, _, err := splitAddress(addressOf(u)); err != nil {
+		return nil, fmt.Errorf("%q: %w", u.Redacted(), err)
+	}
 	return u, nil
 }
 
