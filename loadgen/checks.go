@@ -127,25 +127,18 @@ func bodyCheck(text string) (func(_, body []byte) bool, error) {
 }
 
 func jsonCheck(text string) (func(_, body []byte) bool, error) {
-	expression, want, compares := strings.Cut(text, "==")
-	if !compares {
-		var exists bool
-		if expression, exists = strings.CutSuffix(text, " exists"); !exists {
-			return nil, errors.New("after the path comes == VALUE or exists")
+	if expression, exists := strings.CutSuffix(text, " exists"); exists {
+		path, err := jsonpath.Parse(strings.TrimSpace(expression))
+		if err != nil {
+			return nil, err
 		}
+		return func(_, body []byte) bool { return len(selectJSON(path, body)) > 0 }, nil
 	}
-	path, err := jsonpath.Parse(strings.TrimSpace(expression))
+	path, want, err := splitComparison(text)
 	if err != nil {
 		return nil, err
 	}
-	if !compares {
-		return func(_, body []byte) bool { return len(selectJSON(path, body)) > 0 }, nil
-	}
-	var value any
-	if err := json.Unmarshal([]byte(want), &value); err != nil {
-		return nil, fmt.Errorf("%q is not a JSON value: %w", strings.TrimSpace(want), err)
-	}
-	canonical, err := json.Marshal(value)
+	canonical, err := json.Marshal(want)
 	if err != nil {
 		return nil, err
 	}
@@ -158,6 +151,26 @@ func jsonCheck(text string) (func(_, body []byte) bool, error) {
 		}
 		return len(found) > 0
 	}, nil
+}
+
+// splitComparison reads PATH == VALUE, each of which may hold a == of its own: the one
+// between them is that at which both can be read.
+func splitComparison(text string) (path *jsonpath.Path, value any, err error) {
+	err = errors.New("after the path comes == VALUE or exists")
+	for at := range len(text) {
+		want, found := strings.CutPrefix(text[at:], "==")
+		if !found {
+			continue
+		}
+		if path, err = jsonpath.Parse(strings.TrimSpace(text[:at])); err != nil {
+			continue
+		}
+		if err = json.Unmarshal([]byte(want), &value); err == nil {
+			return path, value, nil
+		}
+		err = fmt.Errorf("%q is not a JSON value: %w", strings.TrimSpace(want), err)
+	}
+	return nil, nil, err
 }
 
 func selectJSON(path *jsonpath.Path, body []byte) jsonpath.NodeList {
