@@ -260,6 +260,24 @@ func TestAFailedHandshakeIsCountedAsTLS(t *testing.T) {
 	}
 }
 
+// A server of TLS 1.3 refuses a client's certificate, or the lack of one, only after
+// the client has done its part of the handshake.
+func TestARefusedClientIsCountedAsTLS(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.StartTLS()
+	defer s.Close()
+	cfg := &tls.Config{Certificates: s.TLS.Certificates, MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAnyClientCert}
+	url := strings.Replace(hostileServer(t, func(conn net.Conn, _ *bufio.Reader) {
+		_ = tls.Server(conn, cfg).Handshake()
+		_, _ = io.Copy(io.Discard, conn) // else a reset would overtake the alert
+	}), "http:", "https:", 1)
+	res := loadOf(t, 5, Config{Targets: []string{url}, Rate: 50, TLS: TLS{Insecure: true}}, Options{})
+	if res.Errors["tls"] != 5 {
+		t.Errorf("errors %v", res.Errors)
+	}
+}
+
 func TestAStaleConnectionIsNotAFailure(t *testing.T) {
 	t.Parallel()
 	for _, engine := range engines() {

@@ -56,6 +56,7 @@ func kindNamed(name []byte) (kind, bool) {
 func kindOf(err error) kind {
 	var dns *net.DNSError
 	var handshake *handshakeError
+	var op *net.OpError
 	switch {
 	case err == nil:
 		return kindNone
@@ -64,6 +65,8 @@ func kindOf(err error) kind {
 	case errors.Is(err, http1.ErrHeadLimit):
 		return kindHeadLimit
 	case errors.As(err, &handshake) && !isTimeout(err):
+		return kindTLS
+	case errors.As(err, &op) && op.Op == "remote error": // an alert, in crypto/tls' words
 		return kindTLS
 	case errors.Is(err, http1.ErrTruncated), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return kindClosed
