@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
@@ -38,10 +39,12 @@ func Local(ctx context.Context, opts LocalOptions) (*Fleet, error) {
 	start := func(secret []byte) (func() error, error) {
 		var all []*process
 		end := func() error {
-			var faults []error
-			for _, p := range all {
-				faults = append(faults, p.end())
+			faults := make([]error, len(all))
+			var ending sync.WaitGroup
+			for i, p := range all {
+				ending.Go(func() { faults[i] = p.end() })
 			}
+			ending.Wait()
 			return errors.Join(faults...)
 		}
 		for i := range opts.Count {
@@ -99,21 +102,34 @@ func startProcess(opts LocalOptions, index int, address string, secret []byte, e
 	return p, nil
 }
 
-// goodbye is how long a worker may take once its coordinator is gone.
-const goodbye = 10 * time.Second
+// parting is how long a worker may take to go when its coordinator lets it, goodbye how
+// long once its parent is gone as far as it knows.
+const (
+	parting = time.Second
+	goodbye = 10 * time.Second
+)
 
-// end waits for the process, whose parent is gone as far as it knows, and kills it
-// where it does not go.
+// end waits for the process, which was let go where it had joined. It closes its input
+// where it does not go, and kills it where that does not help.
 func (p *process) end() error {
+	if p.goes(parting) {
+		return nil
+	}
 	_ = p.in.Close()
-	force := time.NewTimer(goodbye)
-	defer force.Stop()
+	if p.goes(goodbye) {
+		return nil
+	}
+	_ = p.cmd.Process.Kill()
+	<-p.done
+	return fmt.Errorf("worker %d did not end, and was killed", p.index)
+}
+
+// goes reports whether the process ends within d.
+func (p *process) goes(d time.Duration) bool {
 	select {
 	case <-p.done:
-		return nil
-	case <-force.C:
-		_ = p.cmd.Process.Kill()
-		<-p.done
-		return fmt.Errorf("worker %d did not end, and was killed", p.index)
+		return true
+	case <-time.After(d):
+		return false
 	}
 }
