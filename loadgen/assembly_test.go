@@ -3,6 +3,7 @@ package loadgen
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -293,4 +294,25 @@ func FuzzInterval(f *testing.F) {
 			t.Errorf("what was written is not what was read: %v", err)
 		}
 	})
+}
+
+// A body of any bytes is the same on another machine.
+func TestABundleKeepsABodyThatIsNoText(t *testing.T) {
+	cfg := Config{Targets: []string{"POST http://host/"}, Body: "\xff\x00\xfe {{seq}}"}
+	b, err := cfg.Bundle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent, err := json.Marshal(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var there Bundle
+	if err := json.Unmarshal(sent, &there); err != nil {
+		t.Fatal(err)
+	}
+	_, body := wire(t, source(t, there.Open()), 7)
+	if body != "\xff\x00\xfe 7" || source(t, there.Open()).Workload() != source(t, cfg).Workload() {
+		t.Errorf("the body is %q", body)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"unicode/utf8"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
@@ -16,9 +17,16 @@ type Bundle struct {
 	Files  map[string][]byte `json:"files,omitempty"` // by their paths
 }
 
+// inlineBody is the path of a body that the configuration itself holds.
+const inlineBody = "a body in the configuration"
+
 // Bundle reads the files that c names.
 func (c Config) Bundle() (Bundle, error) {
 	b := Bundle{Config: c, Files: map[string][]byte{}}
+	if !utf8.ValidString(c.Body) { // JSON would change it
+		b.Files[inlineBody] = []byte(c.Body)
+		b.Config.Body, b.Config.BodyFile = "", inlineBody
+	}
 	for _, path := range []string{c.Feeder, c.BodyFile, c.TLS.CA, c.TLS.Cert, c.TLS.Key} {
 		if path == "" {
 			continue
