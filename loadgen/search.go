@@ -175,7 +175,8 @@ func (s *search) measure(ctx context.Context, rate float64) (outcome, error) {
 		if s.opts.OnSecond != nil {
 			s.opts.OnSecond(sec, response)
 		}
-		if hopeless++; !cfg.SLO.hopeless(sec, response) {
+		// A warm-up is what a cold target needs: it decides nothing.
+		if hopeless++; sec.Offset < 0 || !cfg.SLO.hopeless(sec, response) {
 			hopeless = 0
 		}
 		if hopeless >= patience {

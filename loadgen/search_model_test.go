@@ -80,6 +80,27 @@ func TestOnlyAQueueThatGrowsFallsBehind(t *testing.T) {
 	}
 }
 
+// A target that answers nothing while it warms up is not hopeless.
+func TestTheWarmUpOfAProbeDecidesNothing(t *testing.T) {
+	q := queue{slots: 10, work: .01, random: rand.New(rand.NewPCG(1, 1))}
+	s := search{
+		cfg:     Config{SLO: SLO{P99: unit.Duration(1e8)}, Duration: unit.Duration(4 * time.Second), Warmup: unit.Duration(3 * time.Second)},
+		limited: map[float64]bool{}, results: map[float64][]*Result{},
+		run: func(ctx context.Context, cfg Config, opts Options) (*Result, error) {
+			for offset := -3.0; offset < 0; offset++ {
+				opts.OnSecond(Second{Offset: offset, Length: 1, Scheduled: 100}, stats.NewHistogram())
+			}
+			if ctx.Err() != nil {
+				return &Result{Validity: Inconclusive}, nil
+			}
+			return q.run(ctx, cfg, opts)
+		},
+	}
+	if o, err := s.measure(t.Context(), 100); o != rateHeld || err != nil {
+		t.Errorf("outcome %v, %v: %+v", o, err, s.points)
+	}
+}
+
 // A probe of another load than was asked for holds nothing, and a worker that is
 // the limit time after time ends the search as one generator does.
 func TestASearchWithWorkersEndsWhereOneIsTheLimit(t *testing.T) {
