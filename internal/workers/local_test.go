@@ -14,7 +14,7 @@ func TestAWorkerThatWasLetGoDoesNotComplain(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "worker")
 	const script = `#!/bin/sh
 read secret
-timeout .2 cat && echo the parent has ended >&2
+timeout .05 cat && echo the parent has ended >&2
 exit 0
 `
 	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
