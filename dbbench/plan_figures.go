@@ -97,8 +97,13 @@ func (p *Plan) WorstEstimate() (worst *PlanNode, ratio float64) {
 // Estimate returns how many times as many rows came a loop as were planned,
 // fewer than one counting as one. It is 0 where the node did not run.
 func (n *PlanNode) Estimate() float64 {
-	// A bitmap's AND and OR count no rows.
-	if !n.Analyzed || n.Loops == 0 || n.Type == "BitmapAnd" || n.Type == "BitmapOr" {
+	if !n.Analyzed || n.Loops == 0 {
+		return 0
+	}
+	switch n.Type {
+	case "BitmapAnd", "BitmapOr": // they count no rows
+		return 0
+	case "ModifyTable": // it counts what it returns; up to 13 what it writes is planned
 		return 0
 	}
 	return max(n.ActualRows, 1) / max(n.PlanRows, 1)

@@ -1,6 +1,7 @@
 package dbbench
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"reflect"
@@ -113,6 +114,42 @@ func TestAnEstimateUnderALimitProvesNothingDownwards(t *testing.T) {
 	scan.PlanRows, limit.Children = 1000, []*PlanNode{sort}
 	if q := (&Plan{Root: limit}).QError(); q != 200 {
 		t.Errorf("a sort reads all rows, and the q-error is %v", q)
+	}
+}
+
+// explainAnalyzed runs statements and returns the plan of the last, which is rolled back.
+func explainAnalyzed(t *testing.T, node Node, sql string, before ...string) *Plan {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), node.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	for _, statement := range append(before, "BEGIN") {
+		if _, err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	plan, err := explain(t.Context(), conn.PgConn(), "ANALYZE, TIMING OFF, FORMAT JSON", sql)
+	if err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	if _, err := conn.Exec(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
+// Up to 13 the server plans as many rows of a statement that writes as it writes, and
+// counts none that are not returned.
+func TestAWriteThatReturnsNothingWasNotMisestimated(t *testing.T) {
+	node := Node{Name: "primary", DSN: newDatabase(t)}
+	execute(t, node, "CREATE TABLE t (n int)", "INSERT INTO t SELECT generate_series(1, 1000)")
+	for _, sql := range []string{"UPDATE t SET n = n + 1", "DELETE FROM t", "INSERT INTO t SELECT g FROM generate_series(1, 1000) g", "UPDATE t SET n = 0 RETURNING n"} {
+		if plan := explainAnalyzed(t, node, sql, "VACUUM ANALYZE t"); plan.QError() != 1 {
+			worst, _ := plan.WorstEstimate()
+			t.Errorf("%s: the q-error of %s is %v", sql, worst.Title(), plan.QError())
+		}
 	}
 }
 
