@@ -15,7 +15,7 @@ const (
 // something.
 func (n *PlanNode) ratios() map[*PlanNode]float64 {
 	ratios := map[*PlanNode]float64{}
-	n.estimates(false, func(node *PlanNode, ratio float64) { ratios[node] = ratio })
+	n.estimates(proof{}, func(node *PlanNode, ratio float64) { ratios[node] = ratio })
 	return ratios
 }
 

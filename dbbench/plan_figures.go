@@ -86,7 +86,7 @@ func (p *Plan) QError() float64 {
 // times as many came as were planned: 10 is ten times too low, 0.1 ten times
 // too high. Without a node that ran it returns nil and 0.
 func (p *Plan) WorstEstimate() (worst *PlanNode, ratio float64) {
-	p.Root.estimates(false, func(n *PlanNode, r float64) {
+	p.Root.estimates(proof{}, func(n *PlanNode, r float64) {
 		if worst == nil || math.Abs(math.Log(r)) > math.Abs(math.Log(ratio)) {
 			worst, ratio = n, r
 		}
@@ -109,16 +109,28 @@ func (n *PlanNode) Estimate() float64 {
 	return max(n.ActualRows, 1) / max(n.PlanRows, 1)
 }
 
-// estimates visits each node that ran with the ratio of its rows. cut says that
-// a parent may stop asking for rows, so that fewer than planned prove nothing:
-// those ratios are left out.
-func (n *PlanNode) estimates(cut bool, visit func(*PlanNode, float64)) {
-	if ratio := n.Estimate(); ratio > 0 && (ratio >= 1 || !cut) {
+// A proof says what the rows of a node can't prove of its estimate.
+type proof struct {
+	cut   bool // a parent may stop asking for rows: not that too many were planned
+	again bool // a parent may go back and ask for rows again: not that too few were
+}
+
+// estimates visits each node that ran with the ratio of its rows. Those that prove
+// nothing are left out.
+func (n *PlanNode) estimates(p proof, visit func(*PlanNode, float64)) {
+	if ratio := n.Estimate(); ratio > 0 && (ratio >= 1 || !p.cut) && (ratio <= 1 || !p.again) {
 		visit(n, ratio)
 	}
 	for i, child := range n.Children {
-		child.estimates(n.cuts(i, cut), visit)
+		child.estimates(proof{n.cuts(i, p.cut), n.repeats(i, p.again)}, visit)
 	}
+}
+
+// repeats tells whether the node may ask for rows of a child again in the same loop,
+// as a merge join does for each outer row of the same key. Each time they are counted.
+// But for a Result, what can go back keeps its rows.
+func (n *PlanNode) repeats(child int, again bool) bool {
+	return n.Type == "Merge Join" && n.Children[child].Relationship == "Inner" || n.Type == "Result" && again
 }
 
 // cuts tells whether the node may stop before it has all rows of a child.

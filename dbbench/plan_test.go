@@ -153,6 +153,22 @@ func TestAWriteThatReturnsNothingWasNotMisestimated(t *testing.T) {
 	}
 }
 
+// A merge join goes back to the rows of its inner side for each row of the other that
+// has the same key, and each time they are counted again.
+func TestRowsThatAMergeJoinReadsAgainProveNothing(t *testing.T) {
+	node := Node{Name: "primary", DSN: newDatabase(t)}
+	execute(t, node, "CREATE TABLE many (k int)", "INSERT INTO many SELECT g % 10 FROM generate_series(1, 5000) g",
+		"CREATE TABLE few (k int)", "INSERT INTO few SELECT g % 10 FROM generate_series(1, 1000) g", "ANALYZE many", "ANALYZE few")
+	plan := explainAnalyzed(t, node, "SELECT count(*) FROM many JOIN few USING (k)", "SET enable_hashjoin = off; SET enable_nestloop = off; SET enable_material = off; SET max_parallel_workers_per_gather = 0")
+	if inner := plan.Root.Children[0].Children[1]; inner.Estimate() < manyTimesOff {
+		t.Fatalf("this shows nothing:\n%s", plan.Root.Shape())
+	}
+	if q := plan.QError(); q > 1.1 {
+		worst, _ := plan.WorstEstimate()
+		t.Errorf("all is estimated well, and the q-error of %s is %v", worst.Title(), q)
+	}
+}
+
 func TestADifferenceIsToldInWords(t *testing.T) {
 	node := Node{Name: "primary", DSN: newDatabase(t)}
 	execute(t, node, planSchema...)

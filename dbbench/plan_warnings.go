@@ -46,7 +46,7 @@ func (p *Plan) Warnings() []string {
 // far off included.
 func (p *Plan) NodeWarnings() map[*PlanNode][]string {
 	warnings := map[*PlanNode][]string{}
-	p.Root.estimates(false, func(n *PlanNode, ratio float64) {
+	p.Root.estimates(proof{}, func(n *PlanNode, ratio float64) {
 		if off(ratio) >= farOff {
 			warnings[n] = append(warnings[n], "rows estimated "+estimateWords(ratio))
 		}
