@@ -2,6 +2,7 @@ package dbbench
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -245,16 +246,29 @@ func larger(index, other Row) string {
 // written and never read.
 func (a *adviser) invalidIndexes() {
 	for _, index := range a.captures[0].Views["indexes"] {
-		if index["indisvalid"] != false {
-			continue
+		if index["indisvalid"] == false {
+			a.say(invalidIndex(index))
 		}
-		bytes, _ := index.Number("bytes")
-		a.say(Advice{
-			Kind: InvalidIndex, Object: shortName(index, "indexrelname"), Bytes: bytes,
-			Text:     fmt.Sprintf("build the index %s of %s again, or drop it", index.Text("indexrelname"), shortName(index, "relname")),
-			SQL:      "REINDEX INDEX CONCURRENTLY " + index.Text("qualified"),
-			Evidence: []string{"it is marked invalid, as after a CREATE INDEX CONCURRENTLY that failed: it is written with its table, and no query may use it"},
-			Doubts:   []string{"it may be in the making right now: see pg_stat_progress_create_index"},
-		})
 	}
+}
+
+// rebuilt names an index that a REINDEX CONCURRENTLY has left beside another: the new
+// one, where it failed, or the old one, which it could not drop.
+var rebuilt = regexp.MustCompile(`_cc(?:new|old)\d*$`)
+
+func invalidIndex(index Row) Advice {
+	bytes, _ := index.Number("bytes")
+	advice := Advice{
+		Kind: InvalidIndex, Object: shortName(index, "indexrelname"), Bytes: bytes,
+		Text:     fmt.Sprintf("build the index %s of %s again, or drop it", index.Text("indexrelname"), shortName(index, "relname")),
+		SQL:      "REINDEX INDEX CONCURRENTLY " + index.Text("qualified"),
+		Evidence: []string{"it is marked invalid, as after a CREATE INDEX CONCURRENTLY that failed: it is written with its table, and no query may use it"},
+		Doubts:   []string{"it may be in the making right now: see pg_stat_progress_create_index"},
+	}
+	if rebuilt.MatchString(index.Text("indexrelname")) {
+		advice.Text = fmt.Sprintf("drop the index %s of %s", index.Text("indexrelname"), shortName(index, "relname"))
+		advice.SQL = "DROP INDEX CONCURRENTLY " + index.Text("qualified")
+		advice.Evidence = []string{"it is marked invalid, and named as what a REINDEX CONCURRENTLY that failed leaves beside the index that it builds anew: it is written with its table, and no query may use it"}
+	}
+	return advice
 }

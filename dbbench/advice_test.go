@@ -282,6 +282,18 @@ func TestDuplicateAndInvalidIndexes(t *testing.T) {
 	if got := r.of(InvalidIndex); !slices.Equal(got, []string{"failed"}) {
 		t.Errorf("invalid %v", got)
 	}
+	// One that is built anew in vain leaves its copy beside it, which would be a
+	// duplicate once it were valid.
+	if _, err := conn.Exec(t.Context(), "REINDEX INDEX CONCURRENTLY failed"); err == nil {
+		t.Fatal("it was built")
+	}
+	r = advise(t, []Node{node}, Config{}, AdviceConfig{})
+	if left := r.find(t, InvalidIndex, "failed_ccnew"); left.SQL != "DROP INDEX CONCURRENTLY public.failed_ccnew" {
+		t.Errorf("%+v", left)
+	}
+	if got := r.of(InvalidIndex); len(got) != 2 {
+		t.Errorf("invalid %v", got)
+	}
 }
 
 func TestBloatStaleStatisticsAndLimits(t *testing.T) {
