@@ -84,7 +84,7 @@ const columnForm = `\(?(?:("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)\.)?("(?:[^"]|"")+"|
 var (
 	clauseForm = regexp.MustCompile(`^` + columnForm + ` (= ANY|=|<=|>=|<|>) (.+)$`)
 	joinForm   = regexp.MustCompile(`^` + columnForm + ` = ` + columnForm + `$`)
-	wordForm   = regexp.MustCompile(`'(?:[^']|'')*'|[A-Za-z_][A-Za-z0-9_]*`)
+	wordForm   = regexp.MustCompile(`'(?:[^']|'')*'|` + cast + `|"(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_]*`)
 	sortForm   = regexp.MustCompile(`^` + columnForm + `( DESC)?$`)
 )
 
@@ -111,14 +111,12 @@ func (t tableInfo) has(qualifier, column, alias string) bool {
 }
 
 // mentions tells whether the other side of a clause names a column of the table,
-// so that no index finds it. Texts in quotes are none.
+// so that no index finds it. Texts in quotes are none, nor is the type of a cast: a
+// column often has the name of its type.
 func (t tableInfo) mentions(text string) bool {
-	for _, word := range wordForm.FindAllString(text, -1) {
-		if word[0] != '\'' && slices.Contains(t.Columns, word) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(wordForm.FindAllString(text, -1), func(word string) bool {
+		return slices.Contains(t.Columns, unquoteName(word))
+	})
 }
 
 // order returns the columns of a sort right above the node, of which a limit takes

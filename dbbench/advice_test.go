@@ -381,6 +381,8 @@ func TestCandidatesOfConditions(t *testing.T) {
 		"a mixed order":        {limited(scan(""), "a", "at DESC"), []string{"a, at DESC"}},
 		"an order of another":  {limited(scan("(a = 7)"), "y.at"), []string{"a"}},
 		"a join":               {joined, []string{"b"}},
+		"a type of one's name": {scan("((at = '2025-01-01'::at) AND (b = ANY ('{1}'::b[])))"), []string{"b, at"}},
+		"of a quoted column":   {scan(`(a = "Mixed Case")`), nil},
 	} {
 		var got []string
 		for _, found := range mergeCandidates((CaseResult{Name: "q", PlanResult: PlanResult{Plan: &Plan{Root: c.root}}}).candidates(map[string]tableInfo{scan("").table(): table}), nil) {
