@@ -62,7 +62,7 @@ const defaultScratchLimit = 1 << 30
 // and says what to do about what it saw. Without queries in config it advises from
 // the statistics alone. But for AdviceConfig.Scratch it changes nothing.
 func Advise(ctx context.Context, nodes []Node, config Config, advice AdviceConfig) (*AdviceResult, error) {
-	a := &adviser{nodes: nodes, config: config, how: advice, result: &AdviceResult{Advice: []Advice{}}}
+	a := &adviser{nodes: nodes, config: config, how: advice, unbuilt: map[string]error{}, result: &AdviceResult{Advice: []Advice{}}}
 	if err := a.capture(ctx); err != nil {
 		return nil, err
 	}
@@ -92,6 +92,7 @@ type adviser struct {
 	how      AdviceConfig
 	captures []*Statistics // the first is the primary's
 	cases    []advisedCase
+	unbuilt  map[string]error // why candidates can't be built, by their keys
 	result   *AdviceResult
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"scaleproof/internal/unit"
 )
 
@@ -119,10 +121,16 @@ func (a *adviser) round(ctx context.Context, lab laboratory, candidates []candid
 	return best, useful, nil
 }
 
-// try measures all cases with one more index, and drops it again.
+// try measures all cases with one more index, and drops it again. One that the server
+// refuses to build, for the type or the length of its values, saves nothing.
 func (a *adviser) try(ctx context.Context, lab laboratory, c candidate, original, base map[string]labResult) (f *finding, err error) {
 	index, err := lab.build(ctx, c)
-	if err != nil {
+	var refused *pgconn.PgError
+	switch {
+	case err != nil && ctx.Err() == nil && errors.As(err, &refused):
+		a.unbuilt[c.key()] = err
+		return &finding{candidate: c}, nil
+	case err != nil:
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, lab.drop(ctx, index)) }()
@@ -181,11 +189,15 @@ func (a *adviser) reject(lab laboratory, candidates, useful []candidate) (guesse
 	for _, c := range candidates {
 		switch {
 		case slices.ContainsFunc(useful, func(u candidate) bool { return u.key() == c.key() }):
-		case len(lab.unreached(c)) > 0:
+		case a.unbuilt[c.key()] == nil && len(lab.unreached(c)) > 0:
 			guesses = append(guesses, untried(lab, c))
 		default:
+			doubt := "no case of the suite gets a tenth cheaper by it; " + lab.method()
+			if err := a.unbuilt[c.key()]; err != nil {
+				doubt = "it can't be built: " + err.Error()
+			}
 			advice := c.advice()
-			advice.Doubts = append(advice.Doubts, "no case of the suite gets a tenth cheaper by it; "+lab.method())
+			advice.Doubts = append(advice.Doubts, doubt)
 			a.result.Rejected = append(a.result.Rejected, advice)
 		}
 	}

@@ -203,6 +203,20 @@ func TestACopyThatIsTooLargeIsRefused(t *testing.T) {
 	}
 }
 
+// A B-tree takes no value of more than a third of a block. What can't be built takes
+// nothing from the advice on all else.
+func TestAnIndexThatCannotBeBuiltIsRejected(t *testing.T) {
+	node := busy(t)
+	execute(t, node, "UPDATE incidents SET note = (SELECT string_agg(md5(g::text), '') FROM generate_series(1, 200) g) WHERE id = 1")
+	with := Config{Queries: append(slices.Clone(busySuite.Queries), Query{Name: "note", SQL: "SELECT id FROM incidents WHERE note = 'never'"})}
+	r := advise(t, []Node{node}, with, AdviceConfig{Scratch: true})
+	r.find(t, MissingIndex, "organization_id")
+	i := slices.IndexFunc(r.Rejected, func(a Advice) bool { return strings.HasSuffix(a.Object, "(note)") })
+	if i < 0 || !strings.Contains(strings.Join(r.Rejected[i].Doubts, " "), "can't be built: ") {
+		t.Errorf("rejected %+v", r.Rejected)
+	}
+}
+
 func TestUnusedIndexesAreJudgedOverAllNodes(t *testing.T) {
 	_, nodes := replicated(t)
 	execute(t, nodes[0], "CREATE INDEX never ON incidents ((organization_id % 7))", "CREATE UNIQUE INDEX rule ON incidents (id)")
