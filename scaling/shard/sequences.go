@@ -15,6 +15,13 @@ type sequence struct {
 func (s sequence) sql() string    { return ident(s.Schema, s.Name) }
 func (s sequence) String() string { return s.Schema + "." + s.Name }
 
+// nextSQL is a query of the value that the sequence would give next, and of its step:
+// who draws blocks of keys takes all up to the next value.
+func (s sequence) nextSQL() string {
+	return "SELECT last_value + CASE WHEN is_called THEN seqincrement ELSE 0 END AS next, seqincrement AS step, seqmax, last_value FROM " +
+		s.sql() + ", pg_sequence WHERE seqrelid = " + quote(s.sql()) + "::regclass"
+}
+
 // sequencesSQL finds those that a table owns, or takes its defaults from.
 const sequencesSQL = `
 SELECT DISTINCT n.nspname, s.relname, a.attname FROM (
@@ -99,12 +106,13 @@ func raiseSequence(ctx context.Context, a, b *pgx.Conn, s sequence, ahead int64)
 		return err
 	}
 	var next int64 // the value that the source would give next
-	if err := a.QueryRow(ctx, "SELECT last_value + CASE WHEN is_called THEN 1 ELSE 0 END FROM "+s.sql()).Scan(&next); err != nil {
+	if err := a.QueryRow(ctx, "SELECT next FROM ("+s.nextSQL()+") s").Scan(&next); err != nil {
 		return err
 	}
-	_, err = b.Exec(ctx, fmt.Sprintf(`SELECT setval($1::text::regclass, v + least($3, (q.seqmax - v) / 8), false)
-		FROM (SELECT greatest($2::bigint, last_value + CASE WHEN is_called THEN 1 ELSE 0 END) AS v FROM %s) s, pg_sequence q
-		WHERE q.seqrelid = $1::text::regclass AND ($3 > 0 OR v > (SELECT last_value FROM %[1]s))`, s.sql()), s.sql(), next, ahead)
+	// By whole steps: of databases that share keys out, each keeps to its own.
+	_, err = b.Exec(ctx, fmt.Sprintf(`SELECT setval($1::text::regclass, v + least($3, (seqmax - v) / 8) / step * step, false)
+		FROM (SELECT *, next + greatest(ceil(($2::numeric - next) / step), 0)::bigint * step AS v FROM (%s) n) s
+		WHERE $3 > 0 OR v > last_value`, s.nextSQL()), s.sql(), next, ahead)
 	return err
 }
 
@@ -123,8 +131,8 @@ func sequenceFaults(ctx context.Context, conn *pgx.Conn, c *Catalog) ([]string, 
 				continue // 'INC-' || nextval(...) can't be compared
 			}
 			var next, largest int64
-			err := conn.QueryRow(ctx, fmt.Sprintf("SELECT last_value + CASE WHEN is_called THEN 1 ELSE 0 END, (SELECT coalesce(max(%s), 0)::bigint FROM %s) FROM %s",
-				ident(s.Column), t.sql(), s.sql())).Scan(&next, &largest)
+			err := conn.QueryRow(ctx, fmt.Sprintf("SELECT next, (SELECT coalesce(max(%s), 0)::bigint FROM %s) FROM (%s) s",
+				ident(s.Column), t.sql(), s.nextSQL())).Scan(&next, &largest)
 			if err != nil {
 				return nil, fmt.Errorf("reading the sequence %s: %w", s, err)
 			}
