@@ -95,17 +95,27 @@ func (a *adviser) unused(index Row) Advice {
 // counted returns for how long a node's counters have counted, as far as they
 // tell: without a reset, since the server's start at least.
 func counted(s *Statistics) time.Duration {
-	if reset, ok := resetTime(s, "pg_stat_database").(string); ok {
-		if at, err := time.Parse(time.RFC3339, reset); err == nil {
-			return s.CapturedAt.Sub(at)
-		}
+	if at, known := wiped(s); known {
+		return s.CapturedAt.Sub(at)
 	}
 	return s.CapturedAt.Sub(s.ServerStartedAt)
 }
 
+// wiped returns when the counters of a node's database were reset, or lost in a crash
+// since it was started.
+func wiped(s *Statistics) (at time.Time, known bool) {
+	if reset, ok := resetTime(s, "pg_stat_database").(string); ok {
+		at, err := time.Parse(time.RFC3339, reset)
+		return at, err == nil
+	}
+	text, _ := began(s).(string)
+	at, err := time.Parse(time.RFC3339, text)
+	return at, err == nil && at.After(s.ServerStartedAt)
+}
+
 // since says from when on a node has counted.
 func since(s *Statistics) string {
-	if resetTime(s, "pg_stat_database") != nil {
+	if _, known := wiped(s); known {
 		return fmt.Sprintf("in the %s since its statistics were reset", roundly(counted(s)))
 	}
 	return fmt.Sprintf("in the %s since it was started, or before", roundly(counted(s)))

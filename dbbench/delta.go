@@ -40,7 +40,7 @@ type DeltaRow struct {
 
 // Delta subtracts captures of one node. What can't be known is unknown, never
 // zero: a server that is another one or was restarted, counters that were reset,
-// a counter that went backwards.
+// statistics that a crash has taken, a counter that went backwards.
 func Delta(before, after *Statistics) *StatisticsDelta {
 	d := &StatisticsDelta{Node: after.Node, Seconds: after.CapturedAt.Sub(before.CapturedAt).Seconds(), Views: map[string][]DeltaRow{}}
 	switch {
@@ -50,6 +50,8 @@ func Delta(before, after *Statistics) *StatisticsDelta {
 		d.Unknown = "the server was restarted in between"
 	case before.InRecovery != after.InRecovery:
 		d.Unknown = "the server was promoted in between"
+	case crashed(before, after):
+		d.Unknown = "all of the server's statistics began anew in between, as they do after a crash"
 	}
 	if d.Unknown != "" {
 		return d
@@ -169,6 +171,22 @@ func resetTime(s *Statistics, view string) any {
 		return rows[0]["stats_reset"]
 	}
 	return nil
+}
+
+// began returns when all of a server's statistics began at once: when it was made, or
+// lost them without a restart, as where one of its processes is killed. From 15 on those
+// of databases, tables and indexes do not tell of that. nil: it is not known.
+func began(s *Statistics) any {
+	if at := resetTime(s, "pg_stat_bgwriter"); at == resetTime(s, "pg_stat_archiver") {
+		return at
+	}
+	return nil
+}
+
+// crashed tells whether all of a server's statistics began anew between two captures.
+func crashed(before, after *Statistics) bool {
+	was, is := resetTime(before, "pg_stat_bgwriter"), began(after)
+	return was != nil && is != nil && was != is
 }
 
 const wasReset = "its statistics were reset in between"

@@ -11,6 +11,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"scaleproof/internal/testpg"
 )
 
 func TestStatisticsOfARealServer(t *testing.T) {
@@ -229,6 +233,59 @@ func TestWhatIsUnknownIsNotZero(t *testing.T) {
 	delete(gone.Views, "pg_stat_user_tables")
 	if d := Delta(statistics(10), gone); len(d.Views) != 0 {
 		t.Errorf("a view that is gone: %+v", d)
+	}
+}
+
+// A process of the server that is killed takes its statistics with it, and not the
+// server. From 15 on a database says nothing of it.
+func TestACrashBetweenCaptures(t *testing.T) {
+	server, err := testpg.StartForTest(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	node := Node{Name: "n", DSN: server.DSN("postgres")}
+	execute(t, node, "CREATE TABLE t (n int)", "SELECT * FROM t", "CHECKPOINT")
+	var s *Statistics
+	scanned := func(times float64) bool {
+		if s, err = CaptureStatistics(t.Context(), node); err != nil {
+			return false // it is about to go, or to come back
+		}
+		rows := s.Views["pg_stat_user_tables"]
+		return len(rows) == 1 && rows[0]["seq_scan"].(float64) >= times
+	}
+	await(t, func() bool { return scanned(1) })
+	before := s
+	killed, err := pgx.Connect(t.Context(), node.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer killed.Close(context.Background())
+	backend, err := os.FindProcess(int(killed.PgConn().PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := backend.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, func() bool {
+		conn, err := pgx.Connect(t.Context(), node.DSN)
+		if err != nil {
+			return false
+		}
+		defer conn.Close(context.Background())
+		_, err = conn.Exec(t.Context(), "SELECT * FROM t; SELECT * FROM t; SELECT * FROM t")
+		return err == nil && scanned(3) && resetTime(s, "pg_stat_archiver") != resetTime(before, "pg_stat_archiver")
+	})
+	if d := Delta(before, s); !strings.Contains(d.Unknown, "crash") || len(d.Views) > 0 {
+		t.Errorf("unknown %q, %+v", d.Unknown, d.Views["pg_stat_user_tables"])
+	}
+	if started := s.CapturedAt.Sub(s.ServerStartedAt); counted(s) >= started || !strings.Contains(since(s), "since its statistics were reset") {
+		t.Errorf("it was started %v ago, and is said to have counted for %v, %s", started, counted(s), since(s))
 	}
 }
 
