@@ -96,7 +96,11 @@ func (j *Job) function(what string, t *Table) string {
 
 func (f *fence) key() int64 { return f.job.lockKey("fence") }
 
-func (f *fence) rowTrigger() string  { return "scaleproof_fence_" + f.job.config.Name }
+func (f *fence) rowTrigger() string { return "scaleproof_fence_" + f.job.config.Name }
+
+// madeTrigger looks at the row again as it was written: other triggers may have given it
+// an organisation meanwhile, and a generated column is computed behind all of them.
+func (f *fence) madeTrigger() string { return "scaleproof_after_" + f.job.config.Name }
 func (f *fence) bulkTrigger() string { return "scaleproof_empty_" + f.job.config.Name }
 
 // install makes the triggers where they are not there, table by table, each of
@@ -105,7 +109,10 @@ func (f *fence) install(ctx context.Context, conn *pgx.Conn) error {
 	for _, t := range f.catalog.owned() {
 		statements := []string{f.triggerFunction(t)}
 		execute := " EXECUTE FUNCTION " + f.job.function("fence", t) + "()"
-		triggers := [][3]string{{t.sql(), f.rowTrigger(), "BEFORE INSERT OR UPDATE OR DELETE ON " + t.sql() + " FOR EACH ROW" + execute}}
+		triggers := [][3]string{
+			{t.sql(), f.rowTrigger(), "BEFORE INSERT OR UPDATE OR DELETE ON " + t.sql() + " FOR EACH ROW" + execute},
+			{t.sql(), f.madeTrigger(), "AFTER INSERT OR UPDATE ON " + t.sql() + " FOR EACH ROW" + execute},
+		}
 		emptied, err := t.relations(ctx, conn)
 		if err != nil {
 			return err
@@ -235,7 +242,7 @@ func (f *fence) lift(ctx context.Context) error {
 			if !on {
 				continue // the target's tables were never made
 			}
-			statements := []string{"DROP TRIGGER IF EXISTS " + ident(f.rowTrigger()) + " ON " + t.sql()}
+			statements := []string{"DROP TRIGGER IF EXISTS " + ident(f.rowTrigger()) + " ON " + t.sql(), "DROP TRIGGER IF EXISTS " + ident(f.madeTrigger()) + " ON " + t.sql()}
 			emptied, err := t.relations(ctx, conn)
 			if err != nil {
 				return err
