@@ -195,8 +195,9 @@ func (a *adviser) hasNoPlannerRows(row Row) bool {
 func (a *adviser) misestimates(table string) []string {
 	var words []string
 	for _, c := range a.cases {
+		ratios := c.Plan.Root.ratios()
 		for _, n := range c.Plan.Root.All() {
-			if ratio := n.Estimate(); n.isAccess() && n.Relation == table && ratio > 0 && off(ratio) >= farOff {
+			if ratio := ratios[n]; n.isAccess() && n.Relation == table && ratio > 0 && off(ratio) >= farOff {
 				words = append(words, fmt.Sprintf("%s: rows of %s are estimated %s", c.Name, n.Title(), estimateWords(ratio)))
 			}
 		}

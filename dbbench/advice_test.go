@@ -353,6 +353,20 @@ func TestBloatStaleStatisticsAndLimits(t *testing.T) {
 	}
 }
 
+// What a limit cuts off tells nothing of a table's statistics.
+func TestALimitSaysNothingOfStatistics(t *testing.T) {
+	node := Node{Name: "primary", DSN: newDatabase(t)}
+	execute(t, node, "CREATE TABLE t (n int) WITH (autovacuum_enabled = off)", "INSERT INTO t SELECT generate_series(1, 5000)")
+	await(t, func() bool {
+		rows := capture(t, node).Views["pg_stat_user_tables"]
+		return len(rows) == 1 && rows[0]["n_live_tup"] == 5000.0
+	})
+	r := advise(t, []Node{node}, Config{Queries: []Query{{Name: "first", SQL: "SELECT * FROM t LIMIT 5"}}}, AdviceConfig{})
+	if stale := r.find(t, StaleStatistic, "t"); strings.Contains(strings.Join(stale.Evidence, "\n"), "times too high") {
+		t.Errorf("%+v", stale)
+	}
+}
+
 func TestConjuncts(t *testing.T) {
 	for condition, want := range map[string][]string{
 		"":                              nil,
