@@ -24,7 +24,8 @@ type tableInfo struct {
 	Name, Qualified string // as a plan and as SQL name it
 	Visible         bool   // the search path finds it by its name
 	Columns         []string
-	Distinct        map[string]float64 // of the values of a column, where it is known
+	Alike           map[string][]string // the types to which a cast of a column changes nothing
+	Distinct        map[string]float64  // of the values of a column, where it is known
 }
 
 // candidates looks through the plan of a case for tables that were read whole, or
@@ -77,9 +78,8 @@ func walkDown(n *PlanNode, above []*PlanNode, visit func(*PlanNode, []*PlanNode)
 	}
 }
 
-// A column of a plan's condition, perhaps with its table's alias and a cast that
-// does not change it.
-const columnForm = `\(?(?:("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)\.)?("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)\)?(?:::[a-z ]+(?:\(\d+\))?)?`
+// A column of a plan's condition, perhaps with its table's alias and a cast.
+const columnForm = `\(?(?:("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)\.)?("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)\)?(?:::([a-z ]+(?:\(\d+\))?))?`
 
 var (
 	clauseForm = regexp.MustCompile(`^` + columnForm + ` (= ANY|=|<=|>=|<|>) (.+)$`)
@@ -93,10 +93,10 @@ var (
 func (t tableInfo) clauses(n *PlanNode) (equal, ranged []string) {
 	for _, text := range conjuncts(n.Filter) {
 		match := clauseForm.FindStringSubmatch(text)
-		if match == nil || !t.has(match[1], match[2], n.Alias) || t.mentions(match[4]) {
+		if match == nil || !t.has(match[1:4], n.Alias) || t.mentions(match[5]) {
 			continue
 		}
-		if strings.HasPrefix(match[3], "=") {
+		if strings.HasPrefix(match[4], "=") {
 			equal = append(equal, match[2])
 		} else {
 			ranged = append(ranged, match[2])
@@ -105,9 +105,11 @@ func (t tableInfo) clauses(n *PlanNode) (equal, ranged []string) {
 	return distinctColumns(equal), distinctColumns(ranged)
 }
 
-// has tells whether a name is one of the table's columns, of the right alias.
-func (t tableInfo) has(qualifier, column, alias string) bool {
-	return (qualifier == "" || unquoteName(qualifier) == alias) && slices.Contains(t.Columns, unquoteName(column))
+// has tells whether the parts of a columnForm are one of the table's columns, of the right
+// alias, and of a cast that leaves its values as they are.
+func (t tableInfo) has(parts []string, alias string) bool {
+	qualifier, column, cast := parts[0], unquoteName(parts[1]), parts[2]
+	return (qualifier == "" || unquoteName(qualifier) == alias) && slices.Contains(t.Columns, column) && (cast == "" || slices.Contains(t.Alike[column], cast))
 }
 
 // mentions tells whether the other side of a clause names a column of the table,
@@ -142,13 +144,13 @@ func (t tableInfo) sortColumns(n, sort *PlanNode) []string {
 	descending := 0
 	for _, key := range sort.SortKey {
 		match := sortForm.FindStringSubmatch(key)
-		if match == nil || !t.has(match[1], match[2], n.Alias) {
+		if match == nil || !t.has(match[1:4], n.Alias) {
 			return nil
 		}
-		if match[3] != "" {
+		if match[4] != "" {
 			descending++
 		}
-		columns = append(columns, match[2]+match[3])
+		columns = append(columns, match[2]+match[4])
 	}
 	if descending == len(columns) { // an index is read backwards as well
 		for i := range columns {
@@ -170,8 +172,8 @@ func (t tableInfo) joins(n *PlanNode, above []*PlanNode) []string {
 			if match == nil {
 				continue
 			}
-			for _, side := range [][]string{match[1:3], match[3:5]} {
-				if side[0] != "" && t.has(side[0], side[1], n.Alias) {
+			for _, side := range [][]string{match[1:4], match[4:7]} {
+				if side[0] != "" && t.has(side, n.Alias) {
 					columns = append(columns, side[1])
 				}
 			}

@@ -106,10 +106,13 @@ func (a *adviser) readTables(ctx context.Context, conn *pgx.Conn) (map[string]ta
 // readTable reads about a table; of something else it returns a table without a
 // name.
 func readTable(ctx context.Context, conn *pgx.Conn, schema, name string) (tableInfo, error) {
-	t := tableInfo{Name: name, Distinct: map[string]float64{}}
+	t := tableInfo{Name: name, Distinct: map[string]float64{}, Alike: map[string][]string{}}
 	rows, err := conn.Query(ctx, `SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), pg_table_is_visible(c.oid), a.attname::text,
-		coalesce(CASE WHEN s.n_distinct < 0 THEN -s.n_distinct * greatest(c.reltuples, 1) ELSE s.n_distinct END, 0)::float8
+		coalesce(CASE WHEN s.n_distinct < 0 THEN -s.n_distinct * greatest(c.reltuples, 1) ELSE s.n_distinct END, 0)::float8,
+		array(SELECT format_type(y.typbasetype, NULL) WHERE y.typtype = 'd' UNION ALL
+			SELECT format_type(casttarget, NULL) FROM pg_cast WHERE castsource = coalesce(nullif(y.typbasetype, 0), y.oid) AND castmethod = 'b')
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		JOIN pg_type y ON y.oid = a.atttypid
 		LEFT JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname
 		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'm') AND n.nspname <> 'pg_catalog'`, schema, name)
 	if err != nil {
@@ -117,8 +120,9 @@ func readTable(ctx context.Context, conn *pgx.Conn, schema, name string) (tableI
 	}
 	var column string
 	var distinct float64
-	_, err = pgx.ForEachRow(rows, []any{&t.Qualified, &t.Visible, &column, &distinct}, func() error {
-		t.Columns = append(t.Columns, column)
+	var alike []string
+	_, err = pgx.ForEachRow(rows, []any{&t.Qualified, &t.Visible, &column, &distinct, &alike}, func() error {
+		t.Columns, t.Alike[column] = append(t.Columns, column), alike
 		t.Distinct[pgx.Identifier{column}.Sanitize()], t.Distinct[column] = distinct, distinct
 		return nil
 	})

@@ -353,6 +353,20 @@ func TestBloatStaleStatisticsAndLimits(t *testing.T) {
 	}
 }
 
+// An index is found by the values of its column, and not by what a cast makes of them,
+// unless that leaves them as they are.
+func TestACastOfAColumnFindsNoIndex(t *testing.T) {
+	node := busy(t)
+	r := advise(t, []Node{node}, Config{Queries: []Query{
+		{Name: "day", SQL: `SELECT note FROM incidents WHERE "Created At"::date = '2025-01-03'`},
+		{Name: "digits", SQL: "SELECT note FROM incidents WHERE organization_id::text = '7'"},
+		{Name: "status", SQL: "SELECT id FROM incidents WHERE status = 'never'"}, // a varchar, compared as text
+	}}, AdviceConfig{})
+	if got := r.of(MissingIndex); !slices.Equal(got, []string{"public.incidents (status)"}) {
+		t.Errorf("missing %v, rejected %v", got, r.Rejected)
+	}
+}
+
 // What a limit cuts off tells nothing of a table's statistics.
 func TestALimitSaysNothingOfStatistics(t *testing.T) {
 	node := Node{Name: "primary", DSN: newDatabase(t)}
@@ -384,7 +398,7 @@ func TestConjuncts(t *testing.T) {
 }
 
 func TestCandidatesOfConditions(t *testing.T) {
-	table := tableInfo{Name: "t", Qualified: "public.t", Columns: []string{"a", "b", "Mixed Case", "at"}, Distinct: map[string]float64{"a": 3, "b": 500}}
+	table := tableInfo{Name: "t", Qualified: "public.t", Columns: []string{"a", "b", "Mixed Case", "at"}, Distinct: map[string]float64{"a": 3, "b": 500}, Alike: map[string][]string{"Mixed Case": {"text"}}}
 	scan := func(filter string) *PlanNode {
 		return &PlanNode{Type: "Seq Scan", Relation: "t", Alias: "x", Analyzed: true, ActualRows: 1, Loops: 1, RowsRemoved: 5000, Conditions: Conditions{Filter: filter}}
 	}
