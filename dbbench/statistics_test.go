@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"scaleproof/internal/testpg"
 )
 
 func TestStatisticsOfARealServer(t *testing.T) {
@@ -239,18 +237,10 @@ func TestWhatIsUnknownIsNotZero(t *testing.T) {
 // A process of the server that is killed takes its statistics with it, and not the
 // server. From 15 on a database says nothing of it.
 func TestACrashBetweenCaptures(t *testing.T) {
-	server, err := testpg.StartForTest(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	node := Node{Name: "n", DSN: server.DSN("postgres")}
+	node := Node{Name: "n", DSN: ownServer(t).DSN("postgres")}
 	execute(t, node, "CREATE TABLE t (n int)", "SELECT * FROM t", "CHECKPOINT")
 	var s *Statistics
+	var err error
 	scanned := func(times float64) bool {
 		if s, err = CaptureStatistics(t.Context(), node); err != nil {
 			return false // it is about to go, or to come back

@@ -226,7 +226,7 @@ func (r *Report) loadDone() (ItemState, string, error) {
 	for _, name := range loadNames(r.After) {
 		l := results[name]
 		text := fmt.Sprintf("%s: %s requests at %s, %s", name, unit.Format(float64(l.Requests), unit.Count), unit.Format(l.Rate, unit.RequestsPerSecond), l.Validity)
-		if OfTheGenerator(l.Validity) || l.Validity == loadgen.Inconclusive {
+		if !SpeaksOfTarget(l.Validity) {
 			state = ItemFailed
 			text += ", so that its figures don't speak of the target"
 		}

@@ -68,6 +68,12 @@ func OfTheGenerator(v loadgen.Validity) bool {
 	return v == loadgen.GeneratorLimited || v == loadgen.Invalid
 }
 
+// SpeaksOfTarget reports whether the figures of a run are its target's: it was neither
+// the generator's, nor without a figure.
+func SpeaksOfTarget(v loadgen.Validity) bool {
+	return !OfTheGenerator(v) && v != loadgen.Inconclusive
+}
+
 // generatorFault says why a metric of a snapshot is not the target's, or nothing.
 func generatorFault(s *snapshot.Snapshot, metric string) string {
 	family, rest, _ := strings.Cut(metric, ".")

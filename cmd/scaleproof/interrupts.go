@@ -38,17 +38,13 @@ func (a *app) interrupts(ctx context.Context, notice string) interrupts {
 		signal.Notify(hangUps, syscall.SIGHUP)
 	}
 	go func() {
-		select {
-		case <-hangUps: // the shell and the kernel may both tell: more of them say no more
-			endFirst()
-		case <-first.Done():
-		}
-	}()
-	go func() {
 		var began time.Time
 		for {
 			select {
 			case <-signals:
+			case <-hangUps: // the shell and the kernel may both tell: more of them say no more
+				endFirst()
+				continue
 			case <-second.Done():
 				return
 			}

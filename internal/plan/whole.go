@@ -40,10 +40,7 @@ func (f *fractionFinder) Visit(node ast.Node) ast.Visitor {
 // kindAt returns the kind of what a YAML path, such as .measure.load[0].connections,
 // leads to from t; Invalid where t says nothing of it, or it decodes itself.
 func kindAt(t reflect.Type, path string) reflect.Kind {
-	for path != "" {
-		for t.Kind() == reflect.Pointer {
-			t = t.Elem()
-		}
+	for t = pointed(t); path != ""; t = pointed(t) {
 		segment := path[:1+strings.IndexAny(path[1:]+".", ".[")]
 		path = path[len(segment):]
 		switch {
@@ -59,13 +56,18 @@ func kindAt(t reflect.Type, path string) reflect.Kind {
 			return reflect.Invalid
 		}
 	}
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
 	if reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
 		return reflect.Invalid // such as a duration
 	}
 	return t.Kind()
+}
+
+// pointed returns what t points to, t where that is no pointer.
+func pointed(t reflect.Type) reflect.Type {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t
 }
 
 // fieldOf returns the type of the field that YAML calls name.

@@ -268,7 +268,7 @@ func (m *measurement) warn(format string, args ...any) {
 
 // noteValidity warns of a load whose figures don't speak of the target.
 func (m *measurement) noteValidity(r *loadgen.Result) {
-	if reports.OfTheGenerator(r.Validity) || r.Validity == loadgen.Inconclusive {
+	if !reports.SpeaksOfTarget(r.Validity) {
 		m.warn("load %s is %s: %s", r.Name, r.Validity, r.ValidityReason)
 	}
 }

@@ -16,7 +16,6 @@ import (
 	"scaleproof/internal/plan"
 	"scaleproof/internal/snapshot"
 	"scaleproof/internal/workers"
-	"scaleproof/loadgen"
 	"scaleproof/reports"
 	"scaleproof/scaling"
 )
@@ -156,7 +155,7 @@ func (r *runner) actAndJudge(ctx context.Context, report *reports.Report, journa
 	r.foresee(report)
 	act := r.act(ctx, journal, done)
 	report.Action, report.Rehearsal, report.Through, report.Markers = act.outcome, act.rehearsal, act.through, act.markers
-	if t := act.through; t != nil && t.Validity != loadgen.Valid && t.Validity != loadgen.TargetLimited {
+	if t := act.through; t != nil && !reports.SpeaksOfTarget(t.Validity) {
 		report.Warnings = append(report.Warnings, fmt.Sprintf("load %s through the action is %s: %s", t.Name, t.Validity, t.ValidityReason))
 	}
 	r.finish(ctx, report, act)

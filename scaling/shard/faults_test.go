@@ -273,16 +273,23 @@ func TestASlotLeftBehindIsNamed(t *testing.T) {
 	}
 }
 
-// What has become of the tables on either side since the cut-over, and rows of others on
-// the target, are no reason to stay there: rows alone go back.
-func TestGoingBackTakesRowsAlone(t *testing.T) {
-	t.Parallel()
+// servingOthers cuts a move over, after which the organisation 9000 begins on the target.
+func servingOthers(t *testing.T) (*stage, *Job) {
+	t.Helper()
 	s := newPlainStage(t, 500)
 	j := s.job(s.plainConfig(Fenced, 5, 20))
 	must[*MoveResult](t)(j.Move(t.Context()))
 	must[*CutoverResult](t)(j.Cutover(t.Context()))
-	s.exec("source", "CREATE INDEX made_since ON incidents (id)")
 	s.exec("target", "INSERT INTO organizations SELECT (jsonb_populate_record(o, '{\"id\": 9000}')).* FROM organizations o WHERE id = 5")
+	return s, j
+}
+
+// What has become of the tables on either side since the cut-over, and rows of others on
+// the target, are no reason to stay there: rows alone go back.
+func TestGoingBackTakesRowsAlone(t *testing.T) {
+	t.Parallel()
+	s, j := servingOthers(t)
+	s.exec("source", "CREATE INDEX made_since ON incidents (id)")
 	s.exec("target", "ALTER TABLE incidents ADD CONSTRAINT since CHECK (id > 0) NOT VALID")
 	must[*CutoverResult](t)(j.Back(t.Context()))
 	s.exec("source", "UPDATE organizations SET id = id WHERE id = 5")
@@ -292,11 +299,7 @@ func TestGoingBackTakesRowsAlone(t *testing.T) {
 // made its tables is given up.
 func TestAbandonLeavesTheRowsOfOthers(t *testing.T) {
 	t.Parallel()
-	s := newPlainStage(t, 500)
-	j := s.job(s.plainConfig(Fenced, 5, 20))
-	must[*MoveResult](t)(j.Move(t.Context()))
-	must[*CutoverResult](t)(j.Cutover(t.Context()))
-	s.exec("target", "INSERT INTO organizations SELECT (jsonb_populate_record(o, '{\"id\": 9000}')).* FROM organizations o WHERE id = 5")
+	s, j := servingOthers(t)
 	must[*CutoverResult](t)(j.Back(t.Context()))
 	if err := j.Abandon(t.Context()); err != nil {
 		t.Fatal(err)
